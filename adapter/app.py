@@ -1,4 +1,4 @@
-"""Create ``adapter.app:create_app()``, the WSGI application of the web process."""
+"""Build the WSGI application of the web process. Gunicorn loads ``adapter.app:create_app()``."""
 
 import functools
 import logging
@@ -101,7 +101,7 @@ def refresh_sources(pipeline: Pipeline, webhooks: views.WebhookServices) -> None
 
 
 def outcome_waiter(store: Database, settings: Settings) -> OutcomeWaiter:
-    """Create the waiter for webhook outcomes. At most half of the web threads may wait at once."""
+    """Create an OutcomeWaiter in which at most half of the web threads may wait at once."""
     return OutcomeWaiter(
         lambda: listen_for_settled_events(store.url), max_waiters=max(1, settings.web_threads // 2)
     )
@@ -116,7 +116,7 @@ class Readiness:
         self._checked_at = -math.inf
 
     def problem(self) -> str | None:
-        """Return the reason webhooks cannot be stored now, or None if they can."""
+        """Return the reason that webhooks cannot be stored now, or None if they can be stored."""
         try:
             # A newer version's schema is acceptable, because a release may be rolled back.
             self._store.check_schema()

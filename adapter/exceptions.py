@@ -1,4 +1,4 @@
-"""The adapter's exceptions. The class tree shows the consequence of each exception.
+"""Define the adapter's exceptions. The tree below shows how each exception is handled.
 
 AdapterError
 ├── ConfigurationError     invalid setting or mapping: the process does not start
@@ -105,9 +105,9 @@ class NotPossible(AdapterError):
 
 
 class LinkRefused(AdapterError):
-    """Raised if a renter's link has expired or is invalid, or if the form is outdated."""
+    """Raised if a renter's link is invalid or has expired, or if the submitted form is outdated."""
 
-    #: The name of the message that explains it to the renter.
+    #: The name of the message that explains the problem to the renter.
     code: str
 
     def __init__(self, code: str) -> None:
@@ -120,7 +120,7 @@ class SignInRefused(AdapterError):
 
 
 class UpstreamError(AdapterError):
-    """Base class of exceptions for bookings that Propexo did not accept.
+    """Base class of exceptions for failed requests to Propexo.
 
     The message is constant and safe to log. Propexo's response is in ``answer``.
     """
@@ -129,7 +129,7 @@ class UpstreamError(AdapterError):
     status: int | None
     #: The number of seconds in Retry-After, or None.
     retry_after_seconds: float | None
-    #: Propexo's response, or why it could not be reached. It may quote personal data, so it is
+    #: Propexo's response, or the reason for its absence. It may quote personal data, so it is
     #: stored but never logged.
     answer: str | None
     #: The numbers of calls allowed and left according to the response's headers, or None.
@@ -160,7 +160,7 @@ class Unreachable(NotSent):
 
 
 class RateLimited(UpstreamError):
-    """Raised if Propexo rejected a request because of its rate limit. It can be retried later."""
+    """Raised if a request exceeded Propexo's rate limit. The request can be retried later."""
 
 
 class NotAuthorized(UpstreamError):
@@ -172,8 +172,8 @@ class Refused(UpstreamError):
 
 
 class WrongPath(Refused):
-    """Raised if the URL does not exist at Propexo, because of a wrong setting or a wrong ID."""
+    """Raised if the URL does not exist at Propexo, because of an incorrect setting or ID."""
 
 
 class OutcomeUnknown(UpstreamError):
-    """Raised if a request was sent but got no clear response. It may have been booked."""
+    """Raised if Propexo's response is missing or unclear. Propexo may have booked the tour."""

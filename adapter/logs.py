@@ -61,7 +61,7 @@ def _event_of(record: logging.LogRecord) -> dict[str, str]:
 
 
 def error_summary(exc: BaseException) -> dict[str, Any]:
-    """Return an exception's type, causes and traceback. Include only messages of our exceptions."""
+    """Return an exception's type, causes and traceback, with only our own exceptions' messages."""
     chain: list[dict[str, Any]] = []
     cause: BaseException | None = exc
     while cause is not None and len(chain) < 5:
@@ -96,7 +96,7 @@ def log_crashes() -> None:
 
 
 def configure(level: str = "INFO") -> None:
-    """Write this process's log records to standard error as JSON lines."""
+    """Write this process's log records to standard error as lines of JSON."""
     stream = logging.StreamHandler(sys.stderr)
     stream.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[stream], force=True)

@@ -1,4 +1,4 @@
-"""Webhook requests, events, bookings and attempts, with their states and transitions."""
+"""Define webhook requests, events, bookings and attempts, with their states and transitions."""
 
 import dataclasses
 import datetime as dt
@@ -31,7 +31,7 @@ class WebhookRequest:
     body: bytes
     #: The sender's IP address, or None if it is not trustworthy.
     client: str | None = None
-    #: What was fetched for ``fetch:``, by URL. Empty for a request that has just been received.
+    #: The documents fetched for ``fetch:``, by URL. Empty when a request has just been received.
     fetched: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
@@ -43,7 +43,7 @@ class WebhookRequest:
         headers: Mapping[str, str] | None = None,
         query: str = "",
     ) -> Self:
-        """Build a request from a body and the headers and query that a mapping can read."""
+        """Build a request from a body, a content type, headers and a query string."""
         typed = {"content-type": content_type} if content_type else {}
         return cls("POST", f"?{query}" if query else "", {**typed, **(headers or {})}, body)
 
@@ -58,7 +58,7 @@ class WebhookRequest:
 
     @functools.cached_property
     def lowercase_headers(self) -> Mapping[str, str]:
-        """The headers by lower-case name. Header names are not case-sensitive."""
+        """The headers by lower-case name, because header names are not case-sensitive."""
         lowercase: dict[str, str] = {}
         for name, value in self.headers.items():
             key = name.lower()
@@ -298,7 +298,7 @@ class Event:
     kept: str = "all"
     #: Length of the body in bytes. It is known even if a list omits the body.
     size: int = 0
-    #: What was fetched for the mapping's ``fetch:`` as JSON, or None.
+    #: The documents fetched for the mapping's ``fetch:``, as JSON, or None.
     fetched: str | None = None
 
     @property
@@ -323,7 +323,7 @@ class Booking:
     timezone: str | None
     #: The tour time (aware, UTC), or None if it could not be read.
     starts_at: dt.datetime | None
-    #: The fields that could be read, by Propexo's names.
+    #: The values that could be read, by Propexo's field names.
     appointment: Mapping[str, Any]
     reasons: tuple[Reason, ...]
     #: Propexo's job ID, once the booking is accepted.
@@ -341,7 +341,7 @@ class Booking:
     match_keys: tuple[int, ...] = ()
     #: Keyed hash of the sender's own key for the lead, if any.
     item_key: int | None = None
-    #: Keyed hash of everything that was mapped, if known.
+    #: Keyed hash of all mapped fields, if known.
     content: int | None = None
     #: True if the sender cancels an earlier request with the same key.
     is_cancellation: bool = False
@@ -377,12 +377,12 @@ class Booking:
 
     @property
     def is_gone(self) -> bool:
-        """True if a user or Knock reported that the booking is no longer in Knock."""
+        """True if a user or Knock has reported that the booking no longer exists in Knock."""
         return self.gone_at is not None or self.knock_status is KnockStatus.CANCELED
 
     @property
     def starts_in_knock(self) -> dt.datetime | None:
-        """When the tour starts, according to Knock's latest record."""
+        """The start of the tour, according to Knock's latest record."""
         return self.moved_to or self.starts_at
 
     @property
@@ -392,7 +392,7 @@ class Booking:
 
     @property
     def offered_times(self) -> tuple[dt.datetime, ...]:
-        """The available times to offer if the lead is held because its own time is taken."""
+        """The times to offer to the renter if the lead is held because its time is taken."""
         is_taken = self.state is BookingState.HELD and self.reason == TIME_TAKEN
         return self.free_times if is_taken else ()
 
@@ -423,7 +423,7 @@ class Attempt:
 
 
 class MessageState(enum.StrEnum):
-    """The state of a message that adds a renter's later text to their guest card."""
+    """The state of a renter's message, which is sent to Knock as a note on their guest card."""
 
     #: Waiting until the guest card is known and no booking has to be sent.
     WAITING = "waiting"
@@ -441,7 +441,7 @@ class MessageState(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """Text that a renter sent after their guest card or tour was created. It is sent as a note."""
+    """A message from a renter whose guest card or tour already exists. It is sent as a note."""
 
     id: int
     #: The ID of the request whose text is sent, or None if its webhook was lost in a restore.
@@ -451,7 +451,7 @@ class Message:
     reason: str | None
     #: When the renter wrote it.
     asked_at: dt.datetime
-    #: The text, or None until it is decided what is new, and after an erasure.
+    #: The text, or None before its new part is determined and after an erasure.
     text: str | None
     #: Propexo's IDs of the guest card, and of the job that added the note.
     prospect_id: str | None
@@ -523,13 +523,13 @@ class LeadHistory:
 
     @property
     def current(self) -> tuple[Booking, ...]:
-        """The bookings, without any that were replaced when the event was mapped again."""
+        """The bookings, except those that were replaced when the event was mapped again."""
         return tuple(booking for booking in self.bookings if booking.reason != REPLAYED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Alias:
-    """A name that a source uses for a community, as added by a user in the console."""
+    """A source's name for a community, as added by a user in the console."""
 
     source: str
     #: The normalized name, which is used for comparisons.
@@ -594,7 +594,7 @@ NO_OVERRIDES = Overrides()
 
 
 class FormatKind(enum.StrEnum):
-    """The kinds of features that describe a webhook's format."""
+    """A kind of feature that describes a webhook's format."""
 
     #: The mapping accepts the webhook.
     ACCEPTED = "accepted"
@@ -629,7 +629,7 @@ class FormatChange:
 
     @property
     def text(self) -> str:
-        """A phrase that describes the change and how many webhooks it affects."""
+        """A phrase that describes the change and the number of affected webhooks."""
         count = f"{self.affected} of {self.of} webhooks"
         if self.kind is FormatKind.ACCEPTED:
             return f"{count} do not meet the mapping's conditions"

@@ -63,7 +63,7 @@ SEND_SLOTS = 6
 
 
 def slots_of(concurrency: int) -> dict[Task, int]:
-    """Return how many of a worker's threads may run each task at the same time."""
+    """Return the number of worker threads that may run each task at the same time."""
     others = concurrency - SEND_SLOTS
     slots = {Task.MAP: others - others // 2, Task.SEND: SEND_SLOTS, Task.CHECK: others // 2}
     return slots | {Task.MESSAGE: 1}
@@ -184,7 +184,7 @@ class Pipeline:
         return has_changed
 
     def check_database(self) -> None:
-        """Check whether the database was restored, and then record that a worker is running.
+        """Check whether the database was restored from a backup. Record that a worker is running.
 
         A worker calls this every few seconds. It may take minutes, because it waits for Propexo.
         """
@@ -239,7 +239,7 @@ class Pipeline:
             tx.stats.count_hours(now - STATS_DELAY)
 
     def _repair_clock(self) -> None:
-        """Make rows due again if a clock that was ahead postponed them too far."""
+        """Reschedule rows that were postponed too far while a clock was ahead."""
         with self.store.transaction() as tx:
             now = self.clock()
             if tx.rate_limit.repair_clock(now):

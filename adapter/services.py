@@ -24,7 +24,7 @@ def pipeline_from(
     clock: Clock = utc_now,
     all_sources: Mapping[str, Source] | None = None,
 ) -> Pipeline:
-    """Build the pipeline. Load the mappings from their folder unless ``all_sources`` is given."""
+    """Build the pipeline. Load the mappings from their folder, or use ``all_sources`` if given."""
     if all_sources is None:
         all_sources = registry.load(settings.mappings_dir, settings.policy)
     propexo = propexo_from(settings, store.meter)
@@ -39,13 +39,13 @@ def propexo_from(settings: Settings, meter: Meter | None = None) -> Propexo:
 
 
 def log_service_links(settings: Settings) -> None:
-    """Log a warning if Kubernetes has set environment variables that look like settings."""
+    """Log a warning if environment variables set by Kubernetes look like the adapter's settings."""
     if names := service_links(settings.environ):
         log.warning("service_links_ignored", extra={"variables": names})
 
 
 def start_facts(settings: Settings, sources: Iterable[str]) -> Mapping[str, object]:
-    """Return the details that web and worker processes log when they start."""
+    """Return the details to log when a web or worker process starts."""
     return {
         "version": adapter.__version__,
         "sources": sorted(sources),

@@ -75,7 +75,7 @@ Reader: TypeAlias = Callable[[str], T]
 
 
 def trimmed(text: str) -> str:
-    """Return the text without the whitespace and quotes that surround it."""
+    """Strip the whitespace and quotes that surround a text."""
     text = text.strip(BLANKS)
     is_quoted = len(text) > 2 and text[0] == text[-1] and text[0] in "\"'"
     return text[1:-1].strip(BLANKS) if is_quoted else text
@@ -136,7 +136,7 @@ class Environment(Mapping[str, str]):
 
 
 def replaced(environ: Mapping[str, str], **values: str) -> dict[str, str]:
-    """Return a copy of an environment with ``values`` set and each ``NAME_FILE`` removed."""
+    """Return a copy of an environment with new values, which take precedence over files."""
     kept = {
         name: text for name, text in environ.items() if name.removesuffix(FILE_SUFFIX) not in values
     }
@@ -269,7 +269,7 @@ def read_contacts(text: str) -> frozenset[str]:
 
 
 def spelling_of(field: str) -> Reader[Mapping[str, str]]:
-    """Return a parser for ``word=SPELLING`` pairs, whose words must be valid for ``field``."""
+    """Return a parser for ``word=SPELLING`` pairs. Each word must be valid for ``field``."""
     words = NEUTRAL_WORDS[field]
 
     def read(text: str) -> Mapping[str, str]:
@@ -405,36 +405,36 @@ def setting(name: str, default: T, read: Reader[T], meaning: str, *, secret: boo
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """Limits for plausible leads from any source."""
+    """Rules for checking leads, used for all sources."""
 
     #: The region for phone numbers without a country code.
     phone_region: str = "US"
     earliest_tour: dt.time = setting("ADAPTER_EARLIEST_TOUR", dt.time(7, 0), read_time_of_day,
-        "A tour that starts earlier in the day, in the community's time zone, is held.")
+        "Tours that start before this time of day at the community are held.")
     latest_tour: dt.time = setting("ADAPTER_LATEST_TOUR", dt.time(21, 0), read_time_of_day,
-        "A tour that starts later in the day, in the community's time zone, is held.")
+        "Tours that start after this time of day at the community are held.")
     horizon_days: int = setting("ADAPTER_HORIZON_DAYS", 366, integer(1, 3660),
-        "A tour that is more than this many days ahead is held.")
+        "Tours that are more than this many days ahead are held.")
     placeholder_emails: frozenset[str] = setting(
         "ADAPTER_PLACEHOLDER_EMAILS", PLACEHOLDER_EMAILS, read_contacts,
         "Comma-separated email addresses that are treated as missing.")
     shared_contacts: frozenset[str] = setting("ADAPTER_SHARED_CONTACTS", frozenset(), read_contacts,
-        "Comma-separated email addresses and phone numbers (+13035550100) that many people "
-        "share. They do not identify a person.")
+        "Comma-separated email addresses and phone numbers (+13035550100) that many people share. "
+        "The adapter does not use these contacts to identify a person.")
     tour_types: Mapping[str, str] = setting("ADAPTER_TOUR_TYPES", {}, spelling_of("tour_type"),
-        "Propexo's spelling of tour types: in_person=…,self_guided=…,video=…. If unset, they go "
-        "into the notes.")
+        "Propexo's spelling of tour types: in_person=…,self_guided=…,video=…. If unset, tour types "
+        "go into the notes.")
     first_contact_types: Mapping[str, str] = setting(
         "ADAPTER_FIRST_CONTACT_TYPES", {}, spelling_of("first_contact_type"),
         "Propexo's spelling of first contact types: internet=…,chat=…,call=…,email=…,sms=…. If "
-        "unset, they go into the notes.")
+        "unset, first contact types go into the notes.")
     pets: Mapping[str, str] = setting("ADAPTER_PETS", {}, spelling_of("pets"),
-        "Propexo's spelling of pets: cat=…,small_dog=…,large_dog=…. If unset, they go into the "
+        "Propexo's spelling of pets: cat=…,small_dog=…,large_dog=…. If unset, pets go into the "
         "notes.")
 
     @property
     def spellings(self) -> Mapping[str, Mapping[str, str]]:
-        """Propexo's spelling of each of our enum values, by field."""
+        """Propexo's spelling of each of the adapter's enum values, by field."""
         return {
             "tour_type": self.tour_types,
             "first_contact_type": self.first_contact_types,
@@ -451,80 +451,85 @@ class Settings:
         secret=True)
     port: int = setting("PORT", 8000, integer(1, 65535), "Port on which the web process listens.")
     host: str = setting("ADAPTER_HOST", "127.0.0.1", str,
-        "Address on which the web process listens. If unset, it is 0.0.0.0 for `adapter web` with "
-        "PORT, and 127.0.0.1 otherwise.")
+        "Address on which the web process listens. The default is 0.0.0.0 for `adapter web` with "
+        "PORT set, and 127.0.0.1 otherwise.")
     propexo_token: str | None = setting("PROPEXO_TOKEN", None, read_token,
-        "Bearer token for Propexo. With `sandbox`, `adapter run` books in its own sandbox. The "
-        "same applies if the token is unset, unless DATABASE_URL is set or tours were booked in "
-        "Knock before.",
+        "Bearer token for Propexo. With the token `sandbox`, `adapter run` books in its own "
+        "sandbox. Without a token, it does the same unless DATABASE_URL is set or tours have been "
+        "booked in Knock.",
         secret=True)
     propexo_webhook_secret: str | None = setting("PROPEXO_WEBHOOK_SECRET", None, str,
-        "Secret for the webhooks that Propexo sends to /propexo/webhooks. If unset, they are "
-        "rejected.",
+        "Secret for the webhooks that Propexo sends to /propexo/webhooks. If unset, these webhooks "
+        "are rejected.",
         secret=True)
     propexo_base_url: str = setting("PROPEXO_BASE_URL", PROPEXO_URL, read_url,
-        "URL of Propexo's API. It must be HTTPS, except on this machine or with "
+        "URL of Propexo's API. The URL must use HTTPS, except on this machine or with "
         "`PROPEXO_TOKEN=sandbox`.")
     data_dir: Path = setting("ADAPTER_DATA_DIR", Path("var"), Path,
-        "Folder for the data of the embedded PostgreSQL and the demo.")
+        "Data folder of the embedded PostgreSQL server and the demo.")
     mappings_dir: Path = setting("ADAPTER_MAPPINGS_DIR", Path("mappings"), Path,
         "Folder that contains the mappings and communities.yaml.")
     mappings_from_files_only: bool = setting(
         "ADAPTER_MAPPINGS_FROM_FILES_ONLY", False, read_flag,  # noqa: FBT003 - its default
-        "Set `yes` if mappings are changed only in their files, for example in git. The console "
+        "Set to `yes` if mappings are changed only in their files, for example in git. The console "
         "then offers a patch instead of saving a mapping.")
     public_url: str | None = setting("ADAPTER_PUBLIC_URL", None, read_url,
-        "URL at which senders reach the adapter. Required for signatures that cover the URL.")
+        "URL at which senders reach the adapter. This setting is required for signatures that "
+        "cover the URL.")
     sandbox_port: int = setting("ADAPTER_SANDBOX_PORT", 8001, integer(1, 65535),
         "Port on which the sandbox listens.")
     max_body_bytes: int = setting("ADAPTER_MAX_BODY_BYTES", 1024**2, integer(1024, 64 * 1024**2),
         "Maximum size of a webhook in bytes. Larger webhooks are rejected with 413.")
     trusted_proxies: Proxies = setting("ADAPTER_TRUSTED_PROXIES", NO_PROXIES, read_proxies,
         "Number of trusted proxies, or their comma-separated networks. 0 trusts none. On Heroku, "
-        "set 1.")
+        "use 1.")
     address_limit_per_minute: int = setting(
         "ADAPTER_ADDRESS_LIMIT_PER_MINUTE", 300, integer(1, 1_000_000),
         "Maximum number of rejected requests per minute from an IP address, per web process. "
-        "Further requests get 429.")
+        "Requests over the limit get a 429.")
     source_limit_per_minute: int = setting(
         "ADAPTER_SOURCE_LIMIT_PER_MINUTE", 6000, integer(1, 10_000_000),
-        "Maximum number of verified webhooks per minute from a source, per web process. Further "
-        "webhooks get 429.")
+        "Maximum number of verified webhooks per minute from a source, per web process. Webhooks "
+        "over the limit get a 429.")
     rejections_per_source: int = setting("ADAPTER_REJECTIONS_PER_SOURCE", 200, integer(1, 100_000),
-        "Maximum number of rejected requests kept per source. The oldest are deleted first.")
+        "Maximum number of rejected requests kept per source. The oldest requests are deleted "
+        "first.")
     rejection_bytes_per_source: int = setting(
         "ADAPTER_REJECTION_BYTES_PER_SOURCE", 4 * 1024**2, integer(64 * 1024, 1024**3),
         "Maximum size in bytes of the rejected requests kept per source.")
     #: Measured from the first byte sent to the last byte received.
     propexo_timeout_seconds: float = setting(
         "ADAPTER_PROPEXO_TIMEOUT_SECONDS", 20.0, seconds(1, 120),
-        "Timeout for a request to Propexo. After a timeout, the outcome is unknown.")
+        "Timeout for a request to Propexo. After a timeout, the outcome of the request is unknown.")
     fetch_private: bool = setting(
         "ADAPTER_FETCH_PRIVATE", False, read_flag,  # noqa: FBT003 - its default
-        "Set `yes` to let `fetch:` in a mapping read from hosts with private IP addresses.")
+        "Set to `yes` to let `fetch:` in a mapping read from hosts with private IP addresses.")
     job_deadline_seconds: float = setting("ADAPTER_JOB_DEADLINE_SECONDS", 3600.0, seconds(1, 86400),
-        "Time that a job at Propexo may be PENDING. After that, the booking becomes `unknown`.")
+        "Maximum time that a Propexo job may stay PENDING. After that, the booking becomes "
+        "`unknown`.")
     #: Propexo allows 150 requests, and slows down above 80% of that.
     rate_per_minute: int = setting("ADAPTER_RATE_PER_MINUTE", 120, integer(1, 100_000),
-        "Maximum requests to Propexo in any 60 seconds, for all workers combined.")
+        "Maximum number of requests to Propexo in any 60 seconds, for all workers combined.")
     soon_hours: int = setting("ADAPTER_SOON_HOURS", 24, integer(0, 8760),
         "Tours that start within this many hours are sent before all other bookings.")
     notice_minutes: int = setting("ADAPTER_NOTICE_MINUTES", 5, integer(0, 1440),
         "A tour that starts in less than this many minutes is not sent and becomes `expired`.")
     prospect_hours: int = setting("ADAPTER_PROSPECT_HOURS", 72, integer(1, 8760),
-        "A guest card is retried for this many hours. After that, it becomes `expired`.")
+        "A guest card is retried for this many hours and then becomes `expired`.")
     sync_lag_hours: int = setting("ADAPTER_SYNC_LAG_HOURS", 13, integer(1, 240),
         "Number of hours by which Propexo's lists may lag behind Knock. The adapter searches for "
         "an `unknown` booking for this long.")
     payload_days: int = setting("ADAPTER_PAYLOAD_DAYS", 90, integer(1, 36500),
-        "Payloads are deleted after this many days, but not before their tours are over.")
+        "Payloads are deleted after this many days, but never before the tour is over.")
     lead_days: int = setting("ADAPTER_LEAD_DAYS", 730, integer(1, 36500),
-        "Names, contacts and notes are deleted after this many days. IDs, states and times remain.")
+        "Names, contacts and notes are deleted after this many days. IDs, states and times are "
+        "kept.")
     source_weights: Mapping[str, int] = setting("ADAPTER_SOURCE_WEIGHTS", {}, read_weights,
-        "Each source's share of the sending capacity, such as rentfeed=3,website=1. The default "
+        "Each source's weight when bookings are sent, such as rentfeed=3,website=1. The default "
         "weight is 1.")
     worker_concurrency: int = setting("ADAPTER_WORKER_CONCURRENCY", 12, integer(8, 64),
-        "Number of threads per worker. Six threads send bookings, and the others map and check.")
+        "Number of threads per worker. Six threads send bookings, and the others map webhooks and "
+        "check bookings.")
     web_workers: int = setting("WEB_CONCURRENCY", 2, integer(1, 64),
         "Number of web server processes.")
     web_threads: int = setting("ADAPTER_WEB_THREADS", 8, integer(1, 64),
@@ -536,15 +541,16 @@ class Settings:
     metrics_token: str | None = setting("ADAPTER_METRICS_TOKEN", None, str,
         "Bearer token for /metrics. If unset, /metrics is closed.", secret=True)
     api_token: str | None = setting("ADAPTER_API_TOKEN", None, read_long_token,
-        "Bearer token for /api, with at least 20 characters. It gives access to all leads and "
-        "their personal data. If unset, /api is closed.", secret=True)
+        "Bearer token for /api, with at least 20 characters. This token gives access to all leads "
+        "and their personal data. If unset, /api is closed.", secret=True)
     status_webhook_url: str | None = setting("ADAPTER_STATUS_WEBHOOK_URL", None, read_private_url,
-        "URL that gets a signed webhook when a lead is booked, needs review, fails or is canceled. "
-        "It must be HTTPS, except on this machine. If unset, no webhooks are sent.")
+        "URL that receives a signed webhook when a lead is booked, needs review, fails or is "
+        "canceled. The URL must use HTTPS, except on this machine. If unset, no status webhooks "
+        "are sent.")
     status_webhook_secrets: tuple[str, ...] = setting(
         "ADAPTER_STATUS_WEBHOOK_SECRET", (), read_signing_secrets,
-        "Secret that signs the status webhooks: `whsec_` and 24 to 64 base64-encoded bytes. While "
-        "you change it, set both secrets, separated by a comma.", secret=True)
+        "Secret that signs the status webhooks: `whsec_` and 24 to 64 base64-encoded bytes. To "
+        "change the secret, set the new and the old one, separated by a comma.", secret=True)
     encryption_keys: tuple[str, ...] = setting(
         "ADAPTER_ENCRYPTION_KEYS", (), read_encryption_keys,
         "Comma-separated keys that encrypt stored requests, newest first, as printed by "
@@ -554,16 +560,18 @@ class Settings:
         "mailtos://…, slack://… or pagerduty://…. If unset, no one is notified.",
         secret=True)
     smtp_url: str | None = setting("ADAPTER_SMTP_URL", None, read_smtp_url,
-        "SMTP server that emails renters the link to choose a tour time (`without_time: invite`): "
-        "`smtps://USER:PASSWORD@HOST?from=ADDRESS`, or `smtp://…` for STARTTLS, which is required "
-        "except on this machine. Requires ADAPTER_PUBLIC_URL. If unset, no emails are sent.",
+        "SMTP server for emailing renters a link to choose a tour time (`without_time: invite`). "
+        "Use `smtps://USER:PASSWORD@HOST?from=ADDRESS`, or `smtp://…` for STARTTLS. STARTTLS is "
+        "required except on this machine. ADAPTER_PUBLIC_URL must also be set. If unset, no emails "
+        "are sent.",
         secret=True)
     allow_newer_database: bool = setting("ADAPTER_ALLOW_NEWER_DATABASE", False, read_flag,  # noqa: FBT003 - its default
-        "Set `yes` after a rollback to let this version's worker use a database that a newer "
-        "version has migrated.")
+        "Set to `yes` after a rollback, so that the older version's worker can use a database that "
+        "a newer version migrated.")
     traces_url: str | None = setting("ADAPTER_TRACES_URL", None, read_url,
-        "URL of an OpenTelemetry collector that gets traces by OTLP over HTTP, such as "
-        "http://localhost:4318/v1/traces. It needs the extra `otel`. If unset, no traces are sent.")
+        "URL of an OpenTelemetry collector that receives traces by OTLP over HTTP, such as "
+        "http://localhost:4318/v1/traces. This setting requires the `otel` extra. If unset, no "
+        "traces are sent.")
     log_level: str = setting("ADAPTER_LOG_LEVEL", "INFO", read_log_level,
         "Minimum level of log lines: DEBUG, INFO, WARNING or ERROR.")
     policy: Policy = Policy()
@@ -587,7 +595,7 @@ class Settings:
 
     @property
     def knock_host(self) -> str | None:
-        """The host of the API through which tours are booked in Knock, or None for the sandbox."""
+        """The host of the API that books tours in Knock, or None for the sandbox."""
         return None if self.is_sandbox else urllib.parse.urlsplit(self.propexo_base_url).hostname
 
     @property
@@ -655,12 +663,12 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
 
 
 def service_links(environ: Mapping[str, str]) -> list[str]:
-    """Return the environment variables set by Kubernetes that look like settings."""
+    """Return the environment variables set by Kubernetes that look like the adapter's settings."""
     return [name for name in _unknown(environ) if _is_service_link(name, environ)]
 
 
 def _unknown(environ: Mapping[str, str]) -> list[str]:
-    """Return the environment variables that look like settings but are not."""
+    """Return the environment variables that look like settings but are unknown."""
     known = {each.name for each in SETTINGS} | {name + FILE_SUFFIX for name in SECRET_NAMES}
     return [
         name
@@ -676,14 +684,14 @@ def _is_service_link(name: str, environ: Mapping[str, str]) -> bool:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EnvFile:
-    """A command's settings file, and the names of the variables that it sets."""
+    """The settings file that a command reads, with the names of the variables in the file."""
 
     path: Path | None
     names: frozenset[str]
 
 
 def name_connections(part: str) -> None:
-    """Set the name that pg_stat_activity shows for this process's PostgreSQL connections.
+    """Set the application name that PostgreSQL shows for this process's connections.
 
     A name that was set elsewhere is kept. A name that our parent process has set is replaced.
     """

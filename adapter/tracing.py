@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: How long to wait for the collector, in seconds, for each request and when a process ends.
+#: Timeout for each request to the collector and when a process ends, in seconds.
 EXPORT_SECONDS: Final = 5.0
 FLUSH_SECONDS: Final = 2.0
 
@@ -57,13 +57,13 @@ def configure(url: str | None, version: str) -> None:
 
 
 def shut_down() -> None:
-    """Send the remaining traces, for a limited time."""
+    """Send the remaining traces. Give up after a few seconds."""
     if _traces is not None:
         _traces.provider.force_flush(round(FLUSH_SECONDS * 1000))
 
 
 def received(key: bytes, event_id: int, seconds: float, *, is_first: bool, **facts: str) -> None:
-    """Record the receipt of a webhook. An event's first webhook starts its trace."""
+    """Record the receipt of a webhook. The first webhook of an event starts the event's trace."""
     if _traces is not None:
         _traces.received(key, event_id, seconds, facts, is_first=is_first)
 
@@ -178,7 +178,7 @@ def _named(facts: Facts) -> dict[str, str | int]:
 
 
 def _id_generator() -> "IdGenerator":
-    """Return an ID generator that uses the IDs in ``_next_ids`` before it generates random ones."""
+    """Return an ID generator that uses the IDs in ``_next_ids`` first, and then random IDs."""
     from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
     class Generator(RandomIdGenerator):

@@ -1,4 +1,4 @@
-"""Benchmarks: ``make bench``. Each figure is a ratio of medians within one run.
+"""Run benchmarks (``make bench``). Each figure is a ratio of medians within one run.
 
 Other work may keep the machine busy, so each figure and its baseline are measured alternately, in
 the same rounds. These are not tests: no figure causes a failure.

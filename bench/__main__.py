@@ -1,4 +1,4 @@
-"""``python -m bench [SECTION…]``: print the table for each section (default: all)."""
+"""Print the table of each benchmark section (``python -m bench [SECTION…]``, default: all)."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Baselines for acknowledging webhooks under the same gunicorn: an empty 204, and one INSERT."""
+"""Serve baselines for acknowledging webhooks: an empty 204, and one INSERT."""
 
 import flask
 

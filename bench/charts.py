@@ -28,7 +28,7 @@ def write(folder: Path, rows: Mapping[str, Sequence[Row]]) -> list[Path]:
 
 
 def _goals(file: Path, rows: Sequence[Row]) -> Path:
-    """Draw how far each row is from its goal. A bar that reaches past the line meets its goal."""
+    """Draw each row's distance from its goal. A bar past the line meets the goal."""
     names = [f"{row.section}: {row.what}" for row in rows]
     figure, axes = plt.subplots(figsize=(9, 0.6 + 0.28 * len(rows)))
     shares = [min(row.reserve, 4.0) for row in rows]

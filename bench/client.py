@@ -1,4 +1,4 @@
-"""A load client for machines without wrk.
+"""Generate load on machines without wrk.
 
 Run it as ``python -m bench.client PORT FILE LENGTH CONNECTIONS SECONDS``. It uses one process
 without threads, and raw sockets. Its output has the format of ``wrk.lua``.

@@ -1,4 +1,4 @@
-"""Section ``console``: time, CPU time and size of the console's pages."""
+"""Measure the response time, CPU time and size of console pages (section ``console``)."""
 
 import dataclasses
 import json
@@ -51,8 +51,8 @@ PATHS: tuple[str, ...] = (
     "/leads/501",
     "/leads/501/panel",
 )
-#: Change the leads of :data:`bench.growth.FILL`, which are all alike: 1,700 need review, each is as
-#: long as a portal's, and people have worked. The numbers do not depend on how many are stored.
+#: Vary the leads of :data:`bench.growth.FILL`: 1,700 need review, each is as long as a portal's
+#: lead, and users have acted on some. These numbers do not depend on how many leads are stored.
 FILL = (
     """UPDATE events SET body = convert_to(replace(replace(%(body)s, 'RF-1', 'RF-' || id), '20417',
         CASE WHEN id BETWEEN 1001 AND 1700 THEN 60000 + id %% 150 ELSE 20417 END::text), 'UTF8')""",
@@ -60,7 +60,7 @@ FILL = (
         'first_name', 'Renter' || event_id %% 150, 'last_name', 'Stored' || event_id,
         'phone_1', '+1303' || lpad(event_id::text, 7, '0'),
         'move_in_date', '2027-01-15', 'notes', 'Is there covered parking?')""",
-    # At night, or without a phone number and an email address.
+    # These leads are for tours at night, or have no contact.
     """UPDATE bookings SET state = 'held', reason = 'held_by_mapping', job_id = NULL,
         starts_at = now() + event_id * interval '3 minutes', reasons = jsonb_build_array(
             CASE event_id %% 2 WHEN 0 THEN jsonb_build_object('field', 'starts_at', 'reason',
@@ -68,7 +68,7 @@ FILL = (
             ELSE jsonb_build_object('field', 'email_1', 'reason',
                 'neither an email address nor a phone number was found') END)
     WHERE event_id BETWEEN 201 AND 1000""",
-    # At 150 unknown properties.
+    # These leads are for 150 unknown properties.
     """UPDATE bookings SET state = 'held', reason = 'held_by_mapping', job_id = NULL,
         community = NULL, timezone = NULL, starts_at = NULL,
         wall_time = now() + event_id * interval '5 minutes',
@@ -95,7 +95,7 @@ FILL = (
 
 
 def fill_console(url: str, count: int) -> None:
-    """Store this many leads, of which the same number always need review."""
+    """Store ``count`` leads, of which a fixed number need review."""
     fill(url, count)
     body = (servers.ROOT / "mappings" / "samples" / "rentfeed-tour.json").read_text()
     payload = json.dumps(json.loads(body) | {"leadId": "RF-1"})

@@ -1,4 +1,4 @@
-"""Section ``cpu``: CPU time of web, worker and PostgreSQL per booking."""
+"""Measure the CPU time of web, worker and PostgreSQL per booking (section ``cpu``)."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ BEFORE_MS = 32.0
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Measure evenly spaced tours, from the webhook until they are `booked`."""
+    """Measure the CPU time of evenly spaced tours, from webhook to `booked`."""
     folder = servers.folder()
     with servers.database(folder, effort.server) as url:
         used = _used_ms(Stage(url, folder), effort)

@@ -1,4 +1,4 @@
-"""Section ``drain``: time from stored webhooks to booked tours, and use of the rate limit."""
+"""Measure how fast stored webhooks become booked tours (section ``drain``)."""
 
 import contextlib
 import statistics
@@ -44,7 +44,7 @@ def _without_limit(stage: Stage, effort: Effort) -> Row:
 
 
 def _drained(stage: Stage, workers: int, count: int, prefix: str) -> float:
-    """Return bookings per second, from storing the webhooks until the last tour is `booked`."""
+    """Return the bookings per second, from stored webhooks to the last `booked` tour."""
     with stage.another_worker() if workers == 2 else contextlib.nullcontext():
         before = stage.booked()
         began = time.monotonic()

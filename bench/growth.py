@@ -1,4 +1,4 @@
-"""Section ``growth``: speed with many stored events, and memory use after many events."""
+"""Measure speed with many stored events, and memory use (section ``growth``)."""
 
 import contextlib
 import datetime as dt
@@ -102,7 +102,7 @@ def _with_webs(
 
 
 def fill(url: str, count: int) -> None:
-    """Store this many leads. Create the indexes afterward, because that is many times faster."""
+    """Store ``count`` leads, and create the indexes afterward to save time."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
         connection.execute("SET maintenance_work_mem = '256MB'")
@@ -196,7 +196,7 @@ def signed_in(target: Target) -> urllib.request.OpenerDirector:
 def _in_turn(
     measured: Callable[[str], float], sizes: list[str], effort: Effort, times: int
 ) -> dict[str, float]:
-    """Return, for each size, the median of the minimums of all rounds.
+    """Return the median of all rounds' minimums for each size.
 
     The minimum is used because these calls are so short that other work on the machine often takes
     longer. It shows growth with the number of stored rows and hides growth within a round, such as

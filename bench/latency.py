@@ -1,4 +1,4 @@
-"""Section ``latency``: time from webhook to POST, with and without a backlog."""
+"""Measure the time from webhook to POST, with and without a backlog (section ``latency``)."""
 
 import functools
 import statistics
@@ -138,5 +138,5 @@ def _during_a_backlog(effort: Effort) -> Iterator[Row]:
 
 
 def quantile(values: Sequence[float], part: float) -> float:
-    """Return this percentile of the values."""
+    """Return a percentile of the values."""
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]

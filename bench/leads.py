@@ -1,4 +1,4 @@
-"""Signed webhooks from one sender, each a different lead, all of the same length."""
+"""Generate signed webhooks from one sender, each for a different lead, all equally long."""
 
 import dataclasses
 import datetime as dt

@@ -1,4 +1,4 @@
-"""Section ``map``: time to map a webhook, compared with plain dictionary reads."""
+"""Measure the time to map a webhook, compared with plain dictionary reads (section ``map``)."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""Run peers on this machine: Debian's `webhook` and Node-RED, which verify and forward.
+"""Run two peers, Debian's `webhook` and Node-RED, which verify and forward webhooks.
 
 Neither stores anything. Each verifies the HMAC of the body, immediately responds 202, and then
 forwards the lead: `webhook` to a program, here `true`, and Node-RED to a server that responds

@@ -121,7 +121,7 @@ def turned(names: Sequence[Name], number: int) -> list[Name]:
 
 
 def _calls_in(call: Candidate, seconds: float) -> int:
-    """Return how many calls fill the time. The calls made here also warm up the caches."""
+    """Return the number of calls that fill the time. The calls here also warm up the caches."""
     count = 1
     while (taken := _seconds(call, count)) < seconds / 4:
         count *= 2

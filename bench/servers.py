@@ -102,7 +102,7 @@ def running(
 
 @contextlib.contextmanager
 def webs(urls: Mapping[str, str], secret: str, folder: Path) -> Iterator[dict[str, Target]]:
-    """Yield a web process for each database, by name, once all are ready."""
+    """Yield a web process for each database, keyed by name, once all are ready."""
     with Family() as family:
         begun = {name: begin_web(family, url, secret, folder) for name, url in urls.items()}
         yield {name: web.ready() for name, web in begun.items()}

@@ -182,7 +182,7 @@ class Mail:
             self.send(name)
 
     def until_posted_ms(self) -> dict[str, float]:
-        """Return the time from each webhook to its POST, by person, for POSTs that arrived."""
+        """Return the milliseconds from each webhook to its POST, keyed by person."""
         posts = self._stage.sandbox.posts()
         return {
             email: (seconds_of(post) - self.sent_at[email]) * 1000

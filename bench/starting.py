@@ -1,4 +1,4 @@
-"""Section ``start``: startup time and memory of `adapter run`, and `adapter check`."""
+"""Measure the startup time and memory of `adapter run` and `adapter check` (section ``start``)."""
 
 import shutil
 import statistics

@@ -1,4 +1,4 @@
-"""Section ``verify``: each distinct scheme, compared with plain HMAC of the same bytes."""
+"""Measure each signature scheme against plain HMAC of the same bytes (section ``verify``)."""
 
 import base64
 import hashlib
@@ -75,7 +75,7 @@ def _unsigned(block: Block) -> WebhookRequest:
 
 
 def _bare(algorithm: str, body: bytes) -> tuple[str, Callable[[], bool]]:
-    """Return the name and function of the baseline, the minimum work to verify the same bytes."""
+    """Return the name and function of the baseline that verifies the same bytes."""
     key = SECRET.encode()
     if algorithm == "plain":
         expected = hashlib.sha256(key + body).hexdigest()

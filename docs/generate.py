@@ -40,13 +40,13 @@ def _reading(target: Target) -> str:
 
 #: Notes on fields whose values are not a fixed list of words.
 TAKES: Final[Mapping[str, str]] = {
-    "name": "fills first_name and last_name; this or last_name is **required**",
+    "name": "fills first_name and last_name; name or last_name is **required**",
     "starts_at": "fills appointment_date and appointment_time in UTC; **required**",
-    "last_name": "this or name is **required**",
-    "email_1": "this or phone_1 is **required**",
-    "phone_1": "this or email_1 is **required**",
+    "last_name": "last_name or name is **required**",
+    "email_1": "email_1 or phone_1 is **required**",
+    "phone_1": "email_1 or phone_1 is **required**",
     "lease_term_in_months": "1 to 18",
-    "desired_num_bedrooms": "a list; 0 is a studio, and 3 means three or more",
+    "desired_num_bedrooms": "a list; 0 means a studio, and 3 means three or more bedrooms",
     "notes": "lines with `{path}`; truncated at 1,000 characters",
 }
 
@@ -180,7 +180,7 @@ def _sender(entry: Entry) -> str:
             f"- Signature: {about['signs']}",
             f"- Success: {about['success']}",
             f"- Retries: {about['retries']}",
-            f"- Limits: {about['cannot']}",
+            f"- Limitations: {about['cannot']}",
         ]
     )
 

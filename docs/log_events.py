@@ -11,9 +11,10 @@ from adapter.logs import LIBRARY_MESSAGE
 
 PACKAGE: Final = Path(__file__).parent.parent / "adapter"
 
-NOTHING: Final = "Nothing."
+NOTHING: Final = "No action is needed."
 REVIEW: Final = "Run `adapter show ID`, and fix or discard the lead."
-BUG: Final = "Report it with the log line. `error` contains its type and location in the code."
+BUG: Final = "Report the log line as a bug. `error` contains the error's type and location in the "
+"code."
 
 #: The meaning of each event, and what to do.
 EVENTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -23,19 +24,22 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "attempt_not_started": ("An error prevented a POST. The booking is held.", BUG),
     "background_write_dropped": (
-        "Too many requests were rejected to save all of them. This one was counted, but not saved.",
+        (
+            "Too many requests were rejected to save all of them. This request was counted but not "
+            "saved."
+        ),
         NOTHING,
     ),
     "background_write_failed": (
-        "A rejected request, or the time at which a secret was used, was not saved.",
-        "Nothing, unless it continues after `postgresql_available`.",
+        "A rejected request, or the time when a secret was used, was not saved.",
+        "Act only if this continues after `postgresql_available`.",
     ),
     "booking_booked": ("A tour or a guest card is booked in Knock.", NOTHING),
     "booking_carried_out_late": (
         "Propexo may have processed a booking after a newer one for the same person.",
         REVIEW,
     ),
-    "booking_expired": ("A lead could not be sent in time.", "Call the renter."),
+    "booking_expired": ("A lead could not be sent to Knock in time.", "Call the renter."),
     "booking_failed": ("Propexo accepted a booking, but it failed in Knock.", REVIEW),
     "booking_found": ("A booking with an unclear outcome was found in Propexo.", NOTHING),
     "booking_held": (
@@ -43,7 +47,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         REVIEW,
     ),
     "booking_not_checked": (
-        "An error prevented a check of a booking. The check is repeated in an hour.",
+        "An error prevented a check of a booking. The adapter repeats the check in an hour.",
         BUG,
     ),
     "booking_not_found": (
@@ -51,27 +55,30 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Check Knock, then run `adapter confirm ID` or `adapter release ID --not-in-knock`.",
     ),
     "booking_postponed": (
-        "A booking could not be sent, and will be retried. `reason` says why.",
+        "A booking could not be sent and will be retried. `reason` says why.",
         NOTHING,
     ),
     "booking_refused": ("Propexo rejected a booking.", REVIEW),
     "booking_submitted": ("Propexo accepted a booking. The adapter now checks its job.", NOTHING),
     "booking_unknown": (
         "A POST got no clear response, so the booking may exist in Knock.",
-        "Nothing yet. The adapter searches for it and logs `booking_found` or `booking_not_found`.",
+        (
+            "Wait. The adapter searches for the booking and logs `booking_found` or "
+            "`booking_not_found`."
+        ),
     ),
     "check_failed": ("A check by `adapter doctor` failed with an error.", BUG),
     "clock_agrees": ("The clocks of this machine and PostgreSQL agree again.", NOTHING),
     "clock_differs": (
         (
             "The clocks of this machine and PostgreSQL differ by `seconds`. "
-            "Beyond 30 seconds, this worker sends nothing."
+            "If the difference exceeds 30 seconds, the worker sends nothing."
         ),
         "Synchronize the clocks (NTP).",
     ),
     "clock_was_ahead": (
         "A clock was ahead or was set back. Bookings that were postponed as a result are now due.",
-        "Check the clocks if it happens again.",
+        "If this happens again, check the clocks.",
     ),
     "console_failed": ("A console page failed with an error.", BUG),
     "crm_model_not_readable": (
@@ -79,15 +86,15 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Ask Propexo to enable the `model`.",
     ),
     "database_restored": (
-        "The database was restored or copied. Nothing is sent.",
+        "The database was restored or copied. The adapter stops sending.",
         "Run `adapter restored` ([after a restore](operations.md#after-a-restore)).",
     ),
     "database_unchecked": (
-        "Propexo's write log cannot be read, so nothing is sent yet.",
-        "Nothing, unless it lasts for more than five minutes.",
+        "Propexo's write log cannot be read, so the adapter does not send bookings yet.",
+        "Act only if this lasts for more than five minutes.",
     ),
     "dedupe_key_failed": (
-        "The mapping's `dedupe` failed for a webhook. It counts as a new lead.",
+        "The mapping's `dedupe` failed for a webhook. The webhook counts as a new lead.",
         BUG,
     ),
     "document_fetched": ("A document that a webhook refers to was fetched.", NOTHING),
@@ -101,75 +108,87 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "event_settled": ("A webhook was mapped, held or ignored (`state`).", NOTHING),
     "fetch_failed": (
         "A document that a webhook refers to could not be fetched. `reason` says why.",
-        "Nothing at first, because it is retried. If it continues, check the token and the host.",
+        (
+            "Wait, because the adapter retries. If the problem continues, check the token and the "
+            "host."
+        ),
     ),
     "forced_stop": (
         "A worker did not stop in time and was killed. Its bookings in flight become `unknown`.",
         NOTHING,
     ),
     "format_not_counted": (
-        "An error prevented counting the fields of a webhook. It is booked anyway.",
+        "An error prevented counting the fields of a webhook. The lead is booked anyway.",
         BUG,
     ),
     "free_times_not_parsed": (
-        "Propexo's response about Knock's calendar caused an error. Tours are booked unchecked.",
+        (
+            "Propexo's response about Knock's calendar caused an error. Tours are booked without "
+            "checking the calendar."
+        ),
         BUG,
     ),
     "free_times_unknown": (
-        "Propexo did not report the available times. Tours are booked unchecked. See `reason`.",
-        "Nothing, unless it continues.",
+        (
+            "Propexo did not report the available times. Tours are booked without checking them. "
+            "`reason` says why."
+        ),
+        "Act only if this continues.",
     ),
     "handshake_answered": ("A sender's verification request was answered.", NOTHING),
     "invitation_mailed": ("A link to choose a tour time was emailed to a renter.", NOTHING),
     "invitation_not_mailed": (
-        "The email with the link to choose a tour time could not be sent. See `reason`.",
-        "Nothing if `will_retry` is true. Otherwise, run `adapter doctor`.",
+        "The email with the link to choose a tour time could not be sent. `reason` says why.",
+        "If `will_retry` is true, no action is needed. Otherwise, run `adapter doctor`.",
     ),
     "knock_status_changed": ("Knock reported a new `status` for a booked tour.", NOTHING),
     "library_message": (
         (
             "A library logged a message. `logger` and `where` say where. "
-            "Its text is left out, because it may contain personal data."
+            "The message's text is left out, because it may contain personal data."
         ),
-        "Nothing for a warning. For an error, report it with the lines around it.",
+        "Ignore warnings. Report errors together with the log lines around them.",
     ),
     "mapping_version_invalid": (
-        "A published mapping can no longer be loaded. The file is used instead.",
+        "A published mapping can no longer be loaded. The mapping file is used instead.",
         "Fix the mapping in the console, or roll it back.",
     ),
     "mappings_invalid": (
-        "The mapping files are invalid. The earlier mappings stay in use.",
+        "The mapping files are invalid. The previous mappings stay in use.",
         "Run `adapter check`, fix the files, and reload.",
     ),
     "mappings_reloaded": ("New mappings are in use.", NOTHING),
     "outcome_returned": ("A sender that was waiting for the outcome got its response.", NOTHING),
     "outcome_waiter_disconnected": (
-        "The database connection that waits for outcomes was lost. It is opened again.",
+        "The database connection that waits for outcomes was lost. The adapter opens it again.",
         NOTHING,
     ),
     "outcome_waiter_failed": ("An error interrupted the wait for outcomes.", BUG),
     "outcome_waiters_full": (
-        "Too many senders are waiting for an outcome. This one got its response immediately.",
-        "If it happens often, raise `ADAPTER_WEB_THREADS`.",
+        "Too many senders are waiting for an outcome. This sender got its response immediately.",
+        "If this happens often, raise `ADAPTER_WEB_THREADS`.",
     ),
     "note_not_processed": (
-        "An error prevented sending or checking a renter's later message. It is tried again.",
+        "An error prevented sending or checking a renter's later message. The adapter tries again.",
         BUG,
     ),
     "note_not_sent": (
-        "A renter's later message is not, or may not be, in Knock. `why` is the reason code.",
-        "Run `adapter show ID`, and add the text to the guest card in Knock if it is missing.",
+        (
+            "A renter's later message is missing, or may be missing, from Knock. `why` is the "
+            "reason code."
+        ),
+        "Run `adapter show ID`, and if the text is missing from the guest card in Knock, add it.",
     ),
     "note_sent": ("A renter's later message was added to their guest card as a note.", NOTHING),
     "person_erased": ("`adapter purge` deleted a renter's data.", NOTHING),
     "postgresql_available": (
-        "PostgreSQL can be used again. `seconds` and `failures` describe the outage.",
+        "PostgreSQL is available again. `seconds` and `failures` describe the outage.",
         NOTHING,
     ),
     "postgresql_unavailable": (
         (
-            "PostgreSQL cannot be used. `reason` says why, and gives its address. "
-            "It is logged immediately as a warning, and then each minute as an error."
+            "PostgreSQL is unavailable. `reason` gives the cause and PostgreSQL's address. The "
+            "event is logged immediately as a warning, and then each minute as an error."
         ),
         "Fix PostgreSQL. The processes then resume automatically.",
     ),
@@ -184,7 +203,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "process_crashed": ("A process or a thread has ended with an unexpected error.", BUG),
     "process_is_stuck": (
         "A worker hung and ended itself. Its supervisor restarts it.",
-        "If it happens again, report it with `part`.",
+        "If this happens again, report it with the value of `part`.",
     ),
     "propexo_unreachable": (
         "Propexo has been unreachable for five minutes. `reason` says why.",
@@ -196,7 +215,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "propexo_webhook_rejected": (
         "A webhook from Propexo was rejected.",
-        "Compare `PROPEXO_WEBHOOK_SECRET` with Propexo's.",
+        "Compare `PROPEXO_WEBHOOK_SECRET` with the secret in Propexo's dashboard.",
     ),
     "proxy_not_trusted": (
         "A request came through a proxy that is not in `ADAPTER_TRUSTED_PROXIES`.",
@@ -206,10 +225,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Changes to mappings and community names that were made in the console are in use.",
         NOTHING,
     ),
-    "reconcile_read_failed": ("A search in Propexo failed. It is repeated.", NOTHING),
+    "reconcile_read_failed": ("A search in Propexo failed. The adapter repeats it.", NOTHING),
     "request_cut_off": ("A client sent too slowly, or did not read its response.", NOTHING),
     "restarting_with_new_secrets": (
-        "A worker is restarting, because a secret has changed.",
+        "A worker is restarting because a secret has changed.",
         NOTHING,
     ),
     "renter_form_accepted": (
@@ -217,7 +236,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         NOTHING,
     ),
     "renter_form_refused": (
-        "A renter's choice could not be carried out (`reason`). The page told the renter why.",
+        (
+            "The adapter could not carry out a renter's choice (`reason`). The page told the "
+            "renter why."
+        ),
         NOTHING,
     ),
     "renter_link_refused": (
@@ -229,31 +251,31 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Propexo's write log is not available, so a copied database cannot be recognized.",
         "Make sure that no other installation uses a copy of this database.",
     ),
-    "run_failed": ("An error interrupted a task. It is repeated.", BUG),
+    "run_failed": ("An error interrupted a task. The adapter repeats the task.", BUG),
     "run_postponed": ("A task is waiting for PostgreSQL.", NOTHING),
     "secret_not_reloaded": (
-        "A file with a secret cannot be read. The earlier value stays in use.",
+        "A file with a secret cannot be read. The previous value stays in use.",
         "Fix the file that `problem` names, and reload.",
     ),
     "secret_not_trimmed": (
         "A secret has whitespace or quotes around its value.",
-        "Remove them where `variable` is set.",
+        "Remove the whitespace or quotes where `variable` is set.",
     ),
     "sending_resumed": ("Propexo works again, and bookings are sent.", NOTHING),
-    "sending_still_stopped": ("A test of Propexo failed. It is repeated.", NOTHING),
+    "sending_still_stopped": ("A test of Propexo failed. The adapter repeats the test.", NOTHING),
     "sending_stopped": (
         (
             "Propexo rejects the API token, or several POSTs in a row had no clear response. "
-            "If Propexo cannot be reached, this is a warning."
+            "If Propexo cannot be reached, the event is a warning."
         ),
         "See [sending is stopped](operations.md#sending-is-stopped).",
     ),
     "service_links_ignored": (
-        "Kubernetes has set variables that look like settings. They are ignored.",
-        "Nothing, or set `enableServiceLinks: false`.",
+        "Kubernetes has set variables that look like settings. The adapter ignores them.",
+        "No action is needed. To prevent this event, set `enableServiceLinks: false`.",
     ),
     "settings_invalid": (
-        "Settings or secrets were invalid during a reload. The earlier ones stay in use.",
+        "Settings or secrets were invalid during a reload. The previous values stay in use.",
         "Fix what `problem` names, and reload.",
     ),
     "sign_in_refused": ("A wrong name or password was entered in the console.", NOTHING),
@@ -262,17 +284,20 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "If the sender supports a signature or a token, set it in the mapping.",
     ),
     "start_failed": (
-        "Web or worker cannot start. There is one line for each reason.",
+        "A web or worker process cannot start. There is one line for each reason.",
         "Do what `problem` says.",
     ),
-    "status_read_failed": ("A job's status could not be read. It is read again.", NOTHING),
+    "status_read_failed": (
+        "A job's status could not be read. The adapter reads it again.",
+        NOTHING,
+    ),
     "status_webhook_failed": (
-        "The receiver of status webhooks failed. They are sent again.",
-        "Check the receiver if it continues.",
+        "The receiver of status webhooks failed. The adapter sends the webhooks again.",
+        "If this continues, check the receiver.",
     ),
     "status_webhooks_given_up": (
         "Status webhooks could not be delivered within three days.",
-        "Fix the receiver, and let it read the leads from `/api/leads`.",
+        "Fix the receiver, and have it read the leads from `/api/leads`.",
     ),
     "status_webhooks_recovered": ("The receiver of status webhooks works again.", NOTHING),
     "tour_time_taken": (
@@ -284,19 +309,19 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "The collector at `ADAPTER_TRACES_URL` does not accept traces. Leads are not affected.",
         "Check the collector.",
     ),
-    "unexpected_error": ("A request failed with an error. Its sender got 503.", BUG),
+    "unexpected_error": ("A request failed with an error. The sender got a 503 response.", BUG),
     "web_started": (
         "The web process is running, with this version, these sources and this database.",
         NOTHING,
     ),
     "webhook_duplicate": ("A webhook repeats an earlier one.", NOTHING),
     "webhook_rejected": (
-        "A request was rejected. `reason` says why. `source` is empty if it is unknown.",
-        "Nothing for strangers. For a sender, see `adapter rejections`.",
+        "A request was rejected. `reason` says why. `source` is empty if the source is unknown.",
+        "Ignore requests from strangers. For a sender's requests, see `adapter rejections`.",
     ),
     "webhook_stored": ("A webhook was stored and acknowledged.", NOTHING),
     "worker_part_failed": (
-        "An error interrupted a part of a process (`part`). It is tried again.",
+        "An error interrupted a part of a process (`part`). The adapter tries again.",
         BUG,
     ),
     "worker_started": (
@@ -304,8 +329,11 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         NOTHING,
     ),
     "workers_not_notified": (
-        "Workers were not notified of a new webhook. They will find it within half a second.",
-        "Nothing for a warning. An error is a bug, so report it.",
+        (
+            "Workers were not notified of a new webhook. The workers will find the webhook within "
+            "half a second."
+        ),
+        "Ignore warnings. Report errors as bugs.",
     ),
 }
 

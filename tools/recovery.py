@@ -38,7 +38,7 @@ MOST_SECONDS = 60.0
 
 
 class Sender:
-    """Sends a lead twice a second, each until it is accepted."""
+    """Sends two leads a second, and repeats each until the adapter accepts it."""
 
     def __init__(self, running: AdapterProcess) -> None:
         self._running, self._numbers = running, itertools.count(1)
@@ -81,7 +81,7 @@ class Sender:
 
 
 class Drill:
-    """One `adapter run`, which is killed in several ways."""
+    """An instance of `adapter run` whose processes are killed in several ways."""
 
     def __init__(self, folder: Path, upstream: SandboxClient) -> None:
         self._upstream = upstream

@@ -33,7 +33,7 @@ def write(requirements: Path, target: Path) -> None:
 
 
 def licenses(sbom: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return each component's name, version and license, by name."""
+    """Return each component's name, version and license, sorted by name."""
     return sorted(
         (one["name"], one["version"], " or ".join(dict.fromkeys(map(_name, one["licenses"]))))
         if one.get("licenses")

@@ -26,7 +26,7 @@ MIN_STATUS_DELAY_SECONDS = 1.0
 MAX_STATUS_DELAY_SECONDS = 120.0
 #: Minimum time to wait for a job's final status.
 MIN_JOB_TIMEOUT = dt.timedelta(minutes=1)
-#: Minimum and maximum delay between searches for an unknown booking.
+#: Minimum and maximum delay between searches for a booking with an unknown outcome.
 MIN_SEARCH_DELAY_SECONDS = 60.0
 MAX_SEARCH_DELAY_SECONDS = 3600.0
 
@@ -63,15 +63,15 @@ def is_safe_to_repeat(outcome: AttemptOutcome) -> bool:
 
 
 def doubling_pause(tries: int, first: dt.timedelta, most: dt.timedelta) -> dt.timedelta:
-    """Return the pause after ``tries`` failures. It doubles from ``first`` up to ``most``."""
+    """Return the delay after ``tries`` failures, doubling from ``first`` up to ``most``."""
     return min(first * (1 << min(max(tries, 1) - 1, 20)), most)
 
 
 def next_try(error: UpstreamError, *, tries: int, now: dt.datetime, chance: float) -> dt.datetime:
-    """Return when to retry a booking after ``tries`` failures, the last with ``error``.
+    """Return the time of the next attempt to send a booking.
 
-    ``chance`` is a random number from 0 to 1 (jitter), so that bookings are not all retried at
-    the same moment.
+    ``error`` is the latest of ``tries`` failures. ``chance`` is a random number from 0 to 1
+    (jitter), so that bookings are not all retried at the same moment.
     """
     if isinstance(error, NotAuthorized):
         delay = NOT_AUTHORIZED_SECONDS
@@ -85,7 +85,7 @@ def next_try(error: UpstreamError, *, tries: int, now: dt.datetime, chance: floa
 
 
 def next_status_read(submitted_at: dt.datetime, *, now: dt.datetime, chance: float) -> dt.datetime:
-    """Return when to read a job's status next. The delay grows with the job's age."""
+    """Return the time of a job's next status check. The delay grows with the job's age."""
     waited = max((now - submitted_at).total_seconds(), 0.0)
     delay = min(max(waited / 2.0, MIN_STATUS_DELAY_SECONDS), MAX_STATUS_DELAY_SECONDS)
     return now + dt.timedelta(seconds=delay * (1.0 + 0.25 * chance))
@@ -94,7 +94,7 @@ def next_status_read(submitted_at: dt.datetime, *, now: dt.datetime, chance: flo
 def job_timeout(
     limit: dt.timedelta, *, submitted_at: dt.datetime, sendable_until: dt.datetime | None
 ) -> dt.timedelta:
-    """Return how long to wait for a job. Wait less if the job delays a newer request.
+    """Return the timeout for a job, shortened if the job delays a newer request.
 
     The newer request can be sent until ``sendable_until``. The job gets only half of the remaining
     time, so that a newer tour that starts soon can still be booked.
@@ -105,7 +105,7 @@ def job_timeout(
 
 
 def next_search(unknown_since: dt.datetime, *, now: dt.datetime, chance: float) -> dt.datetime:
-    """Return when to search for an unknown booking next. The delay grows with its age."""
+    """Return the time of the next search for a booking. The delay grows with its age."""
     waited = max((now - unknown_since).total_seconds(), 0.0)
     delay = min(max(waited, MIN_SEARCH_DELAY_SECONDS), MAX_SEARCH_DELAY_SECONDS)
     return now + dt.timedelta(seconds=delay * (1.0 + 0.25 * chance))

@@ -1,4 +1,4 @@
-"""If enabled, check that a tour's time is available in Knock before sending the POST.
+"""Check that a tour's time is still available in Knock before booking the tour.
 
 The check never loses a lead and never delays it for long. If Knock's answer is unknown, the tour is
 booked, and its history says why it was not checked. If the time is taken, the lead is held for
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 CHECK_TIME: Final = dt.timedelta(seconds=5)
 #: A booking that has waited longer to be sent is not checked while Propexo's answers are slow.
 PATIENCE: Final = dt.timedelta(seconds=1.5)
-#: How often a booking checks whether another tour at its time has an outcome.
+#: Delay before a booking checks again whether another tour at its time has an outcome.
 RIVAL_PAUSE: Final = dt.timedelta(seconds=1)
 #: The reason for users if a tour's time is not available.
 REASON: Final = Reason(field="starts_at", reason="is not free in Knock's calendar")
@@ -38,7 +38,7 @@ TOO_SHORT: Final = "calendar_too_short"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Answered:
-    """Knock's answer about a booking's time, to be passed to :meth:`CalendarCheck.look`."""
+    """Knock's answer about the availability of a tour's time."""
 
     booking_id: int
     answer: Answer
@@ -47,7 +47,7 @@ class Answered:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Postponed:
-    """A booking that stays out of the send queue until :meth:`CalendarCheck.finish` is done."""
+    """A booking kept out of the send queue until :meth:`CalendarCheck.finish` is done."""
 
     booking: Booking
     until: dt.datetime
@@ -58,7 +58,7 @@ class Postponed:
 
 
 def checks_availability(booking: Booking, source: Source | None) -> bool:
-    """Return True if ``check_availability`` is on for a booking's mapping or community."""
+    """Return True if ``check_availability`` is on for the booking's mapping or community."""
     if source is None:
         return False
     community = source.communities.get(booking.community or "")
@@ -98,11 +98,11 @@ class CalendarCheck:
         now: dt.datetime,
         answered: Answered | None,
     ) -> str | Postponed | None:
-        """Check a locked booking's time. If it may be sent, return a reason code for its history.
+        """Check a locked booking's tour time. Return a reason code if the booking may be sent.
 
-        Return :class:`Postponed` if :meth:`finish` must be called after the transaction, and None
-        if the booking must wait: for another process that asks the same question, or for another
-        tour at the same time that is not in Knock's calendar yet. A booking that a user has
+        Return :class:`Postponed` if :meth:`finish` must be called after the transaction. Return
+        None if the booking must wait for another process that asks the same question, or for
+        another tour at the same time that is not in Knock's calendar yet. A booking that a user has
         released is not checked.
         """
         if tx.free_times.was_released(booking.id):
@@ -131,7 +131,7 @@ class CalendarCheck:
     def _must_wait_for_rival(
         self, tx: Transaction, booking: Booking, rate: RateState, now: dt.datetime
     ) -> bool:
-        """Return True if Knock's calendar may not show a just-sent tour at the same time yet.
+        """Return True if Knock's calendar may not show another tour at this time yet.
 
         If the calendar cannot be read anyway, waiting would gain nothing.
         """
@@ -150,14 +150,14 @@ class CalendarCheck:
         now: dt.datetime,
         answered: Answered | None,
     ) -> Answer | Question | dt.datetime:
-        # Later, another process may have booked a tour at the time.
+        # An older answer may be outdated, because another process may have booked the time.
         is_new = answered is not None and now - answered.at <= CHECK_TIME
         if answered is not None and is_new and answered.booking_id == booking.id:
             return answered.answer
         if rate.failures >= MOST_FAILURES:
             return Answer(problem="no_answer")
         zone = ZoneInfo(str(booking.timezone))
-        # Not since it was due, because that changes whenever it waits for another process.
+        # Do not use the due time, which changes whenever the booking waits for another process.
         has_waited = booking.updated_at < now - PATIENCE
         key = calendar_key(booking)
         return self._free_times.look(tx, key, zone, rate, now, has_waited=has_waited)
@@ -204,11 +204,11 @@ class CalendarCheck:
         log.info("tour_time_taken", extra={"booking_id": booking.id})
 
     def began(self, attempt: Attempt) -> None:
-        """Mark an attempt as checked, until :meth:`ended` is called for it."""
+        """Mark an attempt as checked until :meth:`ended` is called for it."""
         self._checked.add(attempt.id)
 
     def ended(self, attempt: Attempt) -> None:
-        """Delete the community's cached available times after a checked booking's POST.
+        """Delete a community's cached tour times after a checked booking was sent.
 
         They were also deleted before the POST, but another process may have read them from Propexo
         again before Knock booked the tour.

@@ -35,7 +35,7 @@ class Confirmer:
         self.clock = clock
 
     def handle(self, record: KnockRecord) -> bool:
-        """Apply a new or changed record to the bookings that definitely belong to its renter.
+        """Apply a new or changed record to the renter's bookings.
 
         If a record may be about an unknown booking, bring forward the next search for that booking.
         Return False if the record came too early and Propexo must send it again.
@@ -58,7 +58,7 @@ class Confirmer:
         return True
 
     def _search_soon(self, record: KnockRecord, *, is_first: bool) -> bool:
-        """Search sooner for unknown bookings that a tour's record may refer to.
+        """Bring forward the searches for bookings that a tour record may belong to.
 
         A record without the tour's start may be about any unknown booking, so searches after such
         records are limited. Return False if Propexo must send the record again.
@@ -107,7 +107,7 @@ class Confirmer:
     def _settle(
         self, tx: Transaction, booking: Booking, record: KnockRecord, others: Sequence[Booking]
     ) -> None:
-        """Record that an unknown or failed booking exists in Knock."""
+        """Record that a booking with an unknown or failed outcome exists in Knock."""
         now, is_canceled = self.clock(), knock_records.is_canceled(record)
         if booking.state is BookingState.UNKNOWN:
             attempt = tx.attempts.of_booking(booking.id)[-1]
@@ -137,7 +137,7 @@ def _end_wishes(tx: Transaction, tour_id: int, others: Sequence[Booking], now: d
 
 
 def _is_off(tx: Transaction, record: KnockRecord) -> bool:
-    """Return True if the integration's guest cards are not enabled in Propexo."""
+    """Return True if guest cards are not enabled in Propexo for a record's integration."""
     return any(
         one.model == Model.PROSPECTS and one.state is Reading.OFF
         for one in tx.crm_models.all()
@@ -148,7 +148,7 @@ def _is_off(tx: Transaction, record: KnockRecord) -> bool:
 def _of_same_person(
     tx: Transaction, found: Sequence[Booking], now: dt.datetime
 ) -> tuple[Booking, ...]:
-    """Return the given bookings, and other bookings that were sent for the same renter."""
+    """Return ``found`` and all other bookings that were sent for the same renter."""
     keys = {key for one in found for key in one.person_keys}
     others = tx.bookings.of_keys(keys, now) if keys else []
     known = {one.id for one in found}
@@ -177,7 +177,7 @@ def apply_found(
     *,
     by: str,
 ) -> None:
-    """Save a record's values in its booking unless values from a newer record are stored.
+    """Update a booking from a record in Knock, unless a newer record was already applied.
 
     ``others`` contains the requests that share a key with the booking. If one of them has replaced
     the tour in Knock, its cancellation is expected. Nothing is saved if it is not certain that the

@@ -1,4 +1,4 @@
-"""Detect that the database was restored from a backup, before anything is sent from it.
+"""Detect a database restored from a backup before any of its bookings are sent.
 
 A restored database does not know what was sent since the backup, so it would send it again. Each
 worker records that it runs, and on which database. The view ``gate`` compares this in the
@@ -74,7 +74,7 @@ class DatabaseCheck:
         return is_first
 
     def _newer_writes(self, last: LastRun, sources: Collection[Source]) -> str | None:
-        """Return a message if Propexo has newer writes than this database, or None.
+        """Return a message if Propexo has newer writes than this database, otherwise None.
 
         Stop reading at the first such write. Raise UpstreamError if the log cannot be read yet.
         """
@@ -91,7 +91,7 @@ class DatabaseCheck:
         return None
 
     def _has_lost_job(self, jobs: Sequence[Job], known: Mapping[tuple[object, ...], Owner]) -> bool:
-        """Return True if this adapter sent any of the jobs but has no booking for it."""
+        """Return True if this adapter sent a job that has no booking in this database."""
         # Read in this order so that a job that another worker is recording appears in one of them.
         jobs = [job for job in jobs if write_log.owner_of(job, known)]
         with self._store.statement() as tx:
@@ -100,7 +100,7 @@ class DatabaseCheck:
         return any(write_log.without(self._writes.unknown(jobs), in_flight))
 
     def _has_asked_enough(self, error: UpstreamError) -> bool:
-        """Return True if Propexo has not responded for so long that we should give up."""
+        """Return True if Propexo has been failing for long enough to give up."""
         if self._asked_at is None:
             log.warning("database_unchecked", extra={"status": error.status, "reason": str(error)})
         now = time.monotonic()

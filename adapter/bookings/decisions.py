@@ -1,4 +1,4 @@
-"""Decisions about requests, with sentences that explain them to users."""
+"""Represent decisions about requests, and explain the decisions to users."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -145,5 +145,5 @@ BOOKED_AFTER_CANCELLATION = Reason(
 
 
 def carried_out_late(newer: Booking) -> Reason:
-    """Return the reason to review a booking that may have replaced a newer one in Knock."""
+    """Return the reason to review a booking that may have replaced a newer booking in Knock."""
     return Reason(field=FIELD, reason=SENTENCES["carried_out_late"].format(newer.id))

@@ -1,4 +1,4 @@
-"""Fetch, over HTTPS, the documents that webhooks refer to only by ID."""
+"""Fetch documents that a webhook references only by ID."""
 
 import base64
 import collections
@@ -56,7 +56,7 @@ FINAL: Final = frozenset({400, 404, 405, 410, 422})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Failure:
-    """A failed request that may succeed if retried, with the pause that the host requested."""
+    """A failed request that may succeed on a retry, with the delay that the host requested."""
 
     reason: str
     pause: dt.timedelta = dt.timedelta()
@@ -81,7 +81,7 @@ class Fetcher:
         self._recent: dict[str, collections.deque[dt.datetime]] = {}
 
     def start(self, source: Source, event: Event, wanted: Mapping[str, FetchReader]) -> None:
-        """In a separate thread, fetch the documents that an event needs.
+        """Fetch the documents that an event needs, in a separate thread.
 
         If a document of this source is being fetched, or could not be fetched a moment ago, the
         event waits. The process may end at any time, because the event is due again after
@@ -190,7 +190,7 @@ class Fetcher:
         return failure
 
     def _take(self, host: str) -> bool:
-        """Count a request to a host. Return False if the host's rate limit is exceeded."""
+        """Count a request toward a host's rate limit. Return False if the limit is exceeded."""
         recent, now = self._recent.setdefault(host, collections.deque()), self._clock()
         while recent and now - recent[0] > dt.timedelta(minutes=1):
             recent.popleft()

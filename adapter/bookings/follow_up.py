@@ -31,7 +31,7 @@ RETRY_DELAY_AFTER_BUG = dt.timedelta(hours=1)
 
 
 class Follower:
-    """Reads the outcomes of submitted and unknown bookings from Propexo and records them."""
+    """Reads the outcomes of sent bookings from Propexo and records them."""
 
     def __init__(self, settings: Settings, store: Database, propexo: Propexo, clock: Clock) -> None:
         self.settings = settings
@@ -74,7 +74,7 @@ class Follower:
             return found
 
     def _lease(self, booking: Booking) -> dt.timedelta:
-        """Return how long this process may check a booking before another one takes over."""
+        """Return the time limit for checking a booking before another process takes over."""
         is_search = booking.state is not BookingState.SUBMITTED
         search = self.propexo.timeout_seconds + SEARCH_LEASE_MARGIN
         return dt.timedelta(seconds=search if is_search else STATUS_LEASE)
@@ -95,7 +95,7 @@ class Follower:
                 tx.bookings.reschedule(booking, self.clock() + RETRY_DELAY_AFTER_BUG)
 
     def _follow_up(self, booking: Booking, *, has_related: bool) -> None:
-        """Read a submitted booking's job status and record it.
+        """Read the job status of a submitted booking and record it.
 
         A success that affects no other booking is recorded without reading other bookings.
         """
@@ -140,7 +140,7 @@ class Follower:
     def _job_timeout(
         self, booking: Booking, others: Sequence[Booking], limit: dt.timedelta
     ) -> dt.timedelta:
-        """Return how long to wait for a job. Wait less if the job delays a newer request."""
+        """Return the timeout for a booking's job, shortened if the job delays a newer request."""
         pending = [other for other in others if other.state is BookingState.PENDING]
         notice = dt.timedelta(minutes=self.settings.notice_minutes)
         times = [other.starts_at - notice for other in pending if other.starts_at is not None]

@@ -58,7 +58,7 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """A request for a calendar's available times. Its API call is already reserved."""
+    """A request for a calendar's available times, with its API call already reserved."""
 
     key: CalendarKey
     zone: ZoneInfo
@@ -155,7 +155,7 @@ class FreeTimes:
         *,
         has_waited: bool = False,
     ) -> Answer | Question | dt.datetime:
-        """Return a calendar's available times, or what the caller must do to get them.
+        """Return a calendar's available times, or the next step to get them.
 
         The next step is a question for :meth:`ask` after the transaction, or, if another process is
         asking Propexo, the time at which to look again. The caller must have locked ``rate``. A
@@ -228,7 +228,7 @@ def _answer_of(data: object, zone: ZoneInfo) -> Answer:
 
 
 def _known(stored: StoredTimes, now: dt.datetime) -> Answer | dt.datetime | None:
-    """Return a cached answer, or when to retry if another process is asking, or None."""
+    """Return the cached answer, the time to look again, or None if Propexo must be asked."""
     if stored.answered_at is not None and stored.answered_at > now - LIFETIME:
         calendar = Calendar(times=tuple(stored.times), is_complete=stored.is_complete)
         return Answer(calendar=calendar, problem=stored.problem)

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class BookingPlanner:
-    """Creates the bookings of mapped events, decides on them and stores them."""
+    """Creates bookings from mapped events, decides their states and stores them."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class BookingPlanner:
         source: Source | None,
         now: dt.datetime,
     ) -> None:
-        """Add the link to choose a tour time to the notes of guest cards that will be sent."""
+        """Add the renter's link to the notes of guest cards that will be sent."""
         for booking in stored:
             is_sent = booking.state is BookingState.PENDING and is_invited(booking, source)
             if self._links is not None and source is not None and is_sent:
@@ -113,7 +113,7 @@ class BookingPlanner:
                     tx.invitation_mails.queue(booking.id, language, now)
 
     def add_chosen(self, tx: Transaction, tour: Booking, now: dt.datetime) -> Booking:
-        """Decide on a tour that the renter chose on the renter page, and store it."""
+        """Decide how to handle a tour chosen on the renter page, and store the tour."""
         crowded = tx.bookings.lock_related([tour], now)
         related = dataclasses.replace(reconcile.load(tx, tour, now), crowded=crowded())
         decision = decide_chosen(
@@ -136,7 +136,7 @@ class BookingPlanner:
         bookings: Iterable[Booking],
         now: dt.datetime,
     ) -> None:
-        """Lock the people in an event's stored bookings and in its newly mapped ones."""
+        """Lock the people in an event's stored and newly mapped bookings."""
         drafts = [self._draft(item, event, now) for item in mapped.items]
         tx.bookings.lock_related((*drafts, *bookings), now)
 
@@ -176,7 +176,7 @@ class BookingPlanner:
         )
 
     def _open_among(self, bookings: Iterable[Booking]) -> set[str]:
-        """Return the bookings' sources that accept webhooks without verification."""
+        """Return the sources of these bookings that accept unverified webhooks."""
         names = {booking.source for booking in bookings}
         return {name for name in names & self._sources.keys() if self._sources[name].is_open}
 
@@ -228,7 +228,7 @@ def _repeat(
     *,
     has_sent_at: bool,
 ) -> Repeat | None:
-    """Return the earlier request that has the same content as a new request, or None.
+    """Return an earlier request with the same content as a new request, or None.
 
     The new request is definitely a retry if it contains the sender's own time or the delivery ID of
     the earlier one.
@@ -253,7 +253,7 @@ def _repeat(
 
 
 def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:
-    """Return the decision on an item if the same webhook already contained it, or None."""
+    """Mark an item as a repeat if the same webhook already contained it, otherwise return None."""
     if draft.item_key is None or draft.is_cancellation:
         return None
     for other in stored:

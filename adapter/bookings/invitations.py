@@ -1,4 +1,4 @@
-"""Decide who gets a link to choose, move or cancel a tour, and add it to the notes."""
+"""Decide who gets a link to choose, move or cancel a tour, and add the link to the notes."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -22,7 +22,7 @@ LIVE_CARD: Final = (*LIVE, BookingState.SUPERSEDED, BookingState.DUPLICATE)
 
 
 def with_link(appointment: Mapping[str, Any], url: str) -> dict[str, Any]:
-    """Return the appointment with the renter's link added to its notes, if there is room for it."""
+    """Return the appointment with the renter's link added to its notes, if there is room."""
     lines = [str(appointment.get("notes") or ""), LINK_LABEL + url]
     text = "\n".join(filter(None, lines))
     fits = notes.units(text) <= notes.LIMIT  # never shorten the renter's own text for the link
@@ -61,7 +61,7 @@ def is_invited(booking: Booking, source: Source | None) -> bool:
 def link_texts(
     booking: Booking, source: Source, links: RenterLinks | None, language: str
 ) -> Mapping[str, str]:
-    """Return the renter's links by placeholder name. A link that does not apply is ""."""
+    """Return the renter's links, keyed by placeholder. A link that does not apply is ""."""
     is_tour = booking.kind is Kind.APPOINTMENT and booking.state in LIVE
     url = links.url(booking.id, language) if links else ""
     return {

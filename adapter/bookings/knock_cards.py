@@ -1,4 +1,4 @@
-"""Predict which tours Knock keeps, based on how it identifies people.
+"""Predict which tours Knock keeps, based on how Knock identifies people.
 
 Knock identifies a prospect only by email and phone, and cancels the prospect's tour when it books
 another one. If a request has contacts of two prospects, or a contact that was overwritten since, we
@@ -22,7 +22,7 @@ class _Card:
 
 
 def replaced(posted: Iterable[Booking]) -> Mapping[int, Booking]:
-    """Return tours that definitely replaced another tour in Knock, by the replaced tour's ID.
+    """Map the ID of each tour that was definitely replaced in Knock to its replacement.
 
     ``posted`` contains bookings that may exist in Knock, in the order in which they were posted.
     """
@@ -70,7 +70,7 @@ def _simulate(posted: Iterable[Booking]) -> tuple[list[_Card], Mapping[int, Book
 
 
 def _find(booking: Booking, cards: Sequence[_Card]) -> tuple[_Card | None, Sequence[_Card]]:
-    """Return the prospect that Knock will definitely use (or None), and all candidates."""
+    """Return the prospect that Knock will use (None if uncertain), and all candidates."""
     keys = booking.person_keys
     near = [card for card in cards if keys & (card.contacts | card.former)]
     is_certain = len(near) == 1 and keys & near[0].contacts

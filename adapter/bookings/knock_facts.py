@@ -1,4 +1,4 @@
-"""Decide what a record in Knock says about its booking. All functions are pure.
+"""Derive a booking's status in Knock from Knock's records. All functions are pure.
 
 Webhooks arrive late, repeatedly and in any order, so a record may be older than what is known.
 """
@@ -30,7 +30,7 @@ def is_proof(booking: Booking, record: KnockRecord) -> bool:
 
 
 def of_card(record: KnockRecord, booking: Booking, now: dt.datetime) -> KnockFacts:
-    """Return what a guest card's record says about a booking."""
+    """Extract the facts about a booking from the record of its guest card."""
     is_confirmed = is_proof(booking, record) and booking.confirmed_at is None
     is_booked = booking.state is BookingState.BOOKED
     # Roommates may share a phone, and the renter's words are sent to this guest card.
@@ -45,7 +45,7 @@ def of_card(record: KnockRecord, booking: Booking, now: dt.datetime) -> KnockFac
 def of_tour(
     record: KnockRecord, booking: Booking, newer: Booking | None, now: dt.datetime
 ) -> KnockFacts:
-    """Return what a tour's record says about a booking's status.
+    """Extract the facts about a booking from the record of its tour.
 
     ``newer`` is the same person's booking that has replaced it in Knock, if there is one.
     """
@@ -70,7 +70,7 @@ def of_tour(
 
 
 def _why(status: KnockStatus, booking: Booking, *, is_first: bool) -> str | None:
-    """Return the reason code of a status change for the history, or None to leave it out."""
+    """Return the reason code of a status change, or None to omit it from the history."""
     if status is not KnockStatus.BOOKED:
         return f"{status}_in_knock"
     if not is_first:
@@ -107,7 +107,7 @@ def is_seen_later(status: KnockStatus, at: dt.datetime | None, booking: Booking)
 
 
 def of_move(record: KnockRecord, booking: Booking, now: dt.datetime) -> KnockFacts | None:
-    """Return the new start of a booking's tour if Knock has moved it, or None.
+    """Return a tour's new start time if the tour was moved in Knock, otherwise None.
 
     The record must belong to the tour for certain, and contain exactly one new start. A tour is
     not moved into the past, so an earlier time is that of something else, such as the change.
@@ -127,7 +127,7 @@ def of_move(record: KnockRecord, booking: Booking, now: dt.datetime) -> KnockFac
 
 
 def _starts(record: KnockRecord, known: dt.datetime) -> set[dt.datetime]:
-    """Return a tour's start from the record's field that contained the known start before."""
+    """Return the tour's possible start times, read from the field that held the known start."""
     before = {name for name, value in record.previous if parse_instant(value) == known}
     names = before or {name for name, _ in record.values if _START.search(name)}
     return set(_instants(record.texts(*names))) if names else set()

@@ -110,14 +110,14 @@ def instants_of(record: KnockRecord) -> Set[dt.datetime]:
 
 
 def changed_at(record: KnockRecord, now: dt.datetime) -> dt.datetime | None:
-    """Return when a record was last changed or read, or None. Never return a future time."""
+    """Return the time of a record's last change or read, or None. Never return a future time."""
     times = {parse_instant(text) for text in record.texts("updatedat", "lastseen")}
     latest = max((at for at in times if at is not None), default=None)
     return min(latest, now) if latest is not None else None
 
 
 def prospect_of(record: KnockRecord) -> str | None:
-    """Return Propexo's guest card ID in a record, or None if the record contains none."""
+    """Return the guest card ID in a record, or None if the record contains none."""
     return record.id if record.model is Model.PROSPECTS else record.id_of("prospectid")
 
 
@@ -153,7 +153,7 @@ def is_theirs(record: KnockRecord, booking: Booking) -> bool:
 
 
 def _have_same_contacts(record: KnockRecord, request: Mapping[str, Any]) -> bool:
-    """Return True if the email or phone matches, and neither contradicts the request."""
+    """Return True if a record matches the request's email or phone and contradicts neither."""
     matches = [
         normalize_contact(request[name]) in known
         for name, known in zip(CONTACTS, contacts_of(record), strict=True)
@@ -205,7 +205,7 @@ def is_incomplete(record: KnockRecord, request: Mapping[str, Any]) -> bool:
 
 
 def standing_tour(records: Iterable[KnockRecord], booking: Booking) -> KnockRecord | None:
-    """Return the record of a booking's tour if it was not canceled, or None.
+    """Return the record of a booking's tour, or None if the tour is missing or canceled.
 
     Any field may contain the tour's start.
     """

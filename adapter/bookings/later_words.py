@@ -1,4 +1,4 @@
-"""Find text that a renter wrote later and that their guest card in Knock lacks.
+"""Find later messages from a renter that are missing from their guest card in Knock.
 
 If a request is merged with a booking or replaced by it, it is not sent itself. What is new in it is
 added to the guest card as a note, line by line. All functions are pure.
@@ -56,7 +56,7 @@ _SEVERAL: Final = frozenset({"Email", "Phone"})
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Said:
-    """The lines of a request that Knock has or will get, with the request's sort key."""
+    """The lines of a request that Knock has or will receive, with the request's sort key."""
 
     order: tuple[dt.datetime, int]
     lines: Sequence[str]
@@ -89,7 +89,7 @@ def new_lines(own: Said, said: Sequence[Said]) -> list[str]:
 
 
 def _rest(line: str, known: Iterable[Sequence[str]]) -> str:
-    """Return a line without the known line at its beginning, if there is one.
+    """Remove an already known text from the beginning of a line.
 
     Each message from a chatbot may contain the whole conversation.
     """

@@ -1,4 +1,4 @@
-"""Build queries for Propexo's lists, and find an unknown booking's job in the write log.
+"""Build queries for Propexo's lists, and find an attempt's job in the write log.
 
 After a POST without a response, three of Propexo's lists may contain the booking: the write log (a
 job with these parameters), the prospects (this person) and their events (a tour at this instant).

@@ -70,7 +70,7 @@ _IN_FLIGHT: Final = (MessageState.SENDING, MessageState.SUBMITTED)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _Draft:
-    """The notes to send for a message. They can be sent once the guest card is known."""
+    """The notes to send for a message once its guest card is known."""
 
     message: Message
     lead: Booking
@@ -293,7 +293,7 @@ class Messenger:
         return True
 
     def _is_propexo_working(self, message: Message) -> bool:
-        """Return True unless the last note failed and no read has shown that Propexo works."""
+        """Return False if the last note failed and no read has shown since that Propexo works."""
         with self.store.transaction() as tx:
             now, limiter = self.clock(), tx.rate_limit
             if not limiter.lock(now).note_failures:
@@ -315,7 +315,7 @@ class Messenger:
         return True
 
     def _begin(self, claimed: Message) -> tuple[_Draft, Message] | None:
-        """Reserve an API call and store the note, in one commit. Return None if the note must wait.
+        """Reserve an API call and store the note in one commit. Return None if the note must wait.
 
         The text is computed again, because the lead may have changed since it was drafted.
         """
@@ -460,7 +460,7 @@ def _lock_lead(tx: Transaction, message: Message, now: dt.datetime) -> Booking |
 
 
 def _has_just_failed(state: RateState, now: dt.datetime) -> bool:
-    """Return True if a booking's POST got no clear response a moment ago.
+    """Return True if a recent POST of a booking got no clear response.
 
     After that, notes are sent again, because the next booking may not come until tomorrow.
     """
@@ -472,7 +472,7 @@ def _facts(message: Message, **more: object) -> dict[str, object]:
 
 
 def _turn(message: Message, others: Sequence[Message]) -> dt.datetime | None:
-    """Return when the messages that must be sent before this one are next due, or None.
+    """Return the due time of the messages that must be sent before this one, or None.
 
     These are the person's earlier waiting messages, and any message in flight.
     """
@@ -542,7 +542,7 @@ def _prospect_of(card: Booking, person: Person) -> str | None:
 
 
 def _is_dismissed(tx: Transaction, card: Booking) -> bool:
-    """Return True if a booking, or the one it was merged with, was dismissed."""
+    """Return True if a user dismissed a booking or the booking that it was merged with."""
     is_merged = (
         card.state in MERGED
     )  # the other lead may be too old to be among the person's requests

@@ -1,4 +1,4 @@
-"""Decide if a new request is a repeat, a change, or from a different person.
+"""Decide whether a new request is a repeat, a change or another person's request.
 
 :mod:`adapter.bookings.precedence` decides how it affects the person's other requests. All functions
 are pure.
@@ -105,7 +105,7 @@ def _decide_version(
     repeat: Repeat | None,
     has_sent_at: bool,
 ) -> Decision | None:
-    """Return the decision on a retry or an unchanged or older version, otherwise None."""
+    """Return the decision on a retry, an unchanged version or an older version, or None."""
     if repeat is not None and repeat.is_certain:
         return seen_before(repeat.original, "same_delivery")
     unchanged = _unchanged(new, same, now, repeat=repeat, has_sent_at=has_sent_at)
@@ -115,7 +115,7 @@ def _decide_version(
 def _decide_repeat(
     new: Booking, same: Sequence[Booking], repeat: Repeat | None, now: dt.datetime
 ) -> Decision | None:
-    """Return the decision on a tour that was requested before with the same content, or None."""
+    """Return the decision on a tour that was already requested with the same content, or None."""
     if repeat is None or new.kind is Kind.PROSPECT:
         return None
     is_risky = _may_undo(new, same, now)
@@ -132,7 +132,7 @@ def decide_chosen(
     open_sources: Collection[str],
     is_contact_of_many: bool,
 ) -> Decision | None:
-    """Decide on a tour that the renter chose on the renter page. Return None to send it.
+    """Return the decision on a tour chosen on the renter page, or None to send the tour.
 
     The renter has just chosen the tour, so it is neither a repeat nor an older version. Everything
     else is decided as for a request from a sender.
@@ -164,7 +164,7 @@ def _held_beside_others(
 def _held_after_restore(
     new: Booking, same: Sequence[Booking], now: dt.datetime, *, has_sent_at: bool
 ) -> Decision | None:
-    """Hold a request if a tour that was recovered after a restore may be newer.
+    """Hold a request that may be older than a tour recovered after a restore.
 
     The lost webhook arrived at some time before the tour's POST. So a request that was made before
     the POST may still be newer, and one for an earlier lost tour may be a late repeat.
@@ -202,7 +202,7 @@ def _unchanged(
     repeat: Repeat | None,
     has_sent_at: bool,
 ) -> Decision | None:
-    """Return the decision on a request that is the same as the latest version, or None.
+    """Return the decision on a request that is identical to the latest version, or None.
 
     The request needs review if a user has dismissed that version since then, or if the renter has a
     later tour from another sender, because the renter may have asked again.
@@ -249,7 +249,7 @@ def held_twins(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decis
 
 
 def _held_change(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a version with another contact or community, because Knock would keep both versions."""
+    """Hold a changed request for review if the contact or community is different."""
     sent = [
         one
         for one in map(Person(tuple(same), now).end_of, _versions(new, same))
@@ -259,7 +259,7 @@ def _held_change(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Dec
 
 
 def _held_correction(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a new version that only changes a contact, because Knock would ignore the change."""
+    """Hold a request that only corrects a contact, because Knock would ignore the correction."""
     sent = [
         one
         for one in _versions(new, same)
@@ -275,7 +275,7 @@ def _held_correction(new: Booking, same: Sequence[Booking], now: dt.datetime) ->
 
 
 def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) -> Decision | None:
-    """Hold a request whose cancellation arrived first, unless its time proves it is newer."""
+    """Hold a request whose cancellation arrived first, unless the request is certainly newer."""
     before = [
         one
         for one in same
@@ -294,7 +294,7 @@ def _may_undo(new: Booking, same: Sequence[Booking], now: dt.datetime) -> bool:
 
 
 def _moved(new: Booking, same: Sequence[Booking]) -> Booking | None:
-    """Return the sender's latest version if it is for another community, or None."""
+    """Return the latest version of a request if it is for another community, or None."""
     latest = _latest_version(new, same)
     return latest if latest is not None and latest.community != new.community else None
 
@@ -334,7 +334,7 @@ def _would_be_replaced(one: Booking, new: Booking, now: dt.datetime) -> bool:
 
 
 def _last_tour(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Booking | None:
-    """Return the tour that the person requested last at the new request's community."""
+    """Return the tour that the person last requested at the new request's community."""
     return Person(tuple(same), now).at(new.community).last
 
 
@@ -358,7 +358,7 @@ def held_person(new: Booking, unclear: Sequence[Booking], now: dt.datetime) -> D
 def _held_beside(
     new: Booking, same: Sequence[Booking], nearby: Sequence[Booking], now: dt.datetime
 ) -> Decision | None:
-    """Hold a tour if Knock might keep another tour too, or might cancel this tour later."""
+    """Hold a tour if Knock might also keep another tour, or might cancel this one later."""
     known = {one.id for one in same}
     unsent = [one for one in nearby if one.state is BookingState.PENDING and one.id not in known]
     beside = knock_cards.left_beside(new, (*posted(nearby), *unsent), known, now)

@@ -50,7 +50,7 @@ PROSPECT_LIFETIME = dt.timedelta(days=30)
 
 
 def order(booking: Booking) -> tuple[dt.datetime, int]:
-    """Return a request's sort key: the time when the renter made it, then its ID."""
+    """Return a request's sort key: the time of the request, then its ID."""
     return (booking.asked_at, booking.id)
 
 
@@ -67,7 +67,7 @@ def is_current(booking: Booking, now: dt.datetime) -> bool:
 
 
 def may_exist(booking: Booking) -> bool:
-    """Return True if a booking is or may be in Knock, or is being sent."""
+    """Return True if a booking exists or may exist in Knock, or is being sent."""
     return booking.state in SENT and not booking.is_gone
 
 
@@ -91,18 +91,18 @@ class Person:
 
     @functools.cached_property
     def by_id(self) -> Mapping[int, Booking]:
-        """The person's requests by ID."""
+        """The person's requests, keyed by ID."""
         return {request.id: request for request in self.requests}
 
     @functools.cached_property
     def first_version(self) -> Mapping[int | None, int]:
-        """The ID of the first request for each sender key."""
+        """The ID of the first request with each key from a sender."""
         newest_first = sorted(self.requests, key=lambda one: -one.id)
         return {one.item_key: one.id for one in newest_first if one.item_key is not None}
 
     @functools.cached_property
     def cancellations(self) -> Mapping[int, Booking]:
-        """The newest cancellation of each canceled request, by the canceled request's ID."""
+        """The newest cancellation of each canceled request, keyed by the request's ID."""
         return {
             request.id: max(after, key=order)
             for request in self.requests
@@ -111,7 +111,7 @@ class Person:
 
     @functools.cached_property
     def wanted(self) -> Sequence[Booking]:
-        """The current requests that were sent, will be sent, or were merged with such a request."""
+        """The current requests that are or will be in Knock, including merged requests."""
         return [one for one in self.requests if is_current(one, self.now) and self._counts(one)]
 
     @functools.cached_property
@@ -147,7 +147,7 @@ class Person:
         return request.reason in _REVISABLE and is_known
 
     def end_of(self, request: Booking) -> Booking:
-        """Return the last request in the chain of merges and replacements after the given one."""
+        """Follow merges and replacements from a request, and return the last request."""
         seen: set[int] = set()
         while request.state in MERGED and request.id not in seen:
             seen.add(request.id)
@@ -155,7 +155,7 @@ class Person:
         return request
 
     def at(self, community: str | None) -> "Person":
-        """Return this person with only the requests at the given community."""
+        """Return a copy of this person with only the requests at one community."""
         if all(one.community in (community, None) for one in self.requests):
             return self
         local = (one for one in self.requests if one.community in (community, None))
@@ -173,17 +173,17 @@ class Person:
 
     @functools.cached_property
     def standing(self) -> Booking | None:
-        """The tour that Knock keeps (the most recently posted tour that is wanted), or None."""
+        """The tour that Knock keeps, or None. It is the wanted tour that was posted last."""
         sent = [one for one in self.tours if one.state in SENT]
         return max(sent, key=posting_order, default=None)
 
     @functools.cached_property
     def replaced(self) -> Mapping[int, Booking]:
-        """The tours that definitely replaced another tour in Knock, by the replaced tour's ID."""
+        """The replacement of each tour that was definitely replaced in Knock, keyed by tour ID."""
         return knock_cards.replaced(posted(self.requests))
 
     def may_be_gone(self, tour: Booking) -> bool:
-        """Return True if a later tour may have replaced the given one in Knock."""
+        """Return True if a later tour may have replaced ``tour`` in Knock."""
         standing = self.standing
         is_later = standing is not None and posting_order(standing) > posting_order(tour)
         is_booked = standing is not None and standing.state is BookingState.BOOKED
@@ -257,7 +257,7 @@ def canceling(request: Booking, requests: Iterable[Booking]) -> list[Booking]:
 
 
 def concerns(cancellation: Booking, requests: Sequence[Booking]) -> bool:
-    """Return True if a cancellation comes from the person who made the given requests.
+    """Return True if a cancellation comes from the person who made ``requests``.
 
     A cancellation without a contact comes from the person whose request it canceled.
     """
@@ -315,7 +315,7 @@ def posted_later(booking: Booking, others: Iterable[Booking]) -> Booking | None:
 
 
 def other_owner(booking: Booking, others: Sequence[Booking]) -> Booking | None:
-    """Return another request that a tour found in Knock may belong to, or None.
+    """Return another request that may own a tour found in Knock, or None.
 
     Either Knock replaced the booking's tour with one posted later, or the tour is someone else's at
     the same time.
@@ -338,7 +338,7 @@ def _tours_of_contacts(booking: Booking, others: Iterable[Booking]) -> Sequence[
 
 
 def newer_but_posted_earlier(booking: Booking, others: Iterable[Booking]) -> Booking | None:
-    """Return the newest request whose tour Knock canceled for an older ``booking``, or None."""
+    """Return the newest request whose tour an older ``booking`` replaced in Knock, or None."""
     newer = [
         one
         for one in others
@@ -364,3 +364,14 @@ def replaced_in_knock(other: Booking, booking: Booking) -> bool:
             for tour in (booking, other)
         )
     )
+
+
+def follows_in_knock(other: Booking, booking: Booking) -> bool:
+    """Return True if Knock replaced ``booking`` with ``other``, or added ``other`` to its card."""
+    if booking.kind is Kind.APPOINTMENT:
+        return replaced_in_knock(other, booking)
+    is_tour = other.kind is Kind.APPOINTMENT and other.event_id != booking.event_id
+    if not is_tour or booking.posted_at is None or other.posted_at is None:
+        return False
+    is_booked = booking.state is other.state is BookingState.BOOKED
+    return is_booked and booking.posted_at < other.posted_at

@@ -43,7 +43,7 @@ _NEW_VERSION = frozenset(
 
 
 def plan(requests: Iterable[Booking], now: dt.datetime) -> dict[int, Decision]:
-    """Return the decisions that change a person's requests, by request ID.
+    """Return the decisions that change a person's requests, keyed by request ID.
 
     ``requests`` contains all requests from one person at one community, in any order, with those
     that have the same sender and key. One decision may affect another, so all are recomputed until
@@ -104,7 +104,7 @@ def _decide(request: Booking, person: Person) -> Decision | None:
 
 
 def _decide_repeat(request: Booking, person: Person) -> Decision | None:
-    """Hold a repeat if another request was made before it but arrived after it."""
+    """Hold a repeated request if an older request arrived after it."""
     original, last = person.by_id.get(request.because_of or 0), person.at(request.community).last
     if request.reason != "item_seen_before" or original is None or last is None:
         return None
@@ -114,7 +114,7 @@ def _decide_repeat(request: Booking, person: Person) -> Decision | None:
 
 
 def _decide_tour(request: Booking, person: Person) -> Decision | None:
-    """Decide if a tour is the latest request, a duplicate, or replaced by a newer request."""
+    """Decide whether a tour is the latest request, a duplicate, or already replaced."""
     last = person.last
     assert last is not None  # noqa: S101 - the request is one of the tours
     if request.starts_at != last.starts_at:
@@ -161,7 +161,7 @@ def _is_earlier_card(one: Booking, request: Booking, person: Person) -> bool:
 
 
 def _wanted_again(request: Booking, person: Person) -> Decision | None:
-    """Decide if a merged request must be sent or reviewed after the other lead has changed."""
+    """Decide whether to send or review a merged request after the other lead has changed."""
     if request.state is BookingState.PENDING or request.because_of is None:
         return None
     other = person.end_of(request)
@@ -217,7 +217,7 @@ def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
 
 
 def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
-    """Decide if a cancellation is done, withdrawn, or must be carried out in Knock."""
+    """Decide whether a cancellation is complete, withdrawn, or still to be made in Knock."""
     if request.state is not BookingState.HELD or request.item_key is None:
         return None
     if request.reason == "repeat_or_change":
@@ -270,7 +270,7 @@ def _decide_repeated_cancellation(request: Booking, person: Person) -> Decision 
 
 
 def _canceled_since(cancellation: Booking, person: Person) -> list[Booking]:
-    """Return later requests with the cancellation's key that were canceled too."""
+    """Return later requests with the same key that were also canceled."""
     return [
         one
         for one in person.requests
@@ -287,7 +287,7 @@ def _is_forced_card(request: Booking) -> bool:
 
 
 def _covering(canceled: Iterable[Booking], person: Person) -> list[Booking]:
-    """Return the bookings that canceled requests were merged into, unless also canceled."""
+    """Return the uncanceled bookings into which canceled requests were merged."""
     ids = {
         one.because_of
         for one in canceled

@@ -18,9 +18,9 @@ from adapter.bookings.person import (
     MERGED,
     SENT,
     are_versions,
+    follows_in_knock,
     posted,
     posting_order,
-    replaced_in_knock,
 )
 from adapter.bookings.same_person import (
     Relation,
@@ -30,7 +30,7 @@ from adapter.bookings.same_person import (
     names_agree,
     relation,
 )
-from adapter.models import Booking, BookingState
+from adapter.models import Booking, BookingState, Kind
 from adapter.store import Transaction
 
 
@@ -81,7 +81,7 @@ class Related:
 
 
 def _is_by_name(one: Booking, other: Booking) -> bool:
-    """Return True if two requests share only one contact, so that their names must match too."""
+    """Return True if two requests share only one contact and must also match by name."""
     is_version = one.item_key is not None and one.item_key == other.item_key
     return not is_version and len(one.person_keys & other.person_keys) == 1
 
@@ -207,7 +207,7 @@ def apply(
     *,
     steps: int = MOST_STEPS,
 ) -> None:
-    """Store decisions on a person's requests, and update other people's affected requests."""
+    """Store decisions on a person's requests, and update affected requests from other people."""
     changed = [row for row in (*related.same, booking) if row.id in decisions]
     for row in changed:
         decision = _checked(tx, row, decisions[row.id], now)
@@ -237,7 +237,7 @@ def keep_words(
 
 
 def _checked(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> Decision:
-    """Return the decision, or hold the request instead if a different person may have made it."""
+    """Return the decision, or a hold if a different person may have made the request."""
     if decision.state is not BookingState.PENDING:
         return decision
     tx.bookings.lock_related([booking], now)  # its keys may not be those that the caller locked
@@ -258,16 +258,36 @@ def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime
     )
 
 
+#: Maximum number of earlier bookings to name that a tour followed in Knock.
+MOST_BEFORE = 5
+
+
 def replacing_in_knock(tx: Transaction, bookings: Iterable[Booking]) -> dict[int, Booking]:
-    """Return the bookings that replaced booked tours in Knock, by the replaced booking's ID."""
-    found = {}
-    for booking in bookings:
-        others = tx.bookings.of_keys(booking.match_keys, booking.updated_at)
-        later = [one for one in others if one.person_keys & booking.person_keys]
-        later = [one for one in later if replaced_in_knock(one, booking)]
-        if later:
-            found[booking.id] = min(later, key=posting_order)
-    return found
+    """Return the bookings that replaced tours in Knock, keyed by the replaced booking's ID."""
+    tours = (one for one in bookings if one.kind is Kind.APPOINTMENT)
+    found = ((one.id, after_in_knock(tx, one)) for one in tours)
+    return {number: later for number, later in found if later is not None}
+
+
+def after_in_knock(tx: Transaction, booking: Booking) -> Booking | None:
+    """Return the tour that replaced a tour in Knock, or that was added to a guest card, or None."""
+    others = _of_contacts(tx, booking, booking.updated_at)
+    later = [one for one in others if follows_in_knock(one, booking)]
+    return min(later, key=posting_order, default=None)
+
+
+def before_in_knock(tx: Transaction, booking: Booking) -> Sequence[Booking]:
+    """Return the tours that a tour replaced in Knock, and the guest card that it was added to."""
+    others = _of_contacts(tx, booking, booking.posted_at) if booking.posted_at else []
+    earlier = sorted((one for one in others if follows_in_knock(booking, one)), key=posting_order)
+    after = ((one, after_in_knock(tx, one)) for one in earlier[-MOST_BEFORE:])
+    return [one for one, later in after if later is not None and later.id == booking.id]
+
+
+def _of_contacts(tx: Transaction, booking: Booking, at: dt.datetime) -> Sequence[Booking]:
+    """Return the other bookings that share a contact with a booking and mattered at a time."""
+    others = tx.bookings.of_keys(booking.match_keys, at)
+    return [one for one in others if one.person_keys & booking.person_keys and one.id != booking.id]
 
 
 def come_from_several(rows: Sequence[Booking]) -> bool:

@@ -1,7 +1,7 @@
 """Let renters choose, move and cancel tours with the link they received.
 
-A tour chosen here is decided on and stored like one that a sender requested. Nothing is sent here:
-a worker sends it like any other.
+A chosen tour is decided on and stored like a tour that a sender requested. This module sends
+nothing: a worker sends the tour later.
 """
 
 import dataclasses
@@ -229,7 +229,7 @@ class RenterTours:
 
 
 def _booking(tx: Transaction, booking_id: int) -> Booking:
-    """Return a link's booking, or the one that replaced it if the webhook was mapped again.
+    """Return the booking for a link, or its replacement if the webhook was mapped again.
 
     Raise :class:`LinkRefused` if the booking does not exist.
     """

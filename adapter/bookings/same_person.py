@@ -71,12 +71,12 @@ def name_of(booking: Booking) -> tuple[str, ...]:
 
 
 def _contacts(booking: Booking) -> Set[object]:
-    """Return a booking's email and phone. They can be compared across communities."""
+    """Return a booking's email and phone in a form comparable across communities."""
     return {booking.appointment.get("email_1"), booking.appointment.get("phone_1")} - {None, ""}
 
 
 def names_agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool | None:
-    """Return True if two names may belong to one person, or None if a name is missing.
+    """Return True if two names may belong to the same person, or None if a name is missing.
 
     Every word of the shorter name must be a word of the longer one, or its initial: "D. Okafor" and
     "Dana Okafor" agree, "Dan Okafor" and "Dana Okafor" do not.

@@ -1,4 +1,4 @@
-"""Send each booking with one POST, between two commits and within Propexo's rate limit.
+"""Send each booking with one POST between two commits, within Propexo's rate limit.
 
 The first commit reserves a call under the rate limit for the most urgent booking, and stores the
 attempt and the state ``sending``. Only then is the first byte sent. The second commit stores the
@@ -137,7 +137,7 @@ class Sender:
         return attempt, rate_state.waiting > 1
 
     def _choose(self, tx: Transaction, now: dt.datetime) -> tuple[Booking | None, RateState]:
-        """Lock and return the most urgent booking, if any. Also return the rate limit's state."""
+        """Lock the most urgent booking, and return it with the rate limit's state."""
         rate_state = tx.rate_limit.lock_unread(now)
         booking = tx.send_queue.most_urgent(
             now,
@@ -153,7 +153,7 @@ class Sender:
     def _begin(
         self, tx: Transaction, booking: Booking, rate_state: RateState, now: dt.datetime, why: str
     ) -> Callable[[], Attempt]:
-        """Count an API call and store an attempt. Return a function that returns the attempt."""
+        """Count an API call and store an attempt. Return a function that fetches the attempt."""
         request = request_from(booking.appointment, self.settings.policy.spellings, booking.kind)
         weight = self.settings.source_weights.get(booking.source, 1)
         limit = self.settings.rate_per_minute
@@ -199,7 +199,7 @@ class Sender:
         self.check.ended(attempt)
 
     def _record_host(self) -> None:
-        """Record, once per process, the Propexo host through which bookings are made in Knock."""
+        """Record the Propexo host that bookings are sent to, once per process."""
         if self._is_host_recorded or self.settings.knock_host is None:
             return
         with self.store.statement() as tx:
@@ -277,7 +277,7 @@ def record_patiently(
 
 
 def shows_that_it_works(error: UpstreamError) -> bool:
-    """Return True if an error shows that Propexo works, although it rejected a read.
+    """Return True if an error from a read still shows that Propexo works.
 
     The token may be allowed to send but not to read this list.
     """
@@ -287,10 +287,10 @@ def shows_that_it_works(error: UpstreamError) -> bool:
 
 
 def _may_resume(error: UpstreamError, stop: Stop, now: dt.datetime) -> bool:
-    """Return True if sending may resume although the check failed. The next POST is a single trial.
+    """Return True if sending may resume although the check failed.
 
-    A 404 may mean that the URL is still wrong or that this list does not exist, so it counts only
-    after a while.
+    The next POST is a single trial. A 404 may mean that the URL is still wrong or that this list
+    does not exist, so it counts only after a while.
     """
     is_new = stop.stopped_at is not None and now - stop.stopped_at < TRIAL_AFTER
     is_404 = stop.stopped_for == "wrong_path" and error.status == http.HTTPStatus.NOT_FOUND
@@ -299,7 +299,7 @@ def _may_resume(error: UpstreamError, stop: Stop, now: dt.datetime) -> bool:
 
 
 def _log_stop(stop: Stop, error: UpstreamError, now: dt.datetime) -> None:
-    """Log that sending is still stopped. Log an error once if this has lasted too long."""
+    """Log that sending is still stopped. After a long stop, log an error once."""
     alarm_at = stop.stopped_at and stop.stopped_at + ALARM_AFTER
     is_alarm = alarm_at is not None and stop.checked_at < alarm_at <= now
     extra = {"why": stop.stopped_for, "status": error.status, "reason": str(error)}

@@ -27,7 +27,7 @@ class _NotReadable(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """The result of a search for an unknown booking."""
+    """The result of a search for a booking with an unknown outcome."""
 
     match: UnknownMatch | None = None
     #: The record of the tour or guest card that was found in Knock.
@@ -37,7 +37,7 @@ class Found:
 
 
 class UnknownSettler:
-    """Searches for bookings with an unknown outcome. They are never resent automatically."""
+    """Searches for bookings with an unknown outcome, which are never resent automatically."""
 
     def __init__(self, settings: Settings, store: Database, propexo: Propexo, clock: Clock) -> None:
         self.settings = settings
@@ -46,7 +46,7 @@ class UnknownSettler:
         self.clock = clock
 
     def settle(self, booking: Booking) -> None:
-        """Search Propexo's lists for an unknown booking, and record the result."""
+        """Search Propexo's lists for a booking with an unknown outcome, and record the result."""
         with self.store.statement() as tx:
             attempt = tx.attempts.of_booking(booking.id)[-1]
         try:
@@ -77,7 +77,7 @@ class UnknownSettler:
                 reconcile(tx, current, now)
 
     def _search(self, booking: Booking, attempt: Attempt) -> Found:
-        """Search for an unknown booking's job, tour or guest card.
+        """Search for the job, tour or guest card of a booking with an unknown outcome.
 
         The caller has already counted the first API call against the rate limit. Further calls are
         counted here.

@@ -43,7 +43,7 @@ def tour_choices(
 
 
 def _from_hours(community: Community, now: dt.datetime) -> Iterator[dt.datetime]:
-    """Yield the start times within the community's tour hours, without times that DST skips."""
+    """Yield the start times within a community's tour hours, except times skipped by DST."""
     today = now.astimezone(community.timezone).date()
     for number in range(DAYS + 1):
         day = today + dt.timedelta(days=number)

@@ -1,4 +1,4 @@
-"""Record Propexo's responses in the second of the two commits around each POST.
+"""Update bookings from Propexo's responses to POSTs, status checks and searches.
 
 Every function writes in the transaction that it is given. A finished attempt is not changed,
 because the first outcome counts, with one exception: a late response may correct an attempt that
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class UnknownMatch:
-    """A record in one of Propexo's lists that matches an unknown booking."""
+    """A record in Propexo that matches a booking with an unknown outcome."""
 
     #: The job ID, whose status must be read. None if the tour itself was found in Knock.
     job_id: str | None
@@ -49,7 +49,7 @@ SEARCHED = frozenset({"no_answer", "sender_lost", "restored"})
 
 
 class Unfound(enum.Enum):
-    """The reason a search for an unknown booking found nothing."""
+    """The reason that a search for a booking found nothing."""
 
     #: The lists do not contain the booking, at least not yet.
     ABSENT = enum.auto()
@@ -311,7 +311,7 @@ def record_status_error(
 def record_search_error(
     tx: Transaction, booking: Booking, error: UpstreamError, now: dt.datetime
 ) -> None:
-    """Schedule another search for an unknown booking after a search has failed."""
+    """Schedule another search for a booking after a search has failed."""
     apply_rate_headers(tx, error, now)
     _search_again(tx, booking, now)
 
@@ -336,7 +336,7 @@ def record_search(
     others: Sequence[Booking] = (),
     unfound: Unfound = Unfound.ABSENT,
 ) -> None:
-    """Record the result of a search for an unknown booking.
+    """Record the result of a search for a booking with an unknown outcome.
 
     ``others`` contains the requests that share a key with the booking. The tour that was found may
     belong to one of them.
@@ -393,7 +393,7 @@ def _tell_not_readable(tx: Transaction, booking: Booking, now: dt.datetime) -> N
 def _record_ambiguous_tour(
     tx: Transaction, booking: Booking, later: Booking, now: dt.datetime, until: dt.datetime
 ) -> None:
-    """Record that a tour found in Knock may belong to ``booking`` or to a ``later`` one.
+    """Record that a tour found in Knock may belong to ``booking`` or to ``later``.
 
     If the later booking has the same start time, the tour belongs to it. Otherwise, Knock should
     have canceled the tour, so it was processed late and has replaced the later tour.
@@ -415,7 +415,7 @@ def _search_again(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
 
 
 def record_booked(tx: Transaction, booking: Booking, how: str, now: dt.datetime) -> None:
-    """Mark a booking as booked, or for review if a user reported that it was canceled."""
+    """Mark a booking as booked, or for review if a user reported a cancellation."""
     if booking.gone_at is None:
         tx.bookings.move(booking.id, BookingState.BOOKED, why=how, now=now)
         log.info("booking_booked", extra={"booking_id": booking.id, "why": how})
@@ -446,9 +446,10 @@ def _leave_to_person(tx: Transaction, booking: Booking, newer: Booking, now: dt.
 def _mark_unknown(
     tx: Transaction, booking_id: int, why: str, now: dt.datetime, reasons: Sequence[Reason] = ()
 ) -> None:
-    """Mark a booking as unknown and schedule a search. Never resend it, because it may be in Knock.
+    """Mark a booking as unknown, and schedule a search for it.
 
-    If Propexo does not allow reading Knock's records, ask users to check Knock right away.
+    Never resend it, because it may be in Knock. If Propexo does not allow reading Knock's records,
+    ask users to check Knock right away.
     """
     booking = tx.bookings.get(booking_id)
     due_at = backoff.next_search(now, now=now, chance=jitter())

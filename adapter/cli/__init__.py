@@ -89,7 +89,7 @@ def commands(context: click.Context, env_file: Path | None) -> None:
 
 
 def main() -> None:
-    """Run the command line. Print errors without a traceback, and exit with their exit code."""
+    """Run the command line, and print errors without a traceback."""
     try:
         commands(prog_name="adapter")
     except AdapterError as exc:

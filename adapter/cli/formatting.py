@@ -132,7 +132,7 @@ def story_text(
     replaced: Mapping[int, Booking],
     why_unsent: str | None,
 ) -> str:
-    """Format a lead's history, including users' actions and the tours that replaced its own.
+    """Format a lead's history, including users' actions and tours that replaced the lead's tour.
 
     ``why_unsent`` says why pending bookings are not sent, or is None.
     """

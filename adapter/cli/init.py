@@ -58,7 +58,7 @@ def init(folder: Path, host: str) -> None:
 
 
 def _files(folder: Path, host: str) -> dict[Path, bytes]:
-    """Return the content of every file to create, by path."""
+    """Return the contents of all files to create, keyed by path."""
     words = {
         "FOLDER": str(folder.resolve()),
         "HOST": host,

@@ -30,7 +30,7 @@ def clock_of(store: Database) -> Clock:
 
 @contextlib.contextmanager
 def opened_store(settings: Settings) -> Iterator[Database]:
-    """Open the database. If necessary, run the embedded server while the block executes."""
+    """Open the database for a block, starting the embedded server if necessary."""
     with contextlib.ExitStack() as stack:
         url = settings.database_url
         if url is None:

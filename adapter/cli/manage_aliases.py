@@ -104,7 +104,7 @@ def remove(folder: Path, source: str, name: str, as_json: bool) -> None:
 
 @contextlib.contextmanager
 def _live(folder: Path) -> Iterator[tuple[LiveSources, Aliases]]:
-    """Yield the current sources, and the operations on their names for communities."""
+    """Yield the current sources, and the operations on community aliases."""
     settings = settings_from()
     files = registry.load(folder, settings.policy)
     with opened_store(settings) as store:

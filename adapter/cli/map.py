@@ -114,7 +114,7 @@ def _request_from_file(source: Source, file: Path, content_type: str | None) -> 
 
 
 def _documents(given: Iterable[str]) -> dict[str, Any]:
-    """Read the documents given with ``--fetched``, by URL."""
+    """Read the documents passed with ``--fetched``, and return them keyed by URL."""
     documents = {}
     for text in given:
         url, _, name = text.rpartition("=")

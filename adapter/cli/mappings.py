@@ -94,7 +94,7 @@ def _faults(settings: Settings) -> list[str]:
 
 
 def _loaded(paths: list[Path], settings: Settings) -> dict[str, Source]:
-    """Load mapping files, and return the valid mappings by name."""
+    """Load mapping files, and return the valid mappings keyed by name."""
     sources: dict[str, Source] = {}
     for path in paths:
         with contextlib.suppress(ConfigurationError):
@@ -105,7 +105,7 @@ def _loaded(paths: list[Path], settings: Settings) -> dict[str, Source]:
 
 
 def _mapping_path(path: Path, folder: Path) -> Path:
-    """Return the path of a mapping file that is given by its path or by the mapping's name."""
+    """Return the path of a mapping file, given its path or the mapping's name."""
     if path.exists() or not NAME.match(str(path)):
         return path
     return registry.mapping_file(folder, str(path))

@@ -253,7 +253,7 @@ def _parsed(sample: Sample, body: bytes) -> Any:
 
 
 def _shortened(fields: Sequence[str]) -> str:
-    """Join field names. List items share one entry, and only the end of a long path is kept."""
+    """Join field names, combining list items and shortening long paths."""
     each = (re.sub(r"\.\d+(?=\.|$)", ".*", field) for field in fields)
     ends = (f"…{'.'.join(one.split('.')[-2:])}" if len(one) > 60 else one for one in each)
     names = [*dict.fromkeys(ends)]
@@ -262,7 +262,7 @@ def _shortened(fields: Sequence[str]) -> str:
 
 
 def _gallery_lines(senders: Sequence[str]) -> Iterator[str]:
-    """Yield a line that names the gallery's mappings for webhooks like the samples."""
+    """Yield a line with the gallery mappings that fit the samples."""
     if senders:
         names = " or ".join(senders)
         yield f"The gallery has a mapping for such webhooks: adapter sources add {names}"
@@ -298,7 +298,7 @@ def _community_lines(draft: Draft, communities: Path) -> Iterator[str]:
 
 
 def _known(communities: Path) -> dict[str, str]:
-    """Return the key of each community in communities.yaml, by each of its names in lowercase."""
+    """Map the lowercase names of all communities in communities.yaml to their keys."""
     if not communities.exists():
         return {}
     data = document_from_file(communities)[0].data

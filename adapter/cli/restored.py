@@ -94,7 +94,7 @@ def restored(
 
 
 def _require_terminal(*, is_needed: bool) -> None:
-    """Raise NotPossible if the command has to ask a question but there is no terminal."""
+    """Raise NotPossible if the command must ask a question but there is no terminal."""
     if is_needed and not sys.stdin.isatty():
         raise NotPossible(
             "This command asks before it changes anything, but there is no terminal. "
@@ -111,7 +111,7 @@ def _accept(restore: Restore, by: str, *, is_confirmed: bool, dry_run: bool) -> 
 
 
 def _wait(since_stop: dt.timedelta, settle_seconds: int) -> None:
-    """Wait until it is certain that Propexo lists everything that was sent."""
+    """Wait long enough for Propexo to list everything that was sent."""
     seconds = settle_seconds - since_stop.total_seconds()
     if seconds > 0:
         click.echo(
@@ -128,7 +128,7 @@ def _survey(restore: Restore, since: dt.datetime) -> Survey:
 
 
 def _lines(survey: Survey) -> Iterator[str]:
-    """Yield lines that explain what was found and what will happen."""
+    """Yield lines that explain the differences and the next steps."""
     yield f"since {utc(survey.since)}:"
     yield f"{len(survey.sent)} leads were sent, and are marked booked once their jobs succeed"
     yield f"{len(survey.lost)} tours or guest cards are in Knock, but their webhooks are lost:"

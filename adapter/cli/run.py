@@ -64,7 +64,7 @@ def errors_as_json() -> Iterator[None]:
 
 
 def run_environment(environ: Mapping[str, str], port: int | None) -> dict[str, str]:
-    """Return the environment for ``adapter run``. By default, it listens only on this machine."""
+    """Return the environment for ``adapter run``, which by default listens only on this machine."""
     chosen = {"PORT": str(port)} if port is not None else {}
     return {**environ, "ADAPTER_HOST": environ.get("ADAPTER_HOST") or "127.0.0.1", **chosen}
 

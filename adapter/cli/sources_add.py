@@ -130,7 +130,7 @@ def _choice(template: Source, given: str | None, *, asks: bool) -> WithoutTime |
 
 
 def _checked_sender(folder: Path, sender: str) -> str:
-    """Return the sender's name in the gallery. Raise ConfigurationError if it is not there."""
+    """Return the sender's name in the gallery. Raise ConfigurationError if it is missing."""
     names = names_in(gallery_folder(folder))
     if (name := sender.strip().lower()) in names:
         return name

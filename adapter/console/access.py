@@ -105,7 +105,7 @@ def init_access(app: flask.Flask) -> None:
 
 @bp.before_request
 def check_access() -> Response | None:
-    """Identify the user, and reject the request if the user is not allowed to make it.
+    """Identify the user, and reject requests that the user may not make.
 
     Until a user has signed in, only a short sign-in form is read.
     """
@@ -191,7 +191,7 @@ def _remember_browser(response: Response, user: User) -> Response:
 
 
 def _needs_tls() -> bool:
-    """Return True if cookies must be sent over TLS only, unless the browser is on this machine.
+    """Return True if cookies require TLS. Only local requests may do without TLS.
 
     A local host name does not prove that a request is local, because nginx may have set it.
     """

@@ -36,7 +36,7 @@ def replay(number: int) -> Any:
 
 @bp.post("/queue/<key>/replay")
 def replay_group(key: str) -> Any:
-    """Preview what would change if the messages for a group of leads were read again."""
+    """Preview the changes that would result from reading a group's messages again."""
     group = _group(key)
     _check_may_act_together(group)
     leads = _leads(group)
@@ -66,7 +66,7 @@ def discard_group(key: str) -> Any:
 
 @bp.post("/pause")
 def pause() -> Any:
-    """Pause sending all bookings, a source's bookings, or a community's bookings."""
+    """Pause all bookings, or the bookings of one source or community."""
     _pauses().pause(reason_from_form(), **_scope())
     flask.flash("Paused. New leads still come in, but nothing is booked until you resume.", "good")
     return _back_from_pause()
@@ -81,7 +81,7 @@ def resume() -> Any:
 
 
 def _back_from_pause() -> Any:
-    """Redirect to the source's page if the form was submitted there, or to the overview."""
+    """Redirect to the source's page if the form was on it, otherwise to the overview."""
     source = flask.request.form.get("back", "")
     if source in services.sources:
         return flask.redirect(flask.url_for("console.source", name=source))

@@ -1,4 +1,4 @@
-"""Serve the activity page: a list of users' actions as sentences."""
+"""Serve the activity page, which lists users' actions as sentences."""
 
 import datetime as dt
 import functools
@@ -136,7 +136,7 @@ MANY: Final[Mapping[str, str]] = {
 }
 #: Actions after which the same click reprocesses the leads of a property.
 OF_PROPERTY: Final = ("property_assigned", "property_unassigned")
-#: The entries of one click follow each other faster than this.
+#: Maximum time between two successive entries of the same click.
 ONE_CLICK: Final = dt.timedelta(seconds=5)
 MOST_NAMED: Final = 3
 #: Maximum number of entries to read for a page. One click makes an entry for each of 200 leads.
@@ -179,7 +179,7 @@ def _last_id(entries: Sequence[AuditEntry]) -> int | None:
 
 
 def _runs(entries: Sequence[AuditEntry]) -> Iterator[Sequence[AuditEntry]]:
-    """Group entries, newest first. Entries from one click on several leads form one group."""
+    """Group audit log entries, newest first, by the click that caused them."""
     run: list[AuditEntry] = []
     for entry in entries:
         if run and not _is_one_click(run[-1], entry):
@@ -303,7 +303,7 @@ def _sent(entry: AuditEntry, names: Mapping[int, str]) -> Markup:
 
 
 def _property(entry: AuditEntry, _names: Mapping[int, str]) -> Markup:
-    """Return the name of the property that was assigned, from a message that contains it."""
+    """Return the assigned property's name, read from a message that contains it."""
     source = entry.detail.partition(":")[0]
     with services.store.transaction() as tx:
         event = event_of(tx, entry.lead_id) if entry.lead_id else None
@@ -345,7 +345,7 @@ _VALUES: Final[Mapping[str, Callable[[AuditEntry, Mapping[int, str]], Any]]] = {
 
 
 def _known_name(text: str) -> str:
-    """Return a user's name with its original capitalization, given the name in any case."""
+    """Return a user's name with its original capitalization, whatever the case of ``text``."""
     names: dict[str, str] = {
         one.casefold(): one for one in services.sign_in.users() if one != LOCAL
     }

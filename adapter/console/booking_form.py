@@ -79,7 +79,7 @@ class FreeTime:
 
 
 def free_times(booking: Booking) -> list[FreeTime]:
-    """Return the upcoming available times to choose from for a held booking."""
+    """Return the upcoming available times that a user may choose for a held booking."""
     if booking.timezone is None:
         return []
     zone = ZoneInfo(booking.timezone)
@@ -120,7 +120,7 @@ def form_fields(booking: Booking, refused: RefusedForm | None, chosen: str = "")
 
 
 def _first_fields(booking: Booking, faults: Mapping[str, str]) -> Container[str]:
-    """Return the names of the fields to show first, because the user has to fix them."""
+    """Return the names of the fields that the user has to fix, which are shown first."""
     first = {*faults, *_blocking_fields(booking)}
     if "email_1" in first or "phone_1" in first:
         first |= {"phone_1", "email_1"}
@@ -172,7 +172,7 @@ def _type(name: str) -> str:
 
 
 def _choices(name: str, value: str) -> Sequence[tuple[str, str]]:
-    """Return the values and labels for a select or check boxes, or () for an input."""
+    """Return the values and labels of a select box or check boxes, or () for an input."""
     if name == "community":
         choices = ["", *services.communities()]
     elif name in NEUTRAL_WORDS:
@@ -198,7 +198,7 @@ def _choice_words(name: str, choice: str) -> str:
 
 
 def typed_values(form: MultiDict[str, str]) -> dict[str, str]:
-    """Return the user's input by field. Values of several check boxes are joined with commas."""
+    """Return the user's input, keyed by field. Multiple check box values are comma-separated."""
     return {
         name: ", ".join(one for one in form.getlist(name) if one) if _is_many(name) else form[name]
         for name in form
@@ -243,7 +243,7 @@ def _changed_by(booking: Booking) -> str:
 
 
 def current_values(booking: Booking) -> dict[str, str]:
-    """Return the values in the form before any edit, as strings by field."""
+    """Return the form's values before any edit, as strings keyed by field."""
     values = {name: _text(name, booking.appointment.get(name, "")) for name in EDITABLE_FIELDS}
     values |= {"community": booking.community or "", "starts_at": ""}
     if booking.starts_at is not None and booking.timezone is not None:

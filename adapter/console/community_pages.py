@@ -55,7 +55,7 @@ SIMILAR: Final = 0.5
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Unrecognized:
-    """A property name that matches no community, with the number of leads held because of it."""
+    """A property name that matches no community, with the number of affected leads."""
 
     source: str
     value: str
@@ -229,7 +229,7 @@ def continue_assigned() -> Any:
 
 @bp.get("/communities/assigned")
 def assigned_community() -> str:
-    """Show an assignment that was just made, with a button to undo it."""
+    """Show a new assignment, with an undo button."""
     args = flask.request.args
     source, key = args.get("source", ""), args.get("key", "")
     alias = _assigned(source, key)
@@ -400,7 +400,7 @@ def _similarity(name: PropertyName, community: Community) -> float:
 
 
 def _attributions(community: Community) -> Mapping[str, str]:
-    """Return a community's attributions by ID, or {} if Propexo's list cannot be read."""
+    """Return a community's attributions, keyed by ID, or {} if Propexo's list cannot be read."""
     try:
         return _directory().attributions(community.integration_id, community.community_id)
     except UpstreamError:

@@ -85,7 +85,7 @@ def _page(key: str, form: Mapping[str, str], problems: Mapping[str, str]) -> str
 
 
 def _hours_from(form: Mapping[str, str]) -> tuple[Hours, Mapping[str, str]]:
-    """Return the hours in a form by weekday, and a sentence about each invalid day."""
+    """Return the hours in a form, keyed by weekday, and an error sentence for each invalid day."""
     hours, problems = {}, {}
     for number, day in enumerate(DAYS):
         texts = [form.get(f"{name}_{day}", "").strip() for name in ("opens", "closes")]

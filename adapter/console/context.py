@@ -35,7 +35,7 @@ _trials: Final = threading.BoundedSemaphore(2)
 
 @contextlib.contextmanager
 def trial() -> Iterator[None]:
-    """Run the block once no other mapping is being tested. Abort with 429 if the queue is full.
+    """Limit mapping tests to one at a time. Abort with 429 if too many are waiting.
 
     Each test takes up to half a second of CPU time.
     """
@@ -49,7 +49,7 @@ def trial() -> Iterator[None]:
 
 
 def one_at_a_time(items: Iterable[Any]) -> Iterator[Any]:
-    """Wrap a backtest or export. Abort the request with 429 if another one is running.
+    """Allow only one backtest or export at a time. Abort the request with 429 if one is running.
 
     Each takes several seconds of CPU time in a process that also receives webhooks.
     """
@@ -80,7 +80,7 @@ class ConsoleServices:
 
     @property
     def sources(self) -> Mapping[str, Source]:
-        """Return the current sources by name."""
+        """Return the current sources, keyed by name."""
         return self.pipeline.sources
 
     @property

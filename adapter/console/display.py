@@ -42,7 +42,7 @@ def escape_invisible(text: str, max_length: int = MAX_TEXT) -> str:
 
 
 def render_value(value: object) -> object:
-    """Escape every value that a template prints (Jinja's ``finalize``)."""
+    """Escape a value that a template prints (Jinja's ``finalize``)."""
     if isinstance(value, Markup):
         return value
     if value is None:

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @bp.errorhandler(HTTPException)
 def http_error(error: HTTPException) -> tuple[str, int]:
-    """Show an HTTP error such as 404 as a page. For htmx, 429 is a fragment instead."""
+    """Show an HTTP error such as 404 as a page, or 429 as a fragment for htmx."""
     if error.code == 429 and "HX-Request" in flask.request.headers:
         return flask.render_template("console/_busy.html", text=error.description), 429
     title = TITLES.get(error.code or 500, "This did not work")
@@ -55,9 +55,10 @@ def unexpected_error(error: Exception) -> tuple[str, int]:
 
 @bp.route("/<path:rest>", methods=["GET", "POST"])
 def not_found(rest: str) -> Any:  # noqa: ARG001 - Flask's
-    """Respond with 404 to any other path, so that the console's own error page is shown.
+    """Show the console's own 404 page for a path that has no route.
 
-    A URL that only a form uses, which is in the address bar after an error, leads to its page.
+    If only a form submits to that path, redirect to the form's page instead. The browser's address
+    bar may show such a path after an error.
     """
     page = _page_of_form() if flask.request.method == "GET" else None
     if page is None:

@@ -30,7 +30,7 @@ MOST_REJECTED: Final = 200
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """One bar of the chart: an hour or a day, with its number of leads by outcome."""
+    """A bar in the chart: the number of leads by outcome in an hour or a day."""
 
     #: The label below the bar, and the full name of its hour or day.
     label: str

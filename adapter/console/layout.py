@@ -91,6 +91,7 @@ def layout_helpers() -> dict[str, Any]:
         "time_ago": time_html.time_ago,
         "tour_html": time_html.tour_html,
         "tour_time": time_html.tour_time,
+        "full_text": time_html.full_text,
         "shown_value": wording.shown_value,
         "shown_changes": wording.shown_changes,
         "changed_value": wording.changed_value,
@@ -123,7 +124,7 @@ def _community_name(key: str) -> str:
 
 
 def need_count(*, is_live: bool = False) -> Markup:
-    """Render the number of leads that need review. If ``is_live``, htmx updates it on the page."""
+    """Render the number of leads that need review, updated by htmx if ``is_live``."""
     number = leads_that_need_you()
     more = "+" if number >= MOST_COUNTED else ""
     return Markup('<span class="count{}" id="need-count"{}>{}</span>').format(
@@ -133,7 +134,7 @@ def need_count(*, is_live: bool = False) -> Markup:
 
 @bp.post("/times")
 def choose_times() -> Any:
-    """Choose whether this browser shows all times in UTC or in the user's time zone."""
+    """Set whether this browser shows times in UTC or in the user's time zone."""
     answer = flask.redirect(flask.url_for("console.overview"))
     answer.set_cookie(
         time_html.UTC_COOKIE,

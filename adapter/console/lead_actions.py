@@ -160,7 +160,7 @@ def assign(number: int) -> Any:
 
 @bp.post("/queue/act")
 def act_on_many() -> Any:
-    """Act on the selected leads. For several, the first click only asks for confirmation."""
+    """Act on the selected leads. For several leads, ask for confirmation first."""
     form = flask.request.form
     act, ids = form.get("act", ""), _selected()
     if act not in _ACTS:
@@ -197,7 +197,7 @@ def _question_page(act: str, ids: list[int]) -> str:
 
 
 def _names_of(numbers: list[int]) -> str:
-    """Return text with the first renters' names and the number of other leads."""
+    """Return the first few renters' names and the number of other leads, as text."""
     shown = numbers[:MAX_NAMED]
     with services.store.transaction() as tx:
         names = {one.id: renter_name(one) for one in tx.bookings.of_ids(shown)}
@@ -241,7 +241,7 @@ _DID: Final = {
 
 
 def _apply(act: Callable[[int], object], ids: list[int]) -> tuple[list[int], dict[str, list[int]]]:
-    """Act on each lead. Return the leads that succeeded, and the failed leads by reason."""
+    """Act on each lead. Return the leads that succeeded, and the failed leads grouped by reason."""
     errors: dict[str, list[int]] = {}
     for number in ids:
         try:
@@ -253,7 +253,7 @@ def _apply(act: Callable[[int], object], ids: list[int]) -> tuple[list[int], dic
 
 
 def _why_not(error: NotPossible) -> str:
-    """Return a sentence with the reason that the action on a lead failed."""
+    """Return a sentence that explains why the action on a lead failed."""
     if not error.faults:
         return plain(error_text(error))
     texts = (text.partition(". If it is right")[0] for text in error.faults.values())
@@ -276,7 +276,7 @@ def _report(act: str, done: Sequence[int], errors: Mapping[str, list[int]]) -> N
 
 
 def _until(numbers: Sequence[int]) -> str:
-    """Return a phrase for how long leads are snoozed, in the first lead's time zone."""
+    """Return a phrase for the end of a snooze, in the first lead's time zone."""
     with services.store.transaction() as tx:
         bookings = tx.bookings.of_ids(numbers)
     zones = {one.snoozed_until: one.timezone for one in bookings if one.snoozed_until}

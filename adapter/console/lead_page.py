@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 import flask
 from werkzeug.exceptions import NotFound
 
-from adapter.bookings.reconcile import replacing_in_knock
 from adapter.console.booking_form import (
     EDITABLE_FIELDS,
     FormField,
@@ -23,9 +22,10 @@ from adapter.console.booking_form import (
 )
 from adapter.console.context import bp, services
 from adapter.console.display import MAX_RAW_BODY, PayloadLine, anchor_for, payload_lines
+from adapter.console.lead_facts import LeadFacts, load_facts
 from adapter.console.needs_you import FormatTrouble, format_trouble_of, neighbors_of, place_name
 from adapter.console.problem_text import agent_advice, problem_sentences, unused_values
-from adapter.console.story import ASKED_FOR, part_names, story_of
+from adapter.console.story import ASKED_FOR, part_names, replaced_text, story_of
 from adapter.console.time_html import clock_in, local_text, reader_zone
 from adapter.console.wording import answer_text, shown_value
 from adapter.exceptions import NotPossible, PayloadError
@@ -56,7 +56,7 @@ from adapter.operations.allowed_actions import (
 from adapter.operations.pms_hint import pms_hint
 from adapter.operations.release_changes import CONTACTS, shared_contacts
 from adapter.operations.take_back import Snooze, may_bring_back, may_undo, snooze_choices
-from adapter.store import AuditEntry, Issue
+from adapter.store import Issue
 
 #: What to do if the sender has changed its format.
 _FORMAT: Final = (
@@ -94,7 +94,7 @@ class BookingView:
     """A booking, with everything that the lead's page displays about it."""
 
     booking: Booking
-    #: What is wrong and what to do about it, or None if the booking does not need review.
+    #: The problem and how to solve it, or None if the booking does not need review.
     advice: Advice | None
     #: A sentence for each further problem.
     problems: Sequence[str]
@@ -102,7 +102,7 @@ class BookingView:
     unused: Sequence[tuple[str, str]]
     #: The change in the sender's format that caused the lead to be held, or None.
     trouble: FormatTrouble | None
-    #: True if the mapping in use can read the message that could not be read when it came.
+    #: True if the mapping in use can read a message that could not be read on arrival.
     is_read_now: bool
     #: A sentence about the booking's state, or "" if it needs review.
     sentence: str
@@ -119,11 +119,11 @@ class BookingView:
     may_release: bool
     may_add_time: bool
     is_merged: bool
-    #: True if the other lead already does what this one asks for.
+    #: True if sending this lead would change nothing in Knock.
     is_repeat: bool
     #: The other lead that caused this lead's state.
     other: Booking | None
-    #: The leads whose state this lead caused.
+    #: The leads whose state this lead caused, except those that it replaced.
     related: Sequence[Booking]
     #: Labels of the contact details that it shares with the other lead, and whether it has more.
     shared: Sequence[str]
@@ -160,19 +160,18 @@ class TimelineEntry:
 @bp.get("/leads/<key>", endpoint="lead")
 def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
     """Render a lead's page. Respond with 409 if it shows a rejected form."""
-    story, replaced, audit_entries = _load(key)
+    story, facts = _load(key)
     event, source = story.event, services.sources.get(story.event.source)
     payload, problem = _payload(source, story)
     page = flask.render_template(
         "console/lead.html",
-        **_common(key, story, refused, audit_entries),
-        replaced=replaced,
+        **_common(key, story, refused, facts),
         payload=payload,
         problem=problem,
         raw=event.body[:MAX_RAW_BODY].decode("utf-8", "replace"),
         is_cut=len(event.body) > MAX_RAW_BODY,
         timeline=timeline_of(story),
-        audit_entries=[one for one in audit_entries if one.action != "looked"],
+        audit_entries=facts.actions,
         is_same_mapping=source is not None and source.hash == event.mapping_hash,
     )
     return (page, 409) if refused else page
@@ -180,13 +179,13 @@ def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
 
 @bp.get("/leads/<key>/panel")
 def lead_panel(key: str, refused: RefusedForm | None = None) -> Any:
-    """Render the panel beside the list, with the part of a lead's page that users act on."""
-    story, replaced, _ = _load(key)
-    common = _common(key, story, refused)
+    """Render the side panel with a lead's details and actions."""
+    story, facts = _load(key)
+    common = _common(key, story, refused, facts)
     common["views"] = [
         one for one in common["views"] if str(one.booking.id) == key or not key.isdigit()
     ] or common["views"]
-    return flask.render_template("console/_panel.html", **common, replaced=replaced)
+    return flask.render_template("console/_panel.html", **common)
 
 
 @bp.get("/leads/<int:number>/state")
@@ -206,7 +205,7 @@ def _common(
     key: str,
     story: LeadHistory,
     refused: RefusedForm | None,
-    audit_entries: Sequence[AuditEntry] = (),
+    facts: LeadFacts,
 ) -> dict[str, Any]:
     """Return the template variables that the page and the panel share."""
     source = services.sources.get(story.event.source)
@@ -219,7 +218,10 @@ def _common(
         "event": story.event,
         "source": source,
         "views": views,
-        "lines": story_of(story, audit_entries),
+        "lines": story_of(story, facts),
+        "facts": facts,
+        "replaced_text": replaced_text,
+        "replaced": facts.replaced,
         "part_names": part_names(story),
         "tours_asked_for": sum(ASKED_FOR in name for name in part_names(story).values()),
         "neighbors": neighbors_of(number if number in ids or not ids else ids[0]),
@@ -228,15 +230,15 @@ def _common(
     }
 
 
-def _load(key: str) -> tuple[LeadHistory, Mapping[int, Booking], list[AuditEntry]]:
-    """Load a lead with its replaced tours and user actions, and record that a user viewed it."""
+def _load(key: str) -> tuple[LeadHistory, LeadFacts]:
+    """Load a lead's history and the facts about it, and record that a user viewed it."""
     with services.store.transaction() as tx:
         story = tx.events.history(key)
         if story is None:
             raise NotFound("There is no lead with this ID.")
         by, at = flask.g.user.name, services.now()
         tx.audit.record("looked", by=by, at=at, lead_id=story.event.id)
-        return story, replacing_in_knock(tx, story.bookings), tx.audit.of_lead(story)
+        return story, load_facts(tx, story)
 
 
 def _payload(source: Source | None, story: LeadHistory) -> tuple[list[PayloadLine], str | None]:
@@ -295,7 +297,7 @@ class MappedAgain:
         return self.mapping_lines[number - 1].strip() if is_there else ""
 
     def is_read_now(self, booking: Booking) -> bool:
-        """Return True if this mapping would allow a held booking to be sent to Knock."""
+        """Return True if a held booking would be sent to Knock when mapped again."""
         number = self._item_number(booking)
         is_held = booking.state is BookingState.HELD and booking.reason == "held_by_mapping"
         return is_held and number < len(self.items) and self.items[number].outcome in SENT_OUTCOMES
@@ -359,7 +361,11 @@ def _booking_view(
         is_merged=is_merged(booking),
         is_repeat=is_repeat(booking, other),
         other=other,
-        related=[one for one in story.related if one.because_of == booking.id],
+        related=[
+            one
+            for one in story.related
+            if one.because_of == booking.id and one.state is not BookingState.SUPERSEDED
+        ],
         shared=[label_of(name).lower() for name in sorted(shared)],
         has_own_contact=any(booking.appointment.get(name) for name in CONTACTS - shared),
         may_confirm=may_confirm(booking),
@@ -386,7 +392,7 @@ def _shared(booking: Booking, other: Booking | None) -> frozenset[str]:
 
 
 def _notes_reasons(booking: Booking) -> Sequence[Reason]:
-    """Return the booking's reasons. Leave out the first if the booking was held for it."""
+    """Return a booking's reasons, except the first if the mapping held the booking."""
     return booking.reasons[booking.reason == "held_by_mapping" :]
 
 

@@ -51,7 +51,7 @@ def compare_invoice() -> Any:
 
 @bp.post("/invoice/claims.csv")
 def claims_file() -> Any:
-    """Return the claims as a CSV download. They come from the form, because they are not stored."""
+    """Return the claims in the submitted form as a CSV download. Claims are not stored."""
     # Spreadsheet programs recognize UTF-8 by its byte order mark.
     text = "\ufeff" + flask.request.form.get("claims", "")
     return download("claims.csv", [text], "text/csv")

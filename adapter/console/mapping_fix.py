@@ -15,7 +15,7 @@ MOST_LEADS: Final = 50
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MappingFix:
-    """A format change that is not fixed yet, with the edit that would fix it, if one is known."""
+    """A format change that is not fixed yet, with the mapping edit that fixes it, if known."""
 
     trouble: FormatTrouble
     proposal: Proposal | None
@@ -24,7 +24,7 @@ class MappingFix:
 
 
 def fix_for(key: str) -> MappingFix | None:
-    """Return the fix for a row of leads. Return None if there is no row or no format change."""
+    """Return the fix for a row of leads, or None if there is nothing to fix."""
     row = next((row for row in rows_of(Selection()) if row.key == key), None)
     trouble = format_trouble(row) if row is not None else None
     if row is None or trouble is None or trouble.is_fixed:
@@ -33,7 +33,7 @@ def fix_for(key: str) -> MappingFix | None:
 
 
 def _fix(trouble: FormatTrouble, row: Entry) -> MappingFix:
-    """Return the fix with an edit that reads the sender's new format, if one is found."""
+    """Return the fix, including a mapping edit for the new format if one is found."""
     with services.store.transaction() as tx:
         events = [one.event_id for one in tx.bookings.of_ids(row.ids[:MOST_LEADS])]
     source = services.sources.get(trouble.source)

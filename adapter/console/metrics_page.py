@@ -32,29 +32,32 @@ from adapter.webhooks.http_request import has_bearer_token
 #: The counter of rejected requests, which has its own database table.
 REJECTIONS: Final = meter.Metric(
     "rejections",
-    "Rejected requests. The source is empty if the URL names none.",
+    "Number of rejected requests. The source is empty if the URL names no source.",
     {"source": None, "reason": ()},
 )
 COUNTED: Final = (*meter.METRICS, REJECTIONS)
 #: The meaning and the labels of each gauge.
 GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "problem": ("1 for each problem that `adapter stats` shows.", ("code", "source")),
-    "workers_alive": ("Workers with a heartbeat in the last 30 seconds.", ()),
+    "workers_alive": ("Number of workers with a heartbeat in the last 30 seconds.", ()),
     "oldest_unmapped_seconds": ("Age of the oldest unmapped webhook.", ()),
-    "oldest_due_seconds": ("How long the oldest booking has been due.", ()),
-    "waiting": ("Leads that need review.", ()),
+    "oldest_due_seconds": ("Time for which the oldest due booking has been due.", ()),
+    "waiting": ("Number of leads that need review.", ()),
     "oldest_waiting_seconds": ("Age of the oldest lead that needs review.", ()),
-    "pending": ("Bookings in the send queue.", ()),
+    "pending": ("Number of bookings in the send queue.", ()),
     "sending_stopped": ("1 while sending is suspended.", ()),
-    "oldest_pause_seconds": ("Age of the oldest pause by a user, or 0.", ()),
-    "calls": ("Calls to Propexo in the last 60 seconds.", ()),
-    "calls_allowed": ("Calls per 60 seconds that the settings allow.", ()),
-    "events_24h": ("Webhooks in the last 24 hours.", ("source",)),
-    "source_quiet": ("1 while a source is silent for longer than usual.", ("source",)),
-    "format_changes": ("Changes in a source's format; see `adapter sources`.", ("source",)),
-    "last_event_seconds": ("Time since the last webhook.", ("source",)),
-    "refused": ("Rejected requests in the database.", ("source",)),
-    "leads_24h": ("Leads in the last 24 hours by state.", ("source", "state")),
+    "oldest_pause_seconds": ("Age of the oldest pause by a user, or 0 without a pause.", ()),
+    "calls": ("Number of calls to Propexo in the last 60 seconds.", ()),
+    "calls_allowed": ("Number of calls to Propexo per 60 seconds that the settings allow.", ()),
+    "events_24h": ("Number of webhooks in the last 24 hours.", ("source",)),
+    "source_quiet": ("1 while a source has been silent for longer than usual.", ("source",)),
+    "format_changes": (
+        "Number of changes in a source's format. See `adapter sources`.",
+        ("source",),
+    ),
+    "last_event_seconds": ("Time since the source's last webhook.", ("source",)),
+    "refused": ("Number of rejected requests in the database.", ("source",)),
+    "leads_24h": ("Number of leads in the last 24 hours, by state.", ("source", "state")),
 }
 
 #: The samples of a metric for one combination of labels.
@@ -95,7 +98,7 @@ def _rejected(totals: Mapping[tuple[str, str], int]) -> dict[meter.Key, float]:
 
 
 class _OverviewCollector(Collector):
-    """Exports the overview as gauges, and the stored counters and histograms."""
+    """Exports the overview's gauges, and the stored counters and histograms."""
 
     def __init__(self, overview: Overview, values: Mapping[meter.Key, float]) -> None:
         self._overview = overview
@@ -124,7 +127,7 @@ class _OverviewCollector(Collector):
 def _counted(
     metric: meter.Metric, values: Mapping[meter.Key, float], sources: Iterable[str]
 ) -> Metric:
-    """Return a counter or histogram, including series that are zero.
+    """Return a counter or histogram that includes series with a value of zero.
 
     Prometheus would not notice the first event in a series that begins with 1.
     """
@@ -156,7 +159,7 @@ def _histogram(metric: meter.Metric, samples: Mapping[tuple[str, ...], Samples])
 
 
 def _buckets(metric: meter.Metric, values: Samples) -> list[tuple[str, float]]:
-    """Return the cumulative count of each histogram bucket, by upper bound.
+    """Return the cumulative count of each histogram bucket, keyed by upper bound.
 
     Counts from an earlier version with other limits are in the next larger bucket.
     """
@@ -185,7 +188,7 @@ def _verdict_gauges(verdict: Verdict) -> Iterator[Metric]:
 
 
 def _source_gauges(sources: Iterable[SourceState], now: dt.datetime) -> Iterator[Metric]:
-    """Yield the gauges that have a value per source."""
+    """Yield the gauges with one value per source."""
     events, quiet, last = (
         _family("events_24h"),
         _family("source_quiet"),

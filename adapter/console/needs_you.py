@@ -45,7 +45,7 @@ TABS: Final[Mapping[Todo, tuple[str, str]]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """A row in the list: an entry, with details of its first leads."""
+    """A row in the list of leads, with details of its first leads."""
 
     entry: Entry
     #: The first lead, and the first renters' names.
@@ -79,7 +79,7 @@ class FormatTrouble:
 
     @property
     def sentence(self) -> str:
-        """A sentence that says what has changed in the format."""
+        """A sentence that describes the format change."""
         if not self.path:
             return "We can no longer read the tour time in its messages."
         if self.new_name:
@@ -142,7 +142,7 @@ def _has_time_now(number: int) -> bool:
 
 
 def event_of(tx: Transaction, event_id: int) -> Event | None:
-    """Return an event, or None if it was encrypted with a key that is not set."""
+    """Return an event, or None if its encryption key is not set."""
     with contextlib.suppress(KeyMissing):
         return tx.events.get(event_id)
     return None
@@ -180,7 +180,7 @@ def leads_that_need_you() -> int:
 
 
 def selection_from(args: Mapping[str, str]) -> Selection:
-    """Return the selection of leads from query parameters. Ignore unknown values."""
+    """Parse a selection of leads from query parameters. Ignore unknown values."""
     todo = args.get("todo", "")
     return Selection(
         todo=Todo(todo) if todo in [*Todo] else None,
@@ -284,7 +284,7 @@ def _list_page(
 
 
 def _fixed(shown: Sequence[Entry]) -> set[str]:
-    """Return the keys of the rows whose leads can now be read with the mapping in use."""
+    """Return the keys of the rows whose leads the current mapping can read."""
     troubles = map(format_trouble, shown)
     return {trouble.key for trouble in troubles if trouble is not None and trouble.is_fixed}
 
@@ -295,7 +295,7 @@ def _leads_in(rows: Sequence[Entry]) -> int:
 
 
 def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
-    """Return each entry as a row, with the details of its first leads loaded."""
+    """Convert entries to rows, loading the details of each row's first leads."""
     ids = [number for entry in found for number in entry.ids[:3]]
     with services.store.transaction() as tx:
         bookings = {one.id: one for one in tx.bookings.of_ids(ids)}
@@ -318,7 +318,7 @@ def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
 def _places(
     tx: Transaction, found: Sequence[Entry], bookings: Mapping[int, Booking]
 ) -> dict[Issue, str]:
-    """Return the names of unrecognized properties by issue, for the first rows only."""
+    """Return the names of unrecognized properties, keyed by issue, for the first rows only."""
     firsts = {
         entry.issue: bookings[entry.ids[0]]
         for entry in reversed(found)
@@ -329,7 +329,7 @@ def _places(
 
 
 def _place(tx: Transaction, issue: Issue, booking: Booking) -> str:
-    """Return the name of a lead's property in its message, or else the value that identifies it."""
+    """Return the property's name in a lead's message, or the property's identifier."""
     return place_name(event_of(tx, booking.event_id), issue.value)
 
 
@@ -350,7 +350,7 @@ def _names(entry: Entry, bookings: Mapping[int, Booking]) -> list[str]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Neighbors:
-    """The leads before and after a lead in the list that it was opened from."""
+    """The previous and next lead in the list from which a lead was opened."""
 
     #: The IDs of the next and previous leads, and the name in the next one.
     next_id: int | None = None

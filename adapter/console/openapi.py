@@ -226,7 +226,7 @@ class Act(Schema):
 
 
 class Note(Schema):
-    """A renter's later message. It is added to the guest card in Knock."""
+    """A renter's later message, which is added to the guest card in Knock."""
 
     id = fields.Integer(required=True)
     booking = fields.Integer(required=True)

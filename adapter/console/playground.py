@@ -252,7 +252,7 @@ def roll_back_mapping() -> Any:
 
 
 def _lost(before: Source | None, after: Source | None, events: Sequence[Event]) -> int:
-    """Count the webhooks that are sent to Knock with one mapping but not with another."""
+    """Count the webhooks that are sent to Knock with the old mapping but not with the new one."""
     if before is None or after is None:
         return 0
     sent = {str(outcome) for outcome in SENT_OUTCOMES}
@@ -426,7 +426,7 @@ def _draft(entered: PlaygroundInput) -> Source:
 
 
 def _delivery(entered: PlaygroundInput) -> tuple[WebhookRequest, dt.datetime]:
-    """Return the selected webhook and when it arrived. Raise NotFound if it is not stored."""
+    """Return the selected webhook and its arrival time. Raise NotFound if it is not stored."""
     if entered.event_id is None:
         body = entered.body.encode("utf-8", "replace")
         return WebhookRequest.from_body(body, content_type=entered.content_type), services.now()

@@ -29,7 +29,7 @@ _ON_THEIR_WAY: Final = (BookingState.PENDING, BookingState.SENDING, BookingState
 
 @bp.get("/read-again")
 def read_again() -> str:
-    """Preview how the current mapping reads a source's leads that could not be read before."""
+    """Preview how the current mapping reads a source's previously unreadable messages."""
     source = flask.request.args.get("source", "")
     if source not in services.sources:
         raise NotFound("There is no lead source with this name.")
@@ -46,12 +46,12 @@ def is_changed(difference: Difference) -> bool:
 
 
 def readable(source: str) -> int:
-    """Return the number of a source's messages that the mapping in use reads differently now."""
+    """Return the number of a source's messages that the current mapping reads differently."""
     return sum(map(is_changed, differences_of(_stuck(source)[:MOST_READ])))
 
 
 def differences_of(event_ids: Iterable[int]) -> Iterator[Difference]:
-    """Yield the changes that reading each message again would make, up to MOST_READ changes."""
+    """Yield the changes from reading each message again, up to MOST_READ changes."""
     changed = 0
     for event_id in dict.fromkeys(event_ids):
         one = services.replays.replay(event_id, by=flask.g.user.name, dry_run=True)
@@ -62,13 +62,13 @@ def differences_of(event_ids: Iterable[int]) -> Iterator[Difference]:
 
 
 def names_for(preview: Collection[Difference]) -> Any:
-    """Return the renters' names for a preview, by message ID."""
+    """Return the renters' names for a preview, keyed by message ID."""
     with services.store.transaction() as tx:
         return names_of(tx, [one.event_id for one in preview])
 
 
 def _stuck(source: str) -> Sequence[int]:
-    """Return the IDs of a source's messages that its mapping could not read when they arrived."""
+    """Return the IDs of messages that the source's mapping could not read on arrival."""
     groups = [one for one in review_groups() if one.issue.source == source and _is_stuck(one)]
     ids = [number for group in groups for number in group.ids][:MOST_EXAMINED]
     with services.store.transaction() as tx:
@@ -88,7 +88,7 @@ def _is_stuck(group: Group) -> bool:
 
 @bp.post("/read-again")
 def read_again_now() -> Any:
-    """Reread the messages in a preview, except any message whose lead would not change."""
+    """Read the messages in a preview again, skipping messages whose leads would not change."""
     wanted = row_ids_from(flask.request.form.getlist("events"))[:MOST_READ]
     changed = [one.event_id for one in differences_of(wanted) if is_changed(one)]
     if not changed:
@@ -101,7 +101,7 @@ def read_again_now() -> Any:
 
 @bp.get("/leads/several")
 def several() -> str:
-    """Show the leads that one click changed, with a button to undo bookings not sent yet."""
+    """Show the leads changed by one click, with a button to undo unsent bookings."""
     ids = row_ids_from(flask.request.args.get("leads", "").split(","))[:MOST_READ]
     with services.store.transaction() as tx:
         found = tx.bookings.of_ids(ids)

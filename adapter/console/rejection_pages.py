@@ -17,7 +17,7 @@ from adapter.operations.readmit import Retried
 from adapter.store import Rejection
 
 MAX_REJECTIONS: Final = 200
-#: What happened and what to do about it, by reason.
+#: The problem and how to solve it, by reason.
 CAUSES: Final = {
     "address_not_allowed": (
         "The sender's address is not on our list.",

@@ -23,13 +23,13 @@ class Message:
 
 
 def messages_of(tx: Transaction, events: Sequence[Event]) -> list[Message]:
-    """Return the given events with their current bookings."""
+    """Return the events as messages with their current bookings."""
     found = _current(tx.bookings.of_events(one.id for one in events))
     return [Message(event=event, bookings=found.get(event.id, ())) for event in events]
 
 
 def names_of(tx: Transaction, lead_ids: Iterable[int]) -> Mapping[int, str]:
-    """Return the renter's name by booking or event ID, for leads that have a name."""
+    """Return renters' names, keyed by booking or event ID. Leave out leads without a name."""
     ids = list(dict.fromkeys(lead_ids))
     events = _current(tx.bookings.of_events(ids))
     leads = {number: bookings[0] for number, bookings in events.items()}
@@ -42,7 +42,7 @@ def _has_name(booking: Booking) -> bool:
 
 
 def _current(bookings: Iterable[Booking]) -> Mapping[int, Sequence[Booking]]:
-    """Return bookings by event. Leave out bookings replaced when their event was remapped."""
+    """Return bookings grouped by event, without bookings replaced by remapping."""
     by_event: dict[int, list[Booking]] = {}
     for booking in bookings:
         if booking.reason != REPLAYED:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from adapter.bookings.decisions import FIELD
 from adapter.console.context import services
+from adapter.console.lead_facts import NO_FACTS, LeadFacts
 from adapter.console.needs_you import held_by_formats, place_name
 from adapter.console.problem_text import problem_sentence
 from adapter.console.time_html import local_text
@@ -92,19 +93,21 @@ class StoryLine:
     text: str
     #: The other lead that caused it, or None.
     other: Booking | None = None
+    #: The earlier or later booking that the sentence ends with, or None.
+    ends_with: Booking | None = None
 
 
-def story_of(story: LeadHistory, entries: Iterable[AuditEntry] = ()) -> list[StoryLine]:
-    """Return a lead's history as sentences, oldest first. Leave out purely technical steps.
-
-    ``entries`` are what users did to the lead. They say whether a user booked it for a different
-    person.
-    """
-    different = {one.at: one for one in entries if "another_person" in one.detail.split(", ")}
+def story_of(story: LeadHistory, facts: LeadFacts = NO_FACTS) -> list[StoryLine]:
+    """Return a lead's history as sentences, oldest first. Leave out purely technical steps."""
+    different = {one.at: one for one in facts.actions if "another_person" in one.detail.split(", ")}
     lines = [*_lines(story, different), *_reports(story), *map(_note_line, story.messages)]
-    lines += _email_lines(story.emails)
+    lines += [*_email_lines(story.emails), *_replaced_lines(story, facts)]
     lines.sort(key=lambda line: line.at)
-    return [line for n, line in enumerate(lines) if n == 0 or line.text != lines[n - 1].text]
+    return [line for n, line in enumerate(lines) if n == 0 or not _is_same(line, lines[n - 1])]
+
+
+def _is_same(line: StoryLine, other: StoryLine) -> bool:
+    return (line.text, line.ends_with) == (other.text, other.ends_with)
 
 
 def part_names(story: LeadHistory) -> Mapping[int, str]:
@@ -149,21 +152,43 @@ def _lines(story: LeadHistory, different: Mapping[dt.datetime, AuditEntry]) -> I
 
 
 def _different_person(entry: AuditEntry) -> str:
-    """Return a sentence about a user who sent a lead to Knock as a different person's."""
+    """Describe how a user booked a lead for a different person."""
     moved = " The shared contact is now in the notes." if "notes" in entry.detail else ""
     return f"{entry.by} sent it to Knock as a different person's lead.{moved}"
 
 
 def _reports(story: LeadHistory) -> Iterator[StoryLine]:
-    """Yield a line for each tour that a user reported as canceled. Its state does not change."""
+    """Yield a line for each tour that a user reported as canceled.
+
+    Such a report does not change the tour's state.
+    """
     for booking in story.current:
         if booking.gone_at is not None and booking.knock_status is not KnockStatus.CANCELED:
             text = "Someone here reported that the tour was canceled in Knock."
             yield StoryLine(at=booking.gone_at, text=text)
 
 
+def _replaced_lines(story: LeadHistory, facts: LeadFacts) -> Iterator[StoryLine]:
+    """Yield a line for each earlier booking that one of the lead's bookings replaced."""
+    booked = {one.booking_id: one.at for one in story.history if one.to_state == "booked"}
+    for booking in story.current:
+        for one in facts.before.get(booking.id, ()):
+            is_sent = one.state is BookingState.BOOKED
+            at = booked.get(booking.id, booking.updated_at) if is_sent else one.updated_at
+            yield StoryLine(at=at, text=replaced_text(one), ends_with=one)
+        if (tour := facts.tours.get(booking.id)) is not None:
+            at = tour.posted_at or tour.updated_at
+            yield StoryLine(at=at, text="This guest card got", ends_with=tour)
+
+
+def replaced_text(earlier: Booking) -> str:
+    """Return the beginning of a sentence about a booking that a newer one followed."""
+    is_card = earlier.kind is Kind.PROSPECT and earlier.state is BookingState.BOOKED
+    return "This was added to" if is_card else "This replaced"
+
+
 def _note_line(message: Message) -> StoryLine:
-    """Return a sentence that says whether a renter's later message reached Knock."""
+    """Describe the delivery of a renter's later message to Knock."""
     said = NOTES.get(message.reason, NOTE_WAITS) if message.due_at is None else NOTE_WAITS
     words = f": “{message.text}”" if message.text else "."
     return StoryLine(at=message.updated_at, text=said + words)
@@ -204,7 +229,7 @@ def _sentence(change: Change, story: LeadHistory) -> str:
 
 
 def _taken_back(change: Change) -> str:
-    """Describe how a user dismissed a lead or undid an action. Return "" for other changes."""
+    """Describe a dismissal or an undone action. Return "" for other changes."""
     if change.to_state == "discarded" and change.why == CANCELED_IN_KNOCK:
         return "reported that the tour was canceled in Knock"
     if change.to_state == "discarded":
@@ -214,7 +239,10 @@ def _taken_back(change: Change) -> str:
 
 
 def _move_sentence(change: Change, booking: Booking | None, story: LeadHistory) -> str:
-    """Return a sentence for a move in Knock. Only the time of the latest move is known."""
+    """Describe how a tour was moved to another time in Knock.
+
+    Only the time of the latest move is known.
+    """
     same = [one for one in story.history if one.booking_id == change.booking_id]
     is_latest = [one for one in same if one.why == change.why][-1] is change
     if not is_latest or booking is None or booking.moved_to is None or booking.timezone is None:

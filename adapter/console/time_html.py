@@ -23,7 +23,7 @@ _ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+){0,2
 
 @functools.lru_cache(maxsize=200)
 def zone_named(name: str) -> ZoneInfo | None:
-    """Return the time zone with an IANA name, or None if there is none."""
+    """Return the time zone with this IANA name, or None if it does not exist."""
     if not _ZONE_NAME.fullmatch(name):
         return None
     try:
@@ -33,7 +33,7 @@ def zone_named(name: str) -> ZoneInfo | None:
 
 
 def reader_zone() -> ZoneInfo:
-    """Return the time zone of the user's browser, or else the communities' most common one.
+    """Return the browser's time zone, or the communities' most common one if unknown.
 
     Return UTC if the user has chosen that.
     """
@@ -140,6 +140,18 @@ def local_text(at: dt.datetime, zone: ZoneInfo) -> str:
     local = at.astimezone(zone)
     today = services.now().astimezone(zone).date()
     return f"{day_text(local.date(), today)}, {clock(local)} {local:%Z}"
+
+
+def full_text(at: dt.datetime, timezone: str | None) -> str:
+    """Format a time within a sentence, as in ``Wednesday, Dec 2, 2:00 PM MST``.
+
+    Without ``timezone``, return only the day, in the user's time zone.
+    """
+    zone = ZoneInfo(timezone) if timezone else reader_zone()
+    local, this_year = at.astimezone(zone), services.now().astimezone(zone).year
+    year = "" if local.year == this_year else f", {local.year}"
+    day = f"{local:%A, %b} {local.day}{year}"
+    return f"{day}, {clock(local)} {local:%Z}" if timezone else day
 
 
 def tour_html(booking: Booking) -> Markup:

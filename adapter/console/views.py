@@ -28,6 +28,7 @@ from adapter.operations.allowed_actions import (
     can_be_booked_unchanged,
     may_release_together,
 )
+from adapter.operations.find_lead import LeadFinder, Messages
 from adapter.operations.health import Verdict
 from adapter.operations.status import outcome_of
 from adapter.operations.todo import FORMAT_CHANGED
@@ -39,6 +40,11 @@ COUNTED_DAYS: Final = 31
 #: The periods that a user may choose, by number of days.
 PERIODS: Final = {"1": "Today", "7": "Last 7 days", "30": "Last 30 days"}
 PAGE_SIZE: Final = 50
+#: How long a search in messages without leads may take, and how many of each kind it lists.
+MESSAGE_SECONDS: Final = 3.0
+MOST_MESSAGES: Final = 20
+#: Shorter texts are not searched for in messages.
+MIN_SEARCHED: Final = 3
 #: The counts beside the filters cover at most this many of the newest leads.
 MOST_IN_FACETS: Final = 2_000
 
@@ -99,7 +105,7 @@ def median_of(values: Iterable[float]) -> float:
 
 
 def sum_of(counts: Iterable[Mapping[str, int]], name: str) -> int:
-    """Return the sum of the counts that the dictionaries contain under ``name``."""
+    """Return the sum of the counts under ``name`` in all dictionaries."""
     return sum(one.get(name, 0) for one in counts)
 
 
@@ -130,9 +136,19 @@ def leads() -> str:
         communities=services.communities(),
         next_before=_next_page(found),
         facets=_facets(numbers, which),
+        messages=_messages(which) if "messages" in args else None,
         is_capped=sum(numbers.values()) >= MOST_IN_FACETS,
         periods=PERIODS,
     )
+
+
+def _messages(which: Filter) -> Messages | None:
+    """Search the messages that have no leads for the text in the filter."""
+    if len(which.text.strip()) < MIN_SEARCHED:
+        return None
+    which = dataclasses.replace(which, states=(), source=None)
+    finder = LeadFinder(services.settings, services.store, services.now, seconds=MESSAGE_SECONDS)
+    return finder.messages(which.text, which, limit=MOST_MESSAGES, by=flask.g.user.name)
 
 
 def _filter() -> Filter:

@@ -30,13 +30,13 @@ STATES: Final[Mapping[str, str]] = {
     "expired": "Tour time passed",
     "discarded": "Dismissed",
 }
-#: The states of guest cards, if their words are different.
+#: The states of guest cards that have their own labels.
 _CARDS: Final[Mapping[str, str]] = {
     "booked": "Guest card in Knock",
     "failed": "Guest card not created",
     "expired": "Guest card not sent in time",
 }
-#: The state of a booked tour that Knock reports as anything but booked, and its looks.
+#: The label and CSS class of each status in Knock except "booked".
 _IN_KNOCK: Final[Mapping[KnockStatus, tuple[str, str]]] = {
     KnockStatus.WAITING: ("Waiting in Knock", "pending"),
     KnockStatus.CANCELED: ("Canceled in Knock", "discarded"),
@@ -70,7 +70,7 @@ _TEST_FLAG: Final = re.compile(r"(?i)(?:is[_-]?)?test(?:[_-]?(?:mode|lead|messag
 _MISSING: Final = re.compile(
     r"(.*) is not in the payload(?: \(there is ['\"](.*)['\"]\))?", re.DOTALL
 )
-#: A fault's words by how its text begins.
+#: The text for users for each fault, by the beginning of the original text.
 _FAULTS: Final[Mapping[str, str]] = {
     "is missing: set it, for example": "Choose a date and time.",
     "is missing: set it": "Pick a community.",
@@ -161,7 +161,7 @@ def state_word(booking_or_state: Booking | str, *, is_replaced: bool = False) ->
 
 
 def state_class(booking: Booking, *, is_replaced: bool = False) -> str:
-    """Return the CSS class for a booking's state. A tour that left Knock is not green."""
+    """Return the CSS class for a booking's state. A tour no longer in Knock is not green."""
     if is_replaced:
         return "superseded"
     known = _in_knock(booking)
@@ -290,7 +290,7 @@ def date_text(text: str) -> str:
 
 
 def value_text(reason: Reason) -> str:
-    """Return the value that caused a reason, formatted for users, or ""."""
+    """Return the value that a reason for review refers to, formatted for users, or ""."""
     text = reason.value or ""
     try:
         value = json.loads(text)
@@ -331,7 +331,7 @@ def event_word(event: Event) -> str:
 
 
 def hours_text(text: str) -> str:
-    """Return a sentence if a reason says that a time is outside tour hours, otherwise ""."""
+    """Return a sentence for a time outside tour hours, or "" for any other text."""
     hours = _HOURS.search(text)
     if hours is None:
         return ""
@@ -359,14 +359,14 @@ def refusal_text(text: str) -> str:
 
 
 def replay_refusal(text: str) -> str:
-    """Return the reason that a message is not read again, as the end of a sentence."""
+    """Return the reason a message is not read again, phrased as the end of a sentence."""
     if match := re.match(r"its booking \d+ is (\w+)", text):
         return f"its status is “{STATES.get(match[1], match[1])}”"
     return _REPLAY_REFUSALS.get(text, text)
 
 
 def error_text(error: NotPossible) -> str:
-    """Return a message for users about why an action is not possible."""
+    """Return a message that tells users why an action is not possible."""
     if error.faults:
         fields = [
             "phone or email" if text == NO_CONTACT else label_of(_SHOWN_AS.get(name, name)).lower()

@@ -1,1 +1,1 @@
-"""Map webhooks to appointments according to YAML files called mappings."""
+"""Map webhooks to appointments. A mapping is a YAML file for one lead source."""

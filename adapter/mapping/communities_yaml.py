@@ -1,4 +1,4 @@
-"""Load communities.yaml: all communities, and each source's names for them."""
+"""Load communities.yaml, which lists all communities and their names in each source."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -40,7 +40,7 @@ class Communities:
     by_key: Mapping[str, Community]
 
     def aliases_of(self, source: str) -> dict[str, Community]:
-        """Return a source's communities, keyed by its names for them."""
+        """Return a source's communities, keyed by the source's names for them."""
         return {
             key_from_value(alias) or "": community
             for community in self.by_key.values()
@@ -48,7 +48,7 @@ class Communities:
         }
 
     def linked_to(self, source: str) -> list[Community]:
-        """Return the communities that a source has a name for."""
+        """Return the communities that communities.yaml links to a source."""
         return [one for one in self.by_key.values() if one.known_as.get(source)]
 
 

@@ -1,4 +1,4 @@
-"""Guess the ``format:`` of dates and times in a sample, to suggest it to mapping authors."""
+"""Guess the ``format:`` of a date or time in a sample, as a hint for users."""
 
 import re
 from typing import Final
@@ -70,7 +70,7 @@ def _time(text: str) -> str:
 
 
 def hint(value: str, reason: str) -> str:
-    """Return a suggestion, such as "; add format: …", for a value that could not be read, or ""."""
+    """Return a hint such as "; add format: …" for a date that could not be read, or ""."""
     format_text = format_from_text(value) if "in ISO 8601" in reason else ""
     if format_text:
         return f"; add format: {format_text}"

@@ -1,4 +1,4 @@
-"""Describe a webhook's format by the paths that have values and the fields that can be read.
+"""Describe a webhook's format by the paths that have values and the fields that are readable.
 
 A profile contains no values from a webhook, only key names and keyed hashes of the words that the
 mapping's tables translate.
@@ -22,7 +22,7 @@ LONGEST_PATH: Final = 120
 MOST_LEAVES: Final = 150
 #: Keys that look like an ID, a number, an email address or a phone number.
 VALUE_LIKE: Final = re.compile(r"@|\d{5}|[0-9a-f]{16}")
-#: Appointment fields that say nothing about the webhook, or the same as starts_at.
+#: Appointment fields that do not describe the webhook, or only repeat starts_at.
 NOT_READ: Final = frozenset(
     {"integration_id", "community_id", "attribution_id", "notes"}
     | {"appointment_date", "appointment_time"}
@@ -33,7 +33,7 @@ Hash = Callable[[str], str]
 
 
 class Feature(NamedTuple):
-    """A feature of a webhook's format, such as a path that has a value."""
+    """A feature of a webhook's format, such as the presence of a value at a path."""
 
     kind: FormatKind
     name: str
@@ -42,19 +42,19 @@ class Feature(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TableField:
-    """An appointment field that a table translates, with its paths and the table's rows."""
+    """An appointment field that is translated by a table, with its paths and the table's rows."""
 
     field: str
     paths: tuple[Path, ...]
     rows: Mapping[str, Any]
 
     def covers(self, key: str) -> bool:
-        """Return True if the table has a row for the sender's word ``key``."""
+        """Return True if the table has a row for the sender's word."""
         return key in self.rows or ANY_OTHER in self.rows
 
 
 def table_fields(source: Source) -> list[TableField]:
-    """Return a mapping's appointment fields that a table translates."""
+    """Return the appointment fields that a mapping translates with tables."""
     fields = source.sections.get("appointment", {})
     return [
         TableField(name, _paths(how), {str(key_from_value(one)): one for one in how["table"]})
@@ -82,7 +82,7 @@ def used_paths(source: Source) -> dict[str, Path]:
 def profile_of(
     source: Source, request: WebhookRequest, now: dt.datetime, hashed: Hash
 ) -> set[Feature]:
-    """Return the features of a webhook, or an empty set if the mapping does not accept it."""
+    """Return the features of a webhook, or an empty set if the mapping ignores the webhook."""
     try:
         scope = source.scope(request)
         mapped = source.compiled.apply(scope, now)
@@ -104,7 +104,7 @@ def profile_of(
 
 
 def _leaf_paths(whole: Scope, scopes: list[Scope]) -> Iterator[str]:
-    """Yield the paths in a webhook that have values, as they would be written in a mapping."""
+    """Yield the paths in a webhook that have values, in the form used in mappings."""
     data = [whole.payload, *(one.names for one in scopes)]
     found = 0
     for path, value in (leaf for one in data for leaf in leaves(one)):
@@ -144,7 +144,7 @@ def _values(source: Source, scopes: list[Scope], hashed: Hash) -> Iterator[Featu
 
 
 def _keys(scopes: list[Scope], path: Path) -> set[str]:
-    """Return the values at a path, normalized so that they can be looked up in a table."""
+    """Return the values at a path, normalized for a lookup in a table."""
     keys: set[str] = set()
     for scope in scopes:
         try:
@@ -161,7 +161,7 @@ def _keys(scopes: list[Scope], path: Path) -> set[str]:
 
 
 def values_at(source: Source, request: WebhookRequest, path: Path) -> set[str]:
-    """Return a webhook's values at a path, in the sender's spelling."""
+    """Return a webhook's values at a path, as the sender spells them."""
     try:
         _, each = source.compiled.scopes(source.scope(request))
     except PayloadError:
@@ -189,7 +189,7 @@ def blocks_at(source: Source, request: WebhookRequest, path: str) -> list[Mappin
 
 
 def _found(scope: Scope, path: Path) -> list[Any]:
-    """Return the value at a path, or its items if it is a list."""
+    """Return the value at a path as a list. A single value becomes a one-item list."""
     try:
         found = scope.read(path)
     except Unreadable:

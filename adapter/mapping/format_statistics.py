@@ -1,4 +1,4 @@
-"""Detect that a sender has changed its format, by counting features of its webhooks.
+"""Detect that a sender has changed its webhooks' format, based on counts of their features.
 
 A change is reported if it is very unlikely to be chance: a feature that most webhooks had is now
 missing from so many in a row that the probability is one in a billion, and from more than twice as
@@ -36,7 +36,7 @@ MOST_REPLACEMENTS: Final = 3
 
 @dataclasses.dataclass(slots=True)
 class Count:
-    """Counts the webhooks that have a feature. Webhooks are numbered per source, starting at 1."""
+    """The number of webhooks with a feature. Webhooks are numbered per source, starting at 1."""
 
     seen: int = 0
     first: int = 0
@@ -117,7 +117,7 @@ class FormatStatistics:
         return True
 
     def number(self, kind: FormatKind) -> int:
-        """Return the number of webhooks that could have had a feature of this kind."""
+        """Return the number of webhooks that were examined for features of this kind."""
         return self.events if kind is FormatKind.ACCEPTED else self.accepted
 
     def changes(self, source: Source, hashed: Callable[[str], str]) -> list[FormatChange]:
@@ -154,7 +154,7 @@ class FormatStatistics:
                 )
 
     def _replacements(self, name: str, since: int, used: Collection[str]) -> dict[str, int]:
-        """Return new paths that may replace an old one, with the number of webhooks for each."""
+        """Return new paths that may replace an old path, with the number of webhooks for each."""
         found = {
             feature.name: count.seen
             for feature, count in self.counts.items()
@@ -198,7 +198,7 @@ class FormatStatistics:
 
 
 def is_missing(count: Count, gap: int) -> bool:
-    """Return True if a feature has been missing from too many webhooks to be a coincidence."""
+    """Return True if a feature is missing from so many webhooks that it cannot be chance."""
     if count.seen < FEWEST_SEEN or gap < FEWEST_MISSING or gap <= 2 * count.longest_gap:
         return False
     share = count.seen / (count.last - count.first + 2)
@@ -206,7 +206,7 @@ def is_missing(count: Count, gap: int) -> bool:
 
 
 def is_new(count: Count, span: int) -> bool:
-    """Return True if a value is too recent and too frequent to be a coincidence."""
+    """Return True if a value is so recent and so frequent that it cannot be chance."""
     before = count.first - 1
     if count.seen < FEWEST_NEW or before < FEWEST_BEFORE or count.seen < span * SHARE_NEW:
         return False
@@ -214,7 +214,7 @@ def is_new(count: Count, span: int) -> bool:
 
 
 def _is_of(field: str, fields: Collection[str]) -> bool:
-    """Return True if a field's change is covered by the reported changes to ``fields``."""
+    """Return True if a change to a field is already reported as a change to ``fields``."""
     groups = (
         {"starts_at", "appointment_date", "appointment_time", "date", "time", "from"},
         {"name", "first_name", "last_name"},

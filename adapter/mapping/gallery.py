@@ -1,4 +1,4 @@
-"""Provide the gallery of ready-made mappings for well-known senders."""
+"""Provide the gallery, a collection of ready-made mappings for well-known senders."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ IDS_ONLY: Final = "ids only"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A sender in the gallery, with details that help users choose a mapping."""
+    """A sender in the gallery, with the details that users need to choose a mapping."""
 
     name: str
     description: str
@@ -31,11 +31,11 @@ class Entry:
     signature: str
     #: The paths under ``dedupe``.
     event_id: tuple[str, ...]
-    #: What its webhooks contain: ``bookable``, ``lead only`` or ``ids only``.
+    #: The data in its webhooks: ``bookable``, ``lead only`` or ``ids only``.
     holds: str
     #: How leads without a tour time are handled: ``guest card`` or ``held``.
     without_time: str
-    #: Where its sample payloads come from: ``traffic`` or ``documentation``.
+    #: The origin of its sample payloads: ``traffic`` or ``documentation``.
     shape: str
     docs: str
     #: The whole ``about`` section.
@@ -43,7 +43,7 @@ class Entry:
 
 
 def gallery_folder(mappings: Path) -> Path:
-    """Return the gallery inside ``mappings`` if there is one, otherwise the bundled gallery."""
+    """Return the gallery folder inside ``mappings`` if it exists, or else the bundled gallery."""
     own = mappings / FOLDER
     return own if own.is_dir() else BUNDLED / FOLDER
 
@@ -76,7 +76,7 @@ def entry_from_source(source: Source) -> Entry:
 
 
 def _content_of(sections: Mapping[str, Any]) -> str:
-    """Return the kind of data in a sender's webhooks: "bookable", "lead only" or "ids only"."""
+    """Return the kind of data that a sender provides: "bookable", "lead only" or "ids only"."""
     if "starts_at" not in sections["appointment"]:
         return "lead only"
     first = sections["tests"][0].get("held", {}).get("event", "")

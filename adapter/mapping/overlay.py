@@ -1,4 +1,4 @@
-"""Combine mappings and communities from files with the users' changes in the console.
+"""Combine the mappings and communities from files with the changes from the console.
 
 The newest change takes precedence. A mapping from the console is used until the file that it
 replaced changes. A name in communities.yaml takes precedence over an alias.
@@ -20,7 +20,7 @@ from adapter.settings import Policy
 def apply(
     files: Mapping[str, Source], overrides: Overrides, policy: Policy
 ) -> Mapping[str, Source]:
-    """Return all sources with the changes that users have made in the console."""
+    """Apply the changes from the console to the sources that were loaded from files."""
     return {
         name: with_communities(
             with_version(source, overrides.versions.get(name), policy), overrides
@@ -35,7 +35,7 @@ def is_outdated(source: Source, version: MappingVersion) -> bool:
 
 
 def with_version(source: Source, version: MappingVersion | None, policy: Policy) -> Source:
-    """Return the source with the mapping in ``version``, or unchanged if that is not usable."""
+    """Return the source with a mapping from the console, or unchanged if it cannot be used."""
     if version is None or version.text is None or is_outdated(source, version):
         return source
     loaded = loader.load_checked_text(source, version.text, policy)

@@ -81,13 +81,13 @@ class PortalSchema(StrictSchema):
 
 
 def rules_for(source: str, mappings: Path) -> PortalRules:
-    """Load a source's portal rules. Return the default rules if it has no rules file."""
+    """Load the portal rules of a source. Return default rules if it has no rules file."""
     file = mappings / FOLDER / f"{source}.yaml"
     return rules_from_file(file) if file.is_file() else PortalRules()
 
 
 def portal_problems(mappings: Path) -> list[Problem]:
-    """Return the problems in all portal rules files in a mappings folder."""
+    """Return the problems in all files with portal rules in a mappings folder."""
     found: list[Problem] = []
     for file in sorted((mappings / FOLDER).glob("*.yaml")):
         try:

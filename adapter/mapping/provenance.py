@@ -1,4 +1,4 @@
-"""Trace an appointment's fields back to lines in the mapping and locations in the payload."""
+"""Trace the fields of an appointment back to lines of the mapping and places in the payload."""
 
 import dataclasses
 import datetime as dt
@@ -40,7 +40,7 @@ LINE_NAMES: Final[Mapping[type, str]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
-    """The paths that one line of a mapping reads, and where their values are in the payload."""
+    """A line of the mapping, with the paths that it reads and their places in the payload."""
 
     #: The line's name in the mapping, such as ``starts_at``, ``email_1`` or ``community``.
     line: str
@@ -54,7 +54,7 @@ class Provenance:
 
 
 def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenance]]:
-    """Return the origin of each item's fields, with an entry per mapping line. Never raise."""
+    """Return the origins of each item's fields, with one entry per mapping line. Never raise."""
     try:
         whole = source.scope(request)
     except PayloadError:
@@ -70,7 +70,7 @@ def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenan
 
 
 def read_locations(source: Source, request: WebhookRequest) -> frozenset[Location]:
-    """Return the payload locations that the mapping may read. Never raise."""
+    """Return the places in the payload that the mapping may read. Never raise."""
     try:
         whole = source.scope(request)
     except PayloadError:
@@ -85,7 +85,7 @@ def read_locations(source: Source, request: WebhookRequest) -> frozenset[Locatio
 
 
 def wall_clock_time(source: Source, request: WebhookRequest, number: int) -> dt.datetime | None:
-    """Return the tour's start time as the sender wrote it, without a time zone, or None.
+    """Return a tour's start time as the sender wrote it, without a time zone, or None.
 
     This is for leads whose community, and therefore time zone, is not yet known.
     """
@@ -129,7 +129,7 @@ def _lookups_of(fill: FieldFiller) -> Sequence[PathLookup]:
 
 
 def _found(fill: FieldFiller, scope: Scope) -> Iterator[Path]:
-    """Yield the paths that supplied the value for a line of the mapping."""
+    """Yield the paths that provided the value for a line of the mapping."""
     for lookup in _lookups_of(fill):
         takes_all = lookup.collect_all and isinstance(fill, Field)
         try:
@@ -148,10 +148,11 @@ def _locate(
     path: Path,
     readers: Sequence[NamedReader] | None = None,
 ) -> list[Location]:
-    """Return the locations in the payload that a path refers to, resolving names under ``read``.
+    """Return the places in the payload that a path refers to.
 
-    Only names from ``readers`` are resolved, or all names if it is None. A reader can use only the
-    names before its own, and may have the same name as the key that it reads.
+    Names under ``read`` are resolved if they are from ``readers``, or if ``readers`` is None. A
+    reader can use only the names before its own, and may have the same name as the key that it
+    reads.
     """
     first, rest = path.parts[0], _without_first(path)
     items = _located_levels(compiled.for_each, payload, number)
@@ -169,7 +170,7 @@ def _locate(
 def _narrowed(
     locations: list[Location], payload: Any, reading: NamedReader, rest: Path | None
 ) -> list[Location]:
-    """Narrow the locations to the list element that was read, if the reader reads a list."""
+    """Narrow down places in the payload to the list item that the reader has read."""
     if not isinstance(reading.reader, ListReader) or rest is None:
         return locations
     for location in locations:
@@ -197,7 +198,7 @@ def _without_first(path: Path) -> Path | None:
 def _located_levels(
     levels: Sequence[ForEach], payload: Any, number: int
 ) -> Mapping[str, tuple[Location, Any]]:
-    """Return the location and value of an item and of the items that contain it, by name."""
+    """Return the place and value of an item, and of the items that contain it, by name."""
     combined: list[dict[str, tuple[Location, Any]]] = [{}]
     for level in levels:
         combined = [

@@ -1,4 +1,4 @@
-"""Load and check the mappings and communities.yaml in a folder."""
+"""Load and check the mappings in a folder, along with communities.yaml."""
 
 import difflib
 import itertools
@@ -57,7 +57,7 @@ def problems_of(draft: Source) -> tuple[Problem, ...]:
 def problems_for(
     draft: Source, request: WebhookRequest, problems: Sequence[Problem]
 ) -> tuple[Problem, ...]:
-    """Return the problems, with a different message for fields that occur only in this webhook."""
+    """Update the messages of problems about fields that are in this webhook but in no sample."""
     try:
         return mark_new_paths(draft, draft.scope(request), problems)
     except PayloadError:
@@ -65,7 +65,7 @@ def problems_for(
 
 
 def has_new_fields(problems: Iterable[Problem]) -> bool:
-    """Return True if :func:`problems_for` marked a field that only the webhook has."""
+    """Return True if :func:`problems_for` found a field in the webhook but in no sample."""
     return any(one.message.endswith(NEW_PATH) for one in problems)
 
 
@@ -113,7 +113,7 @@ def _mapping_files(folder: Path) -> list[Path]:
 
 
 def check_text(folder: Path, name: str, text: str, policy: Policy) -> list[Problem]:
-    """Return the problems that ``adapter check`` would report if the file contained ``text``."""
+    """Return the problems that ``adapter check`` would report for a file with this text."""
     return list(loader.load_text(folder, name, text, policy, strict=True).problems)
 
 
@@ -125,7 +125,7 @@ def _raise_errors(loaded: Loaded) -> Mapping[str, Source]:
 
 
 def check(paths: Sequence[Path], policy: Policy) -> list[Problem]:
-    """Return all problems in the given folders and files, including warnings, in file order."""
+    """Return all problems and warnings in the given folders and files, in file order."""
     folders = [path for path in paths if path.is_dir()]
     others = [path for path in paths if path.suffix != ".yaml" and path.is_file()]
     missing = [path for path in paths if path.suffix != ".yaml" and not path.exists()]

@@ -74,16 +74,17 @@ _MONTHS: Final = (
 
 
 def language_from_text(text: str) -> str:
-    """Return the language code for a text such as ``es-MX``, ``es_419`` or ``Spanish``."""
+    """Return a language code for text such as ``es-MX``, ``es_419`` or ``Spanish``."""
     text = text.strip().lower()[:50]
     code = _CODE.match(text)
     return _NAMES.get(text) or (code[1] if code else ENGLISH)
 
 
 def sentences_in(own: Mapping[str, object]) -> dict[str, dict[str, str]]:
-    """Return all messages by language and outcome. A mapping's own messages take precedence.
+    """Return all messages to renters, by language and outcome.
 
-    For a language without built-in messages, English ones are used where the mapping has none.
+    A mapping's own messages take precedence. For a language without built-in messages, English
+    messages are used where the mapping has none.
     """
     written: dict[str, dict[str, str]] = {ENGLISH: {}}
     for name, text in own.items():
@@ -104,7 +105,7 @@ def local_time_in(language: str, local: dt.datetime) -> str:
 
 
 def local_times_in(language: str, locals_: Sequence[dt.datetime]) -> str:
-    """Format ascending local times in a language: ``Friday, March 13 at 5:00 PM or 5:30 PM``."""
+    """Format a list of local times, as in ``Friday, March 13 at 5:00 PM or 5:30 PM``."""
     days = itertools.groupby(locals_, key=dt.datetime.date)
     return "; ".join(_times_of_day(language, list(times)) for _, times in days)
 
@@ -118,7 +119,7 @@ def _times_of_day(language: str, times: Sequence[dt.datetime]) -> str:
 
 
 def _spoken_clock(language: str, local: dt.datetime) -> str:
-    """Format the time of day with its preposition, as in ``at 2:30 PM``."""
+    """Format a time of day with its preposition, as in ``at 2:30 PM``."""
     clock = clock_in(language, local)
     if language == SPANISH:
         return f"a {'la' if local.hour in (1, 13) else 'las'} {clock}"
@@ -126,14 +127,14 @@ def _spoken_clock(language: str, local: dt.datetime) -> str:
 
 
 def day_in(language: str, local: dt.datetime) -> str:
-    """Format the day in a language, as in ``Saturday, March 14``."""
+    """Format a day in a language, as in ``Saturday, March 14``."""
     if language == SPANISH:
         return f"{_WEEKDAYS[local.weekday()]} {local.day} de {_MONTHS[local.month - 1]}"
     return f"{local:%A, %B} {local.day}" if language == ENGLISH else f"{local:%Y-%m-%d}"
 
 
 def clock_in(language: str, local: dt.datetime) -> str:
-    """Format the time of day in a language, as in ``2:30 PM``."""
+    """Format a time of day in a language, as in ``2:30 PM``."""
     hour = local.hour % 12 or 12
     if language == SPANISH:
         return f"{hour}:{local:%M} {'a. m.' if local.hour < 12 else 'p. m.'}"

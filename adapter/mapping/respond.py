@@ -1,4 +1,4 @@
-"""Render responses to senders that wait for their webhooks' outcomes."""
+"""Render the responses to senders that wait for the outcome of a webhook."""
 
 import dataclasses
 import datetime as dt
@@ -36,9 +36,10 @@ _STATES_WITH_TIME: Final = frozenset({BookingState.BOOKED, BookingState.EXPIRED}
 
 
 def sentence_name(result: WebhookOutcome, sentences: Container[str] = SENTENCES) -> str:
-    """Return the name of the message for a result: the booking's state, or else the outcome.
+    """Return the name of the message for a result: the state of the booking or the outcome.
 
-    A booking that is held because its time is unavailable has its own message, which offers others.
+    A booking that is held because its time is unavailable has its own message, which offers other
+    times.
     """
     if result.booking is not None and result.booking.offered_times:
         return TIME_TAKEN
@@ -84,28 +85,28 @@ Reader = Callable[[str], str]
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RequestValues:
-    """The webhook's values for ``{request.…}`` placeholders."""
+    """The values in a webhook that ``{request.…}`` placeholders can insert."""
 
     read: Reader = lambda _: ""
     #: For each item, its reader and whether it became a booking.
     items: Sequence[tuple[Reader, bool]] = ()
 
     def language(self, paths: Sequence[str]) -> str:
-        """Return the renter's language as given in the payload. The default is English."""
+        """Return the renter's language from the payload, or English if there is none."""
         readers = (self.read, *(read for read, _ in self.items))
         found = (read(path) for path in paths for read in readers)
         return language_from_text(next(filter(None, found), ENGLISH))
 
 
 def no_links(_booking: Booking, _language: str) -> Mapping[str, str]:
-    """Return an empty dictionary, as the default for responses without links."""
+    """Return no links. This is the default for responses that contain no links."""
     return {}
 
 
 def values_from(
     result: WebhookOutcome, language: str = ENGLISH, links: Links = no_links
 ) -> dict[str, str]:
-    """Return the text for every placeholder, or "" for placeholders without a value."""
+    """Return the text for each placeholder, or "" if the placeholder has no value."""
     values = dict.fromkeys(NAMES, "")
     values |= {"event": str(result.event_id), "status": str(result.outcome)}
     booking, fields = result.booking, {}
@@ -129,7 +130,7 @@ _UTC: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def local_free_times(booking: Booking) -> list[dt.datetime]:
-    """Return the available times to offer for a booking, in the community's time zone."""
+    """Return the available times to offer for a booking, in the time zone of its community."""
     zone = ZoneInfo(booking.timezone) if booking.timezone else dt.UTC
     return [one.astimezone(zone) for one in booking.offered_times]
 
@@ -159,7 +160,7 @@ def _text(value: object) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TemplateContext:
-    """The values for rendering one response, or one item in a response."""
+    """The values for rendering a response, or one item in a response."""
 
     result: WebhookOutcome
     request: RequestValues
@@ -172,7 +173,7 @@ class TemplateContext:
     links: Links = no_links
 
     def reader(self) -> Reader:
-        """Return a function that maps a placeholder's name to its text."""
+        """Return a function that looks up the text of a placeholder by the placeholder's name."""
         language = self.request.language(self.language_paths)
         values = values_from(self.result, language, self.links)
         if self.free_time is not None:
@@ -192,7 +193,7 @@ class TemplateContext:
         return read
 
     def per_free_time(self) -> "list[TemplateContext]":
-        """Return a context for each available time to offer for the booking."""
+        """Return a context for each available time that can be offered for the booking."""
         booking = self.result.booking
         times = local_free_times(booking) if booking is not None else []
         return [dataclasses.replace(self, free_time=one) for one in times]
@@ -211,7 +212,7 @@ class TemplateContext:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Template:
-    """A response body with placeholders. It is plain data for JSON, and a string otherwise."""
+    """A response body with placeholders: plain data for JSON, and otherwise a string."""
 
     kind: str
     content: Any
@@ -252,7 +253,7 @@ def _render(text: str, read: Reader) -> str:
 
 
 def xml_from_text(text: str) -> str:
-    """Escape text for XML, and remove characters that XML does not allow."""
+    """Escape text for XML, and drop the characters that XML does not allow."""
     kept = "".join(filter(_is_xml, text))
     return escape(kept, {'"': "&quot;", "'": "&apos;"})
 
@@ -304,7 +305,7 @@ class Respond:
     def reply(
         self, result: WebhookOutcome, request: RequestValues, links: Links = no_links
     ) -> Reply:
-        """Render the response for a result. If there is no template, it is a short JSON object."""
+        """Render the response for a result. Without a template, it is a short JSON object."""
         template = self.templates.get(result.outcome) or self.templates.get(None)
         if template is None:
             plain = {"event": result.event_id, "status": result.outcome}

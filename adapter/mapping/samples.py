@@ -1,4 +1,4 @@
-"""Load the sample payloads for a mapping's tests, and apply the tests' changes to them."""
+"""Load the sample payloads for a mapping's tests, and apply the changes made by tests."""
 
 import copy
 import dataclasses
@@ -13,7 +13,7 @@ from adapter.parsing.paths import path_from_text, set_value
 
 MAX_SAMPLE_BYTES: Final = 1024 * 1024
 
-#: What to do about a sample that is not JSON, or does not match its extension.
+#: Advice for a sample that is not JSON, or does not match its extension.
 UNREADABLE_HINT: Final = (
     "correct the file if copying broke it; otherwise, ask the sender to correct its webhooks, "
     "which would be held as unreadable"
@@ -29,7 +29,7 @@ CONTENT_TYPES: Final = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """A parsed sample payload, with the headers and query string of its request."""
+    """A parsed sample payload, with the headers and the query string of its request."""
 
     payload: Any
     headers: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""Represent a lead source and its compiled mapping."""
+"""Define a lead source and its compiled mapping."""
 
 import dataclasses
 import datetime as dt
@@ -72,7 +72,7 @@ class Source:
 
     @property
     def text(self) -> str:
-        """The text of the mapping in use, from its file or from the console."""
+        """The text of the current mapping, from its file or from the console."""
         if self.version is not None and self.version.text is not None:
             return self.version.text
         return file_text(self)
@@ -98,9 +98,9 @@ class Source:
         return signatures.scheme_of(self.signature) == "none"
 
     def dedupe_key(self, request: WebhookRequest) -> str | None:
-        """Return the key that all deliveries for the same booking share. Never raise.
+        """Return the key that all deliveries of the same booking share, or None. Never raise.
 
-        Return None if there is no key. The caller then uses a hash of the signed bytes.
+        If there is no key, the caller uses a hash of the signed bytes.
         """
         try:
             return self.compiled.dedupe_key(self.scope(request))
@@ -113,27 +113,27 @@ class Source:
 
     @property
     def stripped_names(self) -> tuple[str, ...]:
-        """The names of fields whose values are removed before a request is stored."""
+        """The names of the fields whose values are removed before a request is stored."""
         return tuple(self.sections.get("strip", ()))
 
     @property
     def checks_availability(self) -> bool:
-        """True if the mapping requires checking in Knock that a tour's time is available."""
+        """True if a tour's time must be available in Knock before the tour is booked."""
         return bool(self.sections.get("check_availability"))
 
     @property
     def delivery_header(self) -> str | None:
-        """The lowercase name of the header with the sender's delivery ID, or None."""
+        """The lowercase name of the header that contains the sender's delivery ID, or None."""
         kind, _, name = str(self.sections.get("delivery_id", "")).partition(":")
         return name.lower() if kind == "header" else None
 
     @property
     def has_sent_at(self) -> bool:
-        """True if the mapping reads when the renter made the request (``sent_at``)."""
+        """True if the mapping has ``sent_at``, the time when the renter made the request."""
         return bool(self.compiled.sent_at.paths)
 
     def is_timed(self, request: WebhookRequest, *, now: dt.datetime) -> bool:
-        """Return True if ``sent_at`` has a time for every item of the webhook."""
+        """Return True if ``sent_at`` yields a time for each item in the webhook."""
         items = self.map(request, now=now).items if self.has_sent_at else ()
         return bool(items) and all(item.sent_at is not None for item in items)
 
@@ -161,12 +161,12 @@ class Source:
         )
 
     def language_of(self, request: WebhookRequest) -> str:
-        """Return the renter's language, read from the paths in ``language:`` under ``respond:``."""
+        """Return the renter's language, based on the paths in ``language:`` under ``respond:``."""
         paths = (self.respond or {}).get("language", ())
         return self.request_values(request).language(paths) if paths else ENGLISH
 
     def scope(self, request: WebhookRequest) -> Scope:
-        """Parse a webhook, and return the data for resolving paths.
+        """Parse a webhook, and return the data for resolving the paths in a mapping.
 
         Raise :class:`PayloadError` if the body cannot be parsed.
         """
@@ -189,7 +189,7 @@ class Source:
         repairs: Iterable[str] = (),
         fetched: Mapping[str, Any] | None = None,
     ) -> Scope:
-        """Return the data for resolving paths, given a parsed payload."""
+        """Return the data for resolving the paths in a mapping, based on a parsed payload."""
         return Scope(
             payload=payload,
             headers=headers or {},
@@ -201,12 +201,12 @@ class Source:
 
     @property
     def fetch_readers(self) -> tuple[FetchReader, ...]:
-        """The readers of fetched documents, one for each entry under ``fetch:``."""
+        """The readers of the documents under ``fetch:``."""
         readers = (*self.compiled.readers, *self.compiled.item_readers)
         return tuple(one.reader for one in readers if isinstance(one.reader, FetchReader))
 
     def to_fetch(self, request: WebhookRequest, mapped: Mapped) -> Mapping[str, FetchReader]:
-        """Return the URLs to fetch before a webhook can be booked, with their readers.
+        """Return the URLs to fetch before a webhook can be booked, with the reader for each URL.
 
         Nothing is fetched for an item that can be booked without it, for an ignored one, or for a
         cancellation, which the dedupe key identifies.
@@ -232,5 +232,5 @@ def _text_at(scope: Scope, path: str) -> str:
 
 
 def file_text(source: Source) -> str:
-    """Return the text of a source's mapping file, even if an edited version is in use."""
+    """Return the text of a source's mapping file, even if an edited mapping is in use."""
     return source.files[0].decode("utf-8-sig", "replace")

@@ -17,7 +17,7 @@ CLOSED: Final = "closed"
 
 
 class TourHours(fields.Field[Any]):
-    """A schema field for hours such as ``mon-fri: "9:00 AM-6:00 PM"``, loaded as :data:`Hours`."""
+    """A schema field for hours such as ``mon-fri: "9:00 AM-6:00 PM"``."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Hours:
         if not isinstance(value, Mapping) or not value:
@@ -26,7 +26,7 @@ class TourHours(fields.Field[Any]):
 
 
 def hours_from_texts(texts: Mapping[str, Any]) -> Hours:
-    """Parse the hours for each weekday. Raise ValidationError with each line's problems."""
+    """Parse the hours of each weekday. Raise ValidationError with each line's problems."""
     found: dict[int, tuple[dt.time, dt.time]] = {}
     problems: dict[str, Any] = {}
     for days, text in texts.items():
@@ -41,7 +41,7 @@ def hours_from_texts(texts: Mapping[str, Any]) -> Hours:
 
 
 def texts_from_hours(hours: Hours) -> dict[str, str]:
-    """Format hours as in communities.yaml, with one line for consecutive days with equal hours."""
+    """Format hours as in communities.yaml. Consecutive days with equal hours share a line."""
     texts: dict[str, str] = {}
     for _, group in itertools.groupby(sorted(hours), lambda day: (hours[day], _run(day, hours))):
         days = list(group)
@@ -52,7 +52,7 @@ def texts_from_hours(hours: Hours) -> dict[str, str]:
 
 
 def _run(day: int, hours: Hours) -> int:
-    """Return the first day in the unbroken series of open days that contains ``day``."""
+    """Return the first day in the run of consecutive open days that ends with ``day``."""
     return day if day - 1 not in hours else _run(day - 1, hours)
 
 
@@ -61,7 +61,7 @@ def _text_from_time(at: dt.time) -> str:
 
 
 def _days_from_text(text: str) -> list[int]:
-    """Parse weekdays such as ``mon-fri`` or ``sat, sun``. Raise ValueError if one is unknown."""
+    """Parse weekdays such as ``mon-fri`` or ``sat, sun``. Raise ValueError for an unknown day."""
     days: list[int] = []
     for part in text.lower().split(","):
         first, _, last = (one.strip() for one in part.partition("-"))
@@ -73,7 +73,7 @@ def _days_from_text(text: str) -> list[int]:
 
 
 def _hours_from_text(text: str) -> tuple[dt.time, dt.time] | None:
-    """Parse hours such as ``9:00 AM-6:00 PM``, or return None for ``closed``."""
+    """Parse hours such as ``9:00 AM-6:00 PM``. Return None for ``closed``."""
     if text.strip().lower() == CLOSED:
         return None
     first, _, last = (one.strip() for one in text.replace("\u2013", "-").partition("-"))

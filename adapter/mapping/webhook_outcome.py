@@ -1,4 +1,4 @@
-"""Derive a webhook's outcome, as reported to its sender, from the states of its bookings."""
+"""Determine the outcome of a webhook from its bookings' states, as reported to the sender."""
 
 import dataclasses
 import enum
@@ -58,7 +58,7 @@ _OUTCOME_BY_EVENT_STATE: Final = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookOutcome:
-    """The outcome of a webhook event so far."""
+    """The current outcome of a webhook event."""
 
     event_id: int
     outcome: Outcome = Outcome.ACCEPTED
@@ -71,11 +71,11 @@ class WebhookOutcome:
 
     @property
     def is_final(self) -> bool:
-        """True if the outcome will not change while the sender is waiting for it."""
+        """True if the outcome will not change while the sender waits for the response."""
         return self.outcome is not Outcome.ACCEPTED
 
     def per_item(self, count: int) -> "list[WebhookOutcome]":
-        """Return each booking's outcome, or ``count`` copies of this one if the counts differ."""
+        """Return one outcome per item: the outcome of each booking, or copies of this outcome."""
         if len(self.bookings) != count:
             return [self] * count
         return [_outcome_of_booking(self.event_id, booking) for booking in self.bookings]
@@ -84,7 +84,7 @@ class WebhookOutcome:
 def webhook_outcome_from(
     event_id: int, state: EventState, bookings: Sequence[Booking], reasons: Sequence[Reason] = ()
 ) -> WebhookOutcome:
-    """Return a webhook event's outcome, given its state and bookings."""
+    """Determine the outcome of a webhook event from its state and its bookings."""
     if state is EventState.RECEIVED or not bookings:
         outcome = _OUTCOME_BY_EVENT_STATE[state]
         return WebhookOutcome(event_id=event_id, outcome=outcome, reasons=reasons)

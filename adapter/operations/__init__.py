@@ -1,1 +1,1 @@
-"""Implement what users can do: release, replay, erase and export leads, and see the status."""
+"""Implement users' operations: release, replay, erase and export leads, and show the status."""

@@ -20,7 +20,7 @@ from adapter.store import IGNORED, Issue
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Advice:
-    """A lead's problem, and what the user should do about it."""
+    """A lead's problem, and the next step for the user."""
 
     wrong: str
     todo: str
@@ -36,7 +36,7 @@ _SEARCHING: Final = (
     "Knock” if it is there."
 )
 
-#: What is wrong and what to do, by reason code.
+#: The problem and how to solve it, by reason code.
 BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     "two_tours_at_once": (
         "The renter requested two tours here, and Knock keeps only one.",
@@ -283,11 +283,11 @@ EMAILS: Final[Mapping[str | None, str]] = {
     f"letters. {_SEND_LINK}",
     "address_invalid": f"{_NO_EMAIL}: their address doesn't work. {_SEND_LINK}",
 }
-#: What is said of an email that couldn't be sent because of the mail server.
+#: The text for an email that could not be sent because of the mail server.
 EMAIL_WAITS: Final = f"{_NO_EMAIL}. We'll try again."
 EMAIL_GIVEN_UP: Final = f"{_NO_EMAIL}. {_SEND_LINK}"
 
-#: What is wrong and what to do, by the beginning of a reason's message.
+#: The problem and how to solve it, by the beginning of a reason's message.
 BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     NO_TIME: ("{source} doesn't send tour times.", _CALL),
     NO_CONTACT: (
@@ -313,7 +313,7 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     "the time happens twice": ("This time happens twice: clocks fall back that night.", _CALL),
 }
 
-#: What is wrong and what to do, by a reason's field.
+#: The problem and how to solve it, by a reason's field.
 BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
     "starts_at": ("We couldn't read the tour time.", _CALL),
     "community": (
@@ -398,7 +398,7 @@ def explanation_of(booking: Booking) -> str:
 
 
 def advice_for(issue: Issue) -> Advice:
-    """Return the advice for an issue: what is wrong, and what to do about it."""
+    """Return the advice for an issue: the problem, and how to solve it."""
     template = _template(issue)
     if template is not None:
         wrong, todo = (text.format_map(_values(issue)) for text in template)

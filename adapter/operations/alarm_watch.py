@@ -1,4 +1,4 @@
-"""Notify people once when a problem begins, continues or ends.
+"""Notify people when problems begin, persist and end.
 
 All workers and one web process watch. PostgreSQL records what was sent, so that only one of them
 sends each notification. If that one fails, another process sends it again.
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 #: How often each process checks. It must find a problem twice before it notifies people.
 WATCH_SECONDS: Final = 10.0
-#: A problem ends after it has been absent for this long, so that one that flaps is reported once.
+#: A problem ends after it has been absent for this long, so that a flapping one is reported once.
 ENDS_AFTER: Final = dt.timedelta(seconds=60)
 #: Problems that begin within this time after a notification are in the next one.
 PAUSE: Final = dt.timedelta(seconds=30)
@@ -51,7 +51,7 @@ class Watch:
         *,
         reports_outages: bool = False,
     ) -> None:
-        """Set up the watch. If ``reports_outages``, it also reports PostgreSQL outages."""
+        """Create an instance. With ``reports_outages``, also report PostgreSQL outages."""
         self._settings, self._store, self._sources, self._clock = settings, store, sources, clock
         self._notifier = Notifier(settings.alarms)
         self._outage = Outage(settings, self._notifier) if reports_outages else None
@@ -60,7 +60,7 @@ class Watch:
         self._seen: Problems = {}
 
     def step(self) -> None:
-        """Check the health and notify people of changes. Raise StoreUnavailable on failure."""
+        """Check the adapter's health and report changes. Raise StoreUnavailable on failure."""
         now = self._clock()
         try:
             if self._outage is not None:
@@ -122,7 +122,7 @@ class Outage:
         self._unsent: Message | None = None
 
     def continues(self, reason: str, now: dt.datetime) -> None:
-        """Notify people of an outage after it has lasted for a minute, and remind them later."""
+        """Notify people of an outage that has lasted for a minute, and remind them later."""
         self._since = self._since or now
         is_first = self._sent_at is None
         last, limit = (self._since, AWAY_AFTER) if is_first else (self._sent_at, REMIND_AFTER)
@@ -137,7 +137,7 @@ class Outage:
                 _log_begin(problem)
 
     def is_over(self, now: dt.datetime) -> None:
-        """Notify people that an outage is over if they were notified that it had begun."""
+        """Notify people that an outage is over, if they were notified of its start."""
         if self._since is not None and self._sent_at is not None:
             code = "database_unreachable"
             log.info("problem_over", extra={"code": code, "source": ""})
@@ -149,7 +149,7 @@ class Outage:
 
 
 def is_due(alarm: Alarm, now: dt.datetime) -> bool:
-    """Return True if it is time to notify people of an alarm, again or for the first time."""
+    """Return True if people must be notified of an alarm, for the first time or again."""
     if alarm.claimed_until > now:
         return False
     if alarm.ended_at is not None:

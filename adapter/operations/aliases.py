@@ -1,4 +1,4 @@
-"""Map sources' property names to communities, and undo such assignments.
+"""Assign sources' property names to communities, and undo assignments.
 
 Users decide which community a property belongs to. Nothing is guessed.
 """
@@ -83,7 +83,7 @@ class Preview:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TakenBack:
-    """The result of removing an alias: how many leads are held again, and which were sent."""
+    """The result of removing an alias: leads held again and leads already sent."""
 
     alias: Alias
     #: How many leads need a community again.
@@ -93,7 +93,7 @@ class TakenBack:
 
 
 def _is_waiting(value: str) -> Callable[[Booking], bool]:
-    """Return a predicate for bookings that are held because a property name is unknown."""
+    """Return a predicate that matches bookings held because of an unknown property name."""
     return lambda booking: (
         booking.state is BookingState.HELD
         and any(why.field == "community" and why.value == value for why in booking.reasons)
@@ -101,7 +101,7 @@ def _is_waiting(value: str) -> Callable[[Booking], bool]:
 
 
 def names_in(source: Source, event: Event) -> list[PropertyName]:
-    """Return the property names in a webhook in the order of its items. Never raise."""
+    """Return the property names in a webhook, in the order of the items. Never raise."""
     try:
         scopes = source.compiled.item_scopes(source.scope(event.request))
     except PayloadError:
@@ -164,7 +164,7 @@ class Aliases:
         self._clock, self._by = clock, by
 
     def property_of(self, source: str, value: str) -> PropertyName | None:
-        """Find a property name by the text that held leads show for it. Return None if unknown."""
+        """Find a property name in a source's held leads. Return None if it is unknown."""
         known = self._live.sources.get(source)
         events = self._waiting(source, value, limit=1)
         if known is None or not events:
@@ -173,7 +173,7 @@ class Aliases:
         return next((name for name in names if name.value == value), None)
 
     def preview(self, source: str, value: str, alias: Alias) -> Preview:
-        """Return what would happen to held leads if an alias were added."""
+        """Return the effect that adding an alias would have on held leads."""
         overrides = self._live.overrides
         planned = dataclasses.replace(overrides, aliases=(*overrides.aliases, alias))
         sources = overlay.apply(self._live.files, planned, self._settings.policy)
@@ -211,7 +211,7 @@ class Aliases:
         self._live.refresh()
 
     def add_community(self, added: AddedCommunity) -> None:
-        """Add a community. Raise NotPossible if a user has already added one with its key."""
+        """Add a community. Raise NotPossible if users have already added one with this key."""
         with self._store.transaction() as tx:
             if not tx.overrides.add_community(added):
                 raise NotPossible(f"there is already a community with the key {added.key}")
@@ -227,7 +227,7 @@ class Aliases:
         self._live.refresh()
 
     def book_waiting(self, source: str, value: str) -> tuple[int, int]:
-        """Map held leads again. Return how many of them changed and how many are still held.
+        """Map held leads again. Return the number of changed leads and the number still held.
 
         Other leads from the same webhooks are not changed, because users may have edited them. New
         bookings are sent after :data:`UNDO_SECONDS`.
@@ -247,7 +247,7 @@ class Aliases:
         return min(len(events), MOST_LEADS) - min(left, MOST_LEADS), left
 
     def book_all_waiting(self, alias: Alias) -> int:
-        """Map again all leads held because of an alias's name. Return how many have changed."""
+        """Remap all leads held because of an alias's name. Return the number of changed leads."""
         with self._store.transaction() as tx:
             unknown = [one for one in tx.stats.unknown_communities() if one.value is not None]
         values = [one.value or "" for one in unknown if one.source == alias.source]
@@ -321,7 +321,7 @@ class Aliases:
         return alias.name
 
     def _is_named(self, alias: Alias, event: Event | None) -> bool:
-        """Return True if an event contains an alias's name where its mapping looks for it."""
+        """Return True if an event contains an alias's name at a path that the mapping reads."""
         sources = (self._live.sources[alias.source], self._live.files[alias.source])
         return event is not None and any(
             alias.key == one.key for source in sources for one in names_in(source, event)
@@ -384,7 +384,7 @@ def _counts(fields: Mapping[str, tuple[Any, Any]], today: str) -> dict[str, int]
 
 
 def key_of_value(value: str) -> str:
-    """Return the table key for a JSON value in a lead's reason."""
+    """Convert a JSON value in a lead's reason to a key for the table of aliases."""
     try:
         return key_from_value(json.loads(value)) or ""
     except ValueError:
@@ -399,7 +399,7 @@ def community_key(name: str, taken: Collection[str]) -> str:
 
 
 def yaml_of(aliases: Sequence[Alias], added: Sequence[AddedCommunity]) -> str:
-    """Return lines for communities.yaml that replace the given aliases and added communities."""
+    """Return lines for communities.yaml that replace aliases and communities added by users."""
     entries: dict[str, dict[str, Any]] = {one.key: _entry(one) for one in added}
     for alias in aliases:
         entry = entries.setdefault(alias.community, {})

@@ -52,9 +52,9 @@ def is_merged(booking: Booking) -> bool:
 
 
 def is_repeat(booking: Booking, other: Booking | None) -> bool:
-    """Return True if ``other``, with which a request was merged, already does what it asks for.
+    """Return True if sending a merged request would change nothing in Knock.
 
-    Knock would gain nothing from it, so only a changed request can be released.
+    The request was merged with ``other``. It can be released only with changes.
     """
     if booking.state not in MERGED or other is None or other.community != booking.community:
         return False
@@ -107,7 +107,7 @@ def is_tour_for_prospect(booking: Booking, changes: Mapping[str, Any]) -> bool:
 
 
 def is_sent_guest_card(booking: Booking) -> bool:
-    """Return True for a guest card that was or will be sent and can get a tour added to it."""
+    """Return True for a pending or sent guest card to which a tour can be added."""
     live = (BookingState.PENDING, *SENT)
     is_prospect = booking.kind is Kind.PROSPECT and booking.state in live
     return is_prospect and booking.state is not BookingState.UNKNOWN

@@ -1,4 +1,4 @@
-"""Compare an edited mapping with the current one, using stored webhooks. Send nothing."""
+"""Compare an edited mapping with the current one on stored webhooks, without sending anything."""
 
 import dataclasses
 import datetime as dt

@@ -34,7 +34,7 @@ def problems_of(communities: Communities, directory: Directory) -> list[Problem]
 
 
 def _attribution_ids(attributions: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield each attribution ID in communities.yaml, with the path of keys that leads to it."""
+    """Yield each attribution ID in communities.yaml with its path."""
     for source, entry in attributions.items():
         if isinstance(entry, Mapping):
             yield from (((source, value), one) for value, one in entry.items())
@@ -71,7 +71,7 @@ def _no_attribution(
 
 
 def _hint(text: str, known: Mapping[str, str]) -> str:
-    """Return the end of an error message: a similar ID to use, or the known IDs."""
+    """Return the end of an error message, which suggests a similar ID or lists the known IDs."""
     near = difflib.get_close_matches(text[:100], known, n=1)
     if near:
         return f"; did you mean {near[0]!r}{_in_brackets(known[near[0]])}?"

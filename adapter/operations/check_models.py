@@ -1,7 +1,7 @@
 """Check whether Propexo lets us read Knock's tours and guest cards.
 
 The customer must enable the models ``crm_events`` and ``crm_prospects`` for each integration. If
-one cannot be read, a search for an unknown booking that finds nothing proves nothing.
+a model cannot be read, a search that finds nothing does not prove that the booking is missing.
 """
 
 import datetime as dt
@@ -27,14 +27,14 @@ CONTENTS: Final[Mapping[str, str]] = {Model.EVENTS: "tours", Model.PROSPECTS: "g
 
 
 class ModelState(NamedTuple):
-    """The result of checking whether an integration's tours or guest cards can be read."""
+    """The result of checking access to an integration's tours or guest cards."""
 
     integration_id: str
     model: str
     state: Reading
 
     def text(self) -> str:
-        """Return a sentence about what cannot be read, and the consequence."""
+        """Return a sentence about the records that cannot be read, and the consequence."""
         what = CONTENTS[self.model]
         if self.state is Reading.OFF:
             why = f"Propexo does not let us read {what} ({self.model} is not enabled)"
@@ -44,7 +44,7 @@ class ModelState(NamedTuple):
 
 
 def states_of(integration_ids: Iterable[str], read: Read) -> Iterator[ModelState]:
-    """Yield, for each integration and model, whether its records can be read.
+    """Yield the state of each model for each integration.
 
     Raise :class:`UpstreamError` if Propexo does not respond.
     """
@@ -77,7 +77,7 @@ def integrations_of(sources: Mapping[str, Source]) -> set[str]:
 
 
 class ModelWatch:
-    """Checks regularly whether each integration's models can be read, to warn users early."""
+    """Checks access to each integration's models regularly, to warn users early."""
 
     def __init__(self, store: Database, read: Read, clock: Clock) -> None:
         self._store = store

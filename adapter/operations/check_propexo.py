@@ -87,7 +87,7 @@ def propexo_findings(
 
 
 def _calendars(store: Database) -> Iterator[Finding]:
-    """Check that the latest responses with available times were readable. Show their format."""
+    """Check that the latest responses with available times were readable, and show their format."""
     with store.transaction() as tx:
         calendars = tx.free_times.all()
     for one in calendars:
@@ -179,7 +179,7 @@ def _ids(settings: Settings, reads: RateLimitedReads) -> Iterator[Finding]:
 
 
 def _models(listed: Communities, settings: Settings, read: Read) -> Iterator[Finding]:
-    """Check whether Propexo lets us read Knock, as required for finding unknown bookings."""
+    """Check that Propexo lets us read Knock's records, as searches for bookings require."""
     ids = {one.integration_id for one in listed.by_key.values()}
     try:
         states = list(states_of(ids, read))

@@ -32,14 +32,14 @@ SHORTEST_SECRET: Final = 16
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GivenSettings:
-    """The settings to check, the file that contains them, and their errors."""
+    """The settings to check, the file that contains them, and any errors in them."""
 
     settings: Settings
     faults: list[str]
     env_file: EnvFile
 
     def origin(self, name: str) -> str:
-        """Return where a variable is set: the name of the file, or the environment."""
+        """Return the origin of a variable: the name of the file, or the environment."""
         variable = name if self.environ.get(name + FILE_SUFFIX, "") == "" else name + FILE_SUFFIX
         if variable in self.env_file.names:
             return str(self.env_file.path and self.env_file.path.resolve())
@@ -51,7 +51,7 @@ class GivenSettings:
         return self.settings.environ
 
     def sources(self) -> Mapping[str, Source]:
-        """Return all mappings by source, or an empty dictionary if any mapping is invalid."""
+        """Return all mappings, keyed by source, or an empty dictionary if one is invalid."""
         try:
             return registry.load(self.settings.mappings_dir, self.settings.policy)
         except ConfigurationError:
@@ -93,7 +93,7 @@ def _values(given: GivenSettings) -> Iterator[Finding]:
 
 
 def _secrets(given: GivenSettings) -> dict[str, str]:
-    """Return the secrets that are set, by variable name."""
+    """Return the secrets that are set, keyed by variable name."""
     own = (name for source in given.sources().values() for name in endpoints.secret_names(source))
     values = {}
     for name in dict.fromkeys((*SECRET_NAMES, *own)):

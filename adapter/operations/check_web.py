@@ -22,7 +22,7 @@ from adapter.webhooks.self_check import HEADER, Arrival, proof
 AREA: Final = "web"
 RECEIVER: Final = "status webhooks"
 MAIL: Final = "email"
-#: Statuses that mean that there is no receiver. Other errors may only mean that HEAD is rejected.
+#: Statuses of a missing receiver. With any other error, the receiver may only reject HEAD.
 _MISPLACED: Final = (301, 302, 303, 307, 308, 404, 410)
 
 #: The client address in the request's X-Forwarded-For. It is reserved for documentation.
@@ -42,14 +42,14 @@ class Answer:
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Return None, so that redirects are not followed."""
+        """Disable redirects by returning None."""
 
 
 _opener = urllib.request.build_opener(_NoRedirects)
 
 
 def web_findings(settings: Settings, url: str | None, clock: Clock) -> Iterator[Finding]:
-    """Check the public URL and its proxies, and that private pages are closed to strangers."""
+    """Check the public URL, its proxies, and that private pages are not public."""
     base = settings.public_url
     if base is None:
         text = "ADAPTER_PUBLIC_URL is not set, so the URL that senders use is not checked"
@@ -70,7 +70,7 @@ def web_findings(settings: Settings, url: str | None, clock: Clock) -> Iterator[
 
 
 def receiver_findings(settings: Settings) -> Iterator[Finding]:
-    """Check that the receiver of status webhooks can be reached. Send no webhook."""
+    """Check that the receiver of status webhooks can be reached, without sending a webhook."""
     url = settings.status_webhook_url
     if url is None:
         return
@@ -91,7 +91,7 @@ def receiver_findings(settings: Settings) -> Iterator[Finding]:
 
 
 def mail_findings(settings: Settings) -> Iterator[Finding]:
-    """Check that the SMTP server for invitations can be reached. Send no email."""
+    """Check that the SMTP server for invitations can be reached, without sending an email."""
     if settings.smtp_url is None:
         return
     server = SmtpServer.from_url(settings.smtp_url)
@@ -115,7 +115,10 @@ def _proof(url: str | None, clock: Clock) -> Mapping[str, str]:
 
 
 def _get(url: str, headers: Mapping[str, str], method: str = "GET") -> Answer:
-    """Return the response, whatever its status. Raise OSError or HTTPException if there is none."""
+    """Send a request. Return the response even if its status is an error.
+
+    Raise OSError or HTTPException if there is no response.
+    """
     request = urllib.request.Request(url, headers=dict(headers), method=method)  # noqa: S310 - http(s), as settings check
     try:
         with _opener.open(request, timeout=SECONDS) as response:

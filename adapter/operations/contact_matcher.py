@@ -1,4 +1,4 @@
-"""Find an email address, a phone number or words in text, whatever the encoding.
+"""Find an email address, a phone number or words in text, in any common encoding.
 
 PostgreSQL preselects rows with :attr:`Contact.prefilter`. This module checks them exactly, so that
 a request to erase ``ana@example.com`` does not erase ``dana@example.com``.
@@ -75,7 +75,7 @@ class Contact:
         return False
 
     def is_in_request(self, body: bytes | None, *texts: str) -> bool:
-        """Return True if a request's body or another of its texts contains the contact."""
+        """Return True if the body or another part of a request contains the contact."""
         return self.is_in(body or b"") or any(self.is_in(text.encode()) for text in texts)
 
 

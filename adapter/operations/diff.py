@@ -31,7 +31,7 @@ def facts_of(mapped: Mapped) -> list[Facts]:
 
 
 def changed_fields(before: Sequence[Facts], after: Sequence[Facts]) -> dict[str, tuple[Any, Any]]:
-    """Return the values that differ, as (before, after) pairs, by ``item.field``."""
+    """Return the values that differ as (before, after) pairs, keyed by ``item.field``."""
     changed: dict[str, tuple[Any, Any]] = {}
     for number in range(max(len(before), len(after))):
         old = before[number] if number < len(before) else {}

@@ -1,4 +1,4 @@
-"""Run the checks of ``adapter doctor`` for problems in an installation.
+"""Run the checks of ``adapter doctor`` on an installation.
 
 The checks change nothing. Their calls to Propexo count against the rate limit like all others. Each
 area has a module with a generator of findings. The areas are independent: if one fails, the others

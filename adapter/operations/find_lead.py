@@ -71,6 +71,15 @@ class Searched:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Messages:
+    """Messages that contain a contact but have no bookings, newest first."""
+
+    events: tuple[Event, ...]
+    rejections: tuple[Rejection, ...]
+    searched: Searched
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
     """The results of a search, newest first, and the scope of the search."""
 
@@ -126,12 +135,7 @@ class LeadFinder:
         """Return the newest leads that match ``word``. Record the search in the audit log."""
         now, which = self._clock(), Filter(since=since, until=until)
         text, contact = contact_of(word.strip(), self._settings.policy)
-        searched = Searched(
-            since=since,
-            until=until,
-            payloads_since=now - dt.timedelta(days=self._settings.payload_days),
-            has_text=contact is not None,
-        )
+        searched = self._searched(which, contact, now)
         ids, rejections = _numbers(text), []
         if contact is not None:
             deadline = time.monotonic() + self._seconds
@@ -149,6 +153,33 @@ class LeadFinder:
             hits.sort(key=lambda hit: (hit.received_at, hit.id), reverse=True)
             tx.audit.record("searched", by=by, at=now, detail=f"{len(hits[:limit])} found")
         return Result(hits=tuple(hits[:limit]), searched=searched)
+
+    def messages(self, word: str, which: Filter, *, limit: int, by: str) -> Messages:
+        """Return the messages without bookings that contain ``word``. Record the search.
+
+        ``limit`` applies to webhooks and to rejected requests separately.
+        """
+        now = self._clock()
+        _, contact = contact_of(word.strip(), self._settings.policy)
+        searched, deadline = self._searched(which, contact, now), time.monotonic() + self._seconds
+        ids, rejections = [], []
+        if contact is not None:
+            rejections = [*self._rejections(contact, which, searched, deadline)]
+            ids = [*self._events(contact, which, searched, deadline, limit)]
+        with self._store.transaction() as tx:
+            events = tx.search.events(which, ids=ids, limit=limit) if ids else []
+            unbooked = tuple(one for one in events if one.state is not EventState.MAPPED)
+            found = len(unbooked) + len(rejections[:limit])
+            tx.audit.record("searched", by=by, at=now, detail=f"{found} messages found")
+        return Messages(events=unbooked, rejections=tuple(rejections[:limit]), searched=searched)
+
+    def _searched(self, which: Filter, contact: Contact | None, now: dt.datetime) -> Searched:
+        return Searched(
+            since=which.since,
+            until=which.until,
+            payloads_since=now - dt.timedelta(days=self._settings.payload_days),
+            has_text=contact is not None,
+        )
 
     def _events(
         self, contact: Contact, which: Filter, searched: Searched, deadline: float, limit: int
@@ -254,7 +285,7 @@ def _hit(
 
 
 def _numbers(text: str) -> list[int]:
-    """Return the ID in a list if the text is a number such as ``#1061``, or an empty list."""
+    """Return the ID in a text such as ``#1061`` as a list, or an empty list for other text."""
     digits = text.removeprefix("#")
     return [int(digits)] if digits.isascii() and digits.isdigit() and len(digits) < 18 else []
 

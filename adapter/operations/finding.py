@@ -99,7 +99,7 @@ class _Run:
 
 
 def exit_code(findings: Iterable[Finding], wrong_configuration: int) -> int:
-    """Return the exit code of ``adapter doctor``. It is 0 if there are no faults.
+    """Return the exit code of ``adapter doctor``, which is 0 if there are no faults.
 
     It is ``wrong_configuration`` if all faults are in the settings or mappings, and otherwise 1.
     """

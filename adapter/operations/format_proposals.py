@@ -94,7 +94,7 @@ def explain(
 def _with_new_path(
     source: Source, change: FormatChange, since: Sequence[Event], before: Sequence[Event]
 ) -> FormatChange:
-    """Add the new path of a missing date or time, if only one unread value can be the new one.
+    """Add the new path of a missing date or time if exactly one unread value fits.
 
     It must be beside the missing path, and in the format of that path's earlier values.
     """
@@ -112,7 +112,7 @@ def _with_new_path(
 def _unread_beside(
     source: Source, event: Event, path: str, formats: Collection[str]
 ) -> Iterator[str]:
-    """Yield the paths beside ``path`` whose values have one of the formats and are not read."""
+    """Yield unread paths next to ``path`` whose values have one of the formats."""
     parent, known = path.rpartition(".")[0], used_paths(source)
     for block in blocks_at(source, event.request, parent):
         for key, value in block.items():

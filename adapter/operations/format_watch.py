@@ -1,4 +1,4 @@
-"""Count the features of webhooks in batches to detect changes in a sender's format."""
+"""Count the features of webhooks in batches, to detect changes in a sender's format."""
 
 import dataclasses
 import functools

@@ -107,7 +107,7 @@ EXIT_CODES: Final = {Level.BROKEN: 2, Level.WARNING: 1, Level.OK: 0}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Condition:
-    """A kind of problem: how severe it is, what it means, and how to fix it."""
+    """A kind of problem, with its severity, meaning and fix."""
 
     level: Level
     #: When the problem is reported, and what it means.
@@ -120,62 +120,65 @@ class Condition:
 CONDITIONS: Final[Mapping[str, Condition]] = {
     "database_unreachable": Condition(
         Level.BROKEN,
-        "PostgreSQL cannot be used",
-        "Senders get 503 and retry. Nothing is booked.",
+        "PostgreSQL is unavailable",
+        "Senders get a 503 response and retry. No tours are booked.",
         "Start PostgreSQL, or fix DATABASE_URL. All processes then resume automatically.",
     ),
     "no_web": Condition(
         Level.BROKEN,
         "no web process has sent a heartbeat for 90 seconds",
-        "Webhooks are not received. Senders retry for a limited time.",
-        "Start `adapter web`. Its log says why it stopped.",
+        "The adapter does not receive webhooks. Senders retry for a limited time.",
+        "Start `adapter web`. The web process's log says why it stopped.",
     ),
     "no_worker": Condition(
         Level.BROKEN,
         "no worker has checked the queue for 1 minute",
-        "Each worker has stopped, hangs or is waiting. Webhooks are stored, but nothing is booked.",
-        "Start `adapter worker`, or restart it if it hangs. Its log says why it stopped. If it "
-        "is waiting for a database of its own version, restart it with the new version, or run "
-        "`adapter migrate`.",
+        "Each worker has stopped, is hung or is waiting. Webhooks are stored, but no tours are "
+        "booked.",
+        "Start `adapter worker`, or restart it if it hangs. The worker's log says why it stopped. "
+        "If the worker is waiting for a database of its own version, restart it with the new "
+        "version, or run `adapter migrate`.",
     ),
     "sending_stopped": Condition(
         Level.BROKEN,
         "sending is stopped, because Propexo rejects the API token (401 or 403), several POSTs in "
         "a row had no clear response, or the database was restored",
-        "Webhooks are stored, but nothing is booked.",
-        "If the token is rejected, set PROPEXO_TOKEN to a valid one and restart the worker. "
+        "Webhooks are stored, but no tours are booked.",
+        "If Propexo rejects the token, set PROPEXO_TOKEN to a valid token and restart the worker. "
         "Otherwise, check Propexo's status and the network. Sending then resumes automatically. "
-        "`adapter resume` tries immediately. After a restore, run `adapter restored`.",
+        "To try immediately, run `adapter resume`. After a restore, run `adapter restored`.",
     ),
     "nothing_sent": Condition(
         Level.BROKEN,
         "bookings are due, but Propexo has accepted none for 5 minutes",
-        "Propexo cannot be reached, or the worker does not send.",
-        "Check Propexo's status, the network and the worker's log. Bookings are retried.",
+        "The adapter cannot reach Propexo, or the worker is not sending.",
+        "Check Propexo's status, the network and the worker's log. The adapter retries bookings "
+        "automatically.",
     ),
     "webhooks_not_mapped": Condition(
         Level.BROKEN,
         "a webhook has been waiting for a worker for 2 minutes",
-        "The worker is running, but it fails or cannot keep up.",
+        "The worker is running, but it is failing or cannot keep up.",
         "Check the worker's log, and run `adapter events --state received`.",
     ),
     "source_refused": Condition(
         Level.BROKEN,
         "3 or more requests from a source failed verification, and none has been accepted since",
-        "The sender probably changed its secret, or a clock is wrong.",
+        "The sender probably changed its secret, or one of the clocks is wrong.",
         "Fix the secret, then run `adapter rejections retry SOURCE`.",
     ),
     "source_silent": Condition(
         Level.WARNING,
-        "a source has sent nothing, although 7 or more webhooks would be usual in that time "
-        "(P < 0.001)",
+        "a source has sent nothing in a period when it usually sends 7 or more webhooks (P < "
+        "0.001)",
         "The sender's webhook may be disabled, or its URL may be wrong.",
-        "Ask the sender. If the source is no longer used, remove its mapping.",
+        "Ask the sender to check the webhook. If the source is no longer used, remove its mapping.",
     ),
     "format_changed": Condition(
         Level.WARNING,
         "a source's webhooks no longer contain what its mapping reads, or contain new values",
-        "The sender has changed its format. Its leads are held, or are missing this information.",
+        "The sender has changed its format. Leads from this sender are held, or lack the missing "
+        "values.",
         "Run `adapter sources SOURCE`, which suggests an edit to the mapping.",
     ),
     "tour_soon": Condition(
@@ -186,14 +189,14 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "tours_expired": Condition(
         Level.WARNING,
-        "leads could not be sent in time",
-        "These leads are not booked.",
-        "Call the renters. `adapter bookings --state expired` lists them.",
+        "leads could not be sent to Knock in time",
+        "These leads were not booked.",
+        "Call the renters. To list them, run `adapter bookings --state expired`.",
     ),
     "bookings_unknown": Condition(
         Level.WARNING,
-        "bookings have been unknown for 1 hour, or their search has ended",
-        "These bookings may exist in Knock, and are not sent again.",
+        "bookings have had an unknown outcome for 1 hour, or the search for them has ended",
+        "These bookings may exist in Knock, so the adapter does not send them again.",
         "Check Knock, then run `adapter confirm ID` or `adapter release ID --not-in-knock`.",
     ),
     "review_overdue": Condition(
@@ -205,7 +208,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "mappings_outdated": Condition(
         Level.WARNING,
         "the mapping files have differed from the mappings in use for 1 minute",
-        "The files have an error, or were not reloaded.",
+        "The mapping files have an error or were not reloaded.",
         "Run `adapter check`, fix the errors, and send SIGHUP to the process.",
     ),
     "version_replaced": Condition(
@@ -213,70 +216,74 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "a mapping that was published in the console is not in use, because its file has changed "
         "since",
         "The mapping in use does not contain the changes that were made in the console.",
-        "Open the mapping in the console. Publish the version again, or roll back to the "
-        "file, which ends this warning.",
+        "Open the mapping in the console. To end this warning, publish the version again or roll "
+        "back to the file.",
     ),
     "status_webhooks_failing": Condition(
         Level.WARNING,
-        "the receiver of status webhooks failed and has accepted none since, or rejects some",
-        "The other system is not notified of changes. Bookings are not affected.",
-        "Check the receiver at ADAPTER_STATUS_WEBHOOK_URL. Webhooks are retried for 3 days.",
+        "the receiver of status webhooks has failed and accepted none since, or rejects some of "
+        "them",
+        "The receiving system is not notified of changes. Bookings are not affected.",
+        "Check the receiver at ADAPTER_STATUS_WEBHOOK_URL. The adapter retries status webhooks "
+        "for 3 days.",
     ),
     "status_webhooks_given_up": Condition(
         Level.WARNING,
-        "status webhooks were given up in the last day, after failing for 3 days",
-        "The other system has outdated lead statuses.",
-        "Fix the receiver, and let it read the leads from /api/leads.",
+        "in the last day, the adapter gave up on status webhooks that had failed for 3 days",
+        "The receiving system has outdated lead statuses.",
+        "Fix the receiver, and have it read the leads from /api/leads.",
     ),
     "invitations_failing": Condition(
         Level.WARNING,
-        "for 2 minutes, the SMTP server has accepted no email with a link to choose a tour time, "
+        "for 2 minutes, the SMTP server has accepted no emails with links to choose a tour time, "
         "and 3 or more attempts have failed",
-        "Renters get no link by email. Bookings are not affected.",
-        "Fix what the error says, in ADAPTER_SMTP_URL or in the mail server, and restart the "
-        "worker. `adapter doctor` tests it. Emails are tried again for a day.",
+        "Renters do not get their links by email. Bookings are not affected.",
+        "Fix the error in ADAPTER_SMTP_URL or on the mail server, and restart the worker. To test "
+        "the mail server, run `adapter doctor`. The adapter retries emails for a day.",
     ),
     "database_slow": Condition(
         Level.WARNING,
-        "PostgreSQL has needed more than half a second to save a row (median of 2 minutes)",
-        "Acknowledging a webhook needs one such write, and booking a lead needs several.",
+        "PostgreSQL takes more than half a second to save a row (median over 2 minutes)",
+        "Acknowledging a webhook requires one database write, and booking a lead requires several.",
         "Check PostgreSQL's load, its disk and the network connection to it.",
     ),
     "connections_low": Condition(
         Level.WARNING,
         "90% of PostgreSQL's connections are in use",
-        "When no connection is left, senders get 503.",
-        "Raise the limit, or run fewer processes or threads.",
+        "When no connection is left, senders get a 503 response.",
+        "Raise PostgreSQL's connection limit, or run fewer processes or threads.",
     ),
     "disk_low": Condition(
         Level.WARNING,
-        "less than 1 GiB is free where PostgreSQL on this machine stores its data",
-        "When the disk is full, senders get 503.",
+        "the disk on which PostgreSQL stores its data on this machine has less than 1 GiB of free "
+        "space",
+        "When the disk is full, senders get a 503 response.",
         "Free up some space, or enlarge the disk.",
     ),
     "clock_differs": Condition(
         Level.WARNING,
         "the clock of a process's machine differs from PostgreSQL's by more than 2 seconds",
-        "Processes use PostgreSQL's clock. A worker that is off by over 30 seconds does not send.",
+        "All processes use PostgreSQL's clock. A worker whose machine is off by more than 30 "
+        "seconds sends nothing.",
         "Synchronize the clocks of all machines (NTP).",
     ),
     "pause_forgotten": Condition(
         Level.WARNING,
-        "a user's pause is older than a day",
-        "Its bookings are not sent, and they expire when their tours start too soon.",
-        "Run `adapter resume` with the same source or community, or resume it in the console.",
+        "a user paused sending more than a day ago",
+        "Paused bookings are not sent, and they expire when their tours start too soon.",
+        "Run `adapter resume` with the same source or community, or resume sending in the console.",
     ),
     "sending_paused": Condition(
         Level.NOTE,
-        "Propexo has asked for a pause (429 or 503 with Retry-After, or few requests left)",
-        "Bookings are sent after the pause.",
-        "Nothing. If this happens often, other programs may be using the same token.",
+        "Propexo has requested a pause (429 or 503 with Retry-After, or few requests left)",
+        "The adapter sends bookings after the pause.",
+        "No action is needed. If this happens often, other programs may be using the same token.",
     ),
     "paused": Condition(
         Level.NOTE,
         "a user has paused all sending, a source or a community",
-        "Webhooks are stored and mapped, but these bookings are not sent.",
-        "Run `adapter resume` with the same source or community when they may be sent.",
+        "Webhooks are stored and mapped, but paused bookings are not sent.",
+        "To send these bookings, run `adapter resume` with the same source or community.",
     ),
     "sandbox": Condition(
         Level.NOTE,
@@ -305,13 +312,13 @@ class Problem:
 
     @property
     def next_step(self) -> str:
-        """A sentence that says what to do about the problem."""
+        """A sentence that tells users how to solve the problem."""
         return CONDITIONS[self.code].next_step.replace("SOURCE", self.source or "SOURCE")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """The facts that problems are derived from."""
+    """The facts from which problems are derived."""
 
     now: dt.datetime
     processes: tuple[Process, ...] = ()
@@ -399,7 +406,7 @@ class Verdict:
 def verdict_of(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Verdict:
-    """Check the adapter's health at ``now``, including the given sources, and return a verdict."""
+    """Return a verdict on the adapter and the named sources at ``now``."""
     try:
         facts = read_facts(store, names, settings, now)
     except StoreUnavailable as exc:
@@ -409,7 +416,8 @@ def verdict_of(
 
 def unreachable(reason: str, now: dt.datetime, since: dt.datetime | None = None) -> Verdict:
     """Return the verdict to report while the database cannot be used."""
-    sentence = f"PostgreSQL cannot be used{_since(since, now)}: {reason}."
+    state = "has been unavailable" if since else "is unavailable"
+    sentence = f"PostgreSQL {state}{_since(since, now)}: {reason}."
     problem = Problem(code="database_unreachable", since=since, sentence=sentence)
     return Verdict(at=now, problems=(problem,), facts=None)
 
@@ -447,7 +455,7 @@ def read_facts(
 
 
 def _replaced(versions: Iterable[MappingVersion], settings: Settings) -> tuple[MappingVersion, ...]:
-    """Return the mappings saved in the console that are unused because a file has changed."""
+    """Return the mappings from the console that are unused because their file has changed."""
     if settings.mappings_from_files_only:
         return ()
     return tuple(one for one in versions if one.text is not None and _is_replaced(one, settings))
@@ -488,7 +496,8 @@ def _web(facts: Facts) -> Iterator[Problem]:
         yield Problem(
             code="no_web",
             since=since,
-            sentence=f"No web process has run{_since(since, facts.now)}: no webhooks are received.",
+            sentence=f"No web process has run{_since(since, facts.now)}: the adapter does not "
+            f"receive webhooks.",
         )
 
 
@@ -553,7 +562,7 @@ def _unmapped(facts: Facts) -> Iterator[Problem]:
     oldest = facts.queue.oldest_unmapped_at
     if oldest is not None and facts.now - oldest >= UNMAPPED_AFTER:
         count = _count(facts.queue.unmapped, "webhook is waiting", "webhooks are waiting")
-        sentence = f"{count} to be mapped, the oldest{_since(oldest, facts.now)}."
+        sentence = f"{count} to be mapped, the oldest one{_since(oldest, facts.now)}."
         yield Problem(code="webhooks_not_mapped", since=oldest, sentence=sentence)
 
 
@@ -723,7 +732,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
 
 
 def _waiting(queue: QueueFacts) -> str:
-    """Return a phrase that says how many webhooks and bookings are waiting."""
+    """Return a phrase that counts the waiting webhooks and bookings."""
     webhooks = _count(queue.unmapped, "webhook")
     bookings = _count(queue.pending, "booking")
     parts = [

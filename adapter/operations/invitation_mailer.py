@@ -115,7 +115,7 @@ class InvitationMailer:
         log.warning("invitation_not_mailed", extra=extra)
 
     def _message(self, booking: Booking, mail: InvitationMail) -> EmailMessage:
-        """Return the email in the renter's language. Raise MailFailure for a bad address."""
+        """Return the email in the renter's language. Raise MailFailure for an invalid address."""
         language = mail.language if mail.language in _TEXTS else ENGLISH
         source = self._sources().get(booking.source)
         community = source.communities.get(booking.community or "") if source else None

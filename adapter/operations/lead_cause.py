@@ -84,7 +84,7 @@ def _subject(booking: Booking) -> str:
 
 def _queue_text(booking: Booking, verdict: Verdict, zone: dt.tzinfo | None) -> str:
     for pause in verdict.facts.pauses if verdict.facts else ():
-        if pause.source in ("", booking.source) and pause.community in ("", booking.community):
+        if pause.covers(booking.source, booking.community):
             return f"{pause.by} has paused {pause.scope}: {pause.reason}"
     if verdict.why_unsent is not None:
         return f"it is not sent: {verdict.why_unsent}"

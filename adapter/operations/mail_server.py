@@ -30,7 +30,7 @@ _DOMAIN: Final = re.compile(r"[A-Za-z0-9.-]+")
 
 
 class MailProblem(enum.StrEnum):
-    """The reason an email was not sent."""
+    """The reason that an email was not sent."""
 
     NO_CONNECTION = "no_connection"
     SIGN_IN = "sign_in_rejected"
@@ -42,7 +42,7 @@ class MailProblem(enum.StrEnum):
     INVALID = "address_invalid"
 
 
-#: What each problem means. ``{host}`` is the SMTP server, and ``{detail}`` its response.
+#: The explanation of each problem. ``{host}`` is the SMTP server, and ``{detail}`` its response.
 _TEXTS: Final[Mapping[MailProblem, str]] = {
     MailProblem.NO_CONNECTION: "{host} cannot be reached: {detail}",
     MailProblem.SIGN_IN: "{host} rejects the user or the password: {detail}",
@@ -75,18 +75,18 @@ class MailFailure(Exception):
 
     @property
     def is_ours(self) -> bool:
-        """True if the server or ADAPTER_SMTP_URL is the problem, not the renter's address."""
+        """True if the server or ADAPTER_SMTP_URL is at fault, not the renter's address."""
         return self.problem in _OURS
 
     @property
     def may_be_ours(self) -> bool:
-        """True if the server or its settings may be the problem, as when it rejects an email."""
+        """True if the server or its settings may be at fault."""
         return self.is_ours or self.problem in (*_RENTERS, MailProblem.NO_RESPONSE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SmtpServer:
-    """An SMTP server, as given in ADAPTER_SMTP_URL."""
+    """An SMTP server, as configured in ADAPTER_SMTP_URL."""
 
     host: str
     port: int
@@ -143,7 +143,7 @@ class SmtpServer:
         status = response[0]
         if status >= TEMPORARY:
             raise MailFailure(problem, self.host, status=status)
-        if status not in ACCEPTED:  # -1 stands for a line that is no SMTP response
+        if status not in ACCEPTED:  # -1 means that the line is not an SMTP response
             is_sent = problem is MailProblem.EMAIL
             unclear = MailProblem.NO_RESPONSE if is_sent else MailProblem.NO_CONNECTION
             raise MailFailure(unclear, self.host, status=status)

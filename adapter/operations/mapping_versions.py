@@ -43,7 +43,7 @@ class MappingVersions:
         self._clock, self._by = clock, by
 
     def check(self, name: str, text: str) -> Checked:
-        """Check a mapping's text as `adapter check` would if the file contained it."""
+        """Check a mapping's text as `adapter check` would check the file."""
         source, settings = self._file(name), self._settings
         problems = registry.check_text(settings.mappings_dir, name, text, settings.policy)
         if not any(not problem.warning for problem in problems):
@@ -156,7 +156,7 @@ def patch_of(before: str, after: str, path: str) -> str:
 
 
 def _security_problems(file: Source, edited: Source) -> Sequence[Problem]:
-    """Return a problem for each edited section that may be edited only in the file."""
+    """Return a problem for each edited section that users may change only in the file."""
     return [
         Problem(
             file=str(file.path),

@@ -43,7 +43,7 @@ class Repairs:
         *,
         hold_for: dt.timedelta = dt.timedelta(),
     ) -> None:
-        """Set up the actions. Users can undo a release until ``hold_for`` has passed."""
+        """Create an instance. Users can undo a release until ``hold_for`` has passed."""
         self._hold_for = hold_for
         self._settings = settings
         self._store = store
@@ -170,7 +170,7 @@ def _booking(tx: Transaction, booking_id: int) -> Booking:
 def _without_shared_contact(
     tx: Transaction, booking: Booking, changes: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Return changes that let Knock distinguish the renters of a booking and of the other lead."""
+    """Return the changes with the contacts of the other person's lead moved to the notes."""
     other = tx.bookings.get(booking.because_of or 0)
     if other is None or other.is_cancellation:
         raise NotPossible(f"booking {booking.id} was not matched to another person: release it")
@@ -178,7 +178,7 @@ def _without_shared_contact(
 
 
 def _lock_unchanged(tx: Transaction, booking: Booking, now: dt.datetime, *others: Booking) -> None:
-    """Lock the people of the given bookings. Raise NotPossible if the first one has changed.
+    """Lock the people of these bookings. Raise NotPossible if ``booking`` has changed.
 
     Keys are always locked before rows, so that two transactions cannot deadlock.
     """

@@ -58,7 +58,7 @@ class _Plan:
 
     @property
     def replaced(self) -> tuple[Booking, ...]:
-        """The bookings that are replaced, if their states allow it."""
+        """The bookings to replace, if their states allow it."""
         return tuple(booking for booking in self.bookings if booking.id not in self.kept)
 
 
@@ -198,7 +198,7 @@ def _kept(
 def _pass_on(
     tx: Transaction, event_id: int, bookings: tuple[Booking, ...], kept: Collection[int]
 ) -> None:
-    """Make leads that refer to replaced bookings refer to the event's new bookings.
+    """Redirect references from replaced bookings to the event's new bookings.
 
     The new bookings also keep the assigned user and the snooze time of those that they replace.
     """

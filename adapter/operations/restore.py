@@ -60,7 +60,7 @@ class Survey:
 
     @property
     def is_complete(self) -> bool:
-        """True if the write log contains every job that it should."""
+        """True if the write log contains every job that it should contain."""
         return 0 < self.expected == self.listed
 
 
@@ -84,7 +84,7 @@ class Restore:
         self._log = WriteLog(store, reads, clock)
 
     def since(self) -> dt.datetime:
-        """Return when the backup was made, based on when a worker last ran on this database."""
+        """Return the time of the backup, estimated from the last heartbeat in this database."""
         with self._store.statement() as tx:
             last = tx.identity.last_run()
         if last is None:
@@ -153,7 +153,7 @@ class Restore:
         return stored
 
     def resume(self, *, by: str, detail: str) -> None:
-        """Record that this is the database in use, and resume sending."""
+        """Accept this database as the one in use, and resume sending."""
         now = self._clock()
         with self._store.transaction() as tx:
             tx.identity.end_restore()
@@ -264,7 +264,7 @@ def _matched(
 
 
 def _appointment(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the job's parameters that have the same format as in an appointment."""
+    """Return the job's parameters that can be copied into an appointment unchanged."""
     return {
         name: value
         for name, value in parameters.items()

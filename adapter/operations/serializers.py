@@ -59,7 +59,7 @@ _FIELDS: Final[Mapping[type, str]] = {
 
 
 def dump(row: Any, fields: str) -> dict[str, Any]:
-    """Return the given attributes as a dictionary. ``key=attribute`` renames an attribute."""
+    """Return the named attributes as a dictionary. ``key=attribute`` renames an attribute."""
     names = (field.partition("=") for field in fields.split())
     return {key: getattr(row, attribute or key) for key, _, attribute in names}
 

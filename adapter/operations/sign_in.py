@@ -42,7 +42,7 @@ class SignIn:
         self._clock = clock
 
     def users(self) -> dict[str, User]:
-        """Return all console users by name. ADAPTER_USERS takes precedence over the database.
+        """Return all console users, keyed by name. ADAPTER_USERS overrides the database.
 
         The local user is included only if there is no other user.
         """
@@ -138,7 +138,7 @@ class SignIn:
         return self._hash(f"session\0{user.password}").hex()[:32]
 
     def browser_mark(self, user: User) -> str:
-        """Return the cookie value that marks a browser that the user has signed in with."""
+        """Return the cookie value for a browser in which the user has signed in."""
         return self._hash(f"browser\0{user.name}\0{user.password}").hex()[:32]
 
     def session_key(self) -> bytes:
@@ -215,7 +215,7 @@ class SignIn:
         return role is not None
 
     def _require_another_editor(self, tx: Transaction, name: str) -> None:
-        """Raise NotPossible if a user is the last one who can edit.
+        """Raise NotPossible if a user is the last user who can edit.
 
         The lock prevents two editors from removing each other at the same moment.
         """
@@ -226,12 +226,12 @@ class SignIn:
             raise NotPossible(f"{name} is the last person who can edit. Add another one first.")
 
     def _limits(self, texts: Mapping[str, int]) -> Mapping[bytes, int]:
-        """Return the limits on failed sign-ins, with hashes instead of their keys."""
+        """Return the limits on failed sign-ins, with hashed keys."""
         return {self._hash(text)[:16]: limit for text, limit in texts.items()}
 
 
 def _counted(name: str, client: str | None) -> Mapping[str, int]:
-    """Return the keys that count an unknown browser's failed sign-ins, with their limits."""
+    """Return the keys and limits for counting failed sign-ins from an unknown browser."""
     texts = {f"name\0{name}": MAX_FAILURES_OF_NAME}
     if client is not None:
         address = rate_limit_key(client)
@@ -241,7 +241,7 @@ def _counted(name: str, client: str | None) -> Mapping[str, int]:
 
 
 def _is_locked(failures: Mapping[int, int]) -> bool:
-    """Return True if another attempt is not allowed, given the failures for each limit.
+    """Return True if the failures counted for each limit forbid another attempt.
 
     A name that many addresses try is not locked, but each new address has only one attempt.
     """

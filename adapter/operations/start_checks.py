@@ -1,4 +1,4 @@
-"""Check everything that web and worker need to start."""
+"""Check the requirements for starting web and worker."""
 
 from collections.abc import Callable, Iterator
 

@@ -95,7 +95,7 @@ class Overview:
 def overview_of(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Overview:
-    """Return an overview at ``now``, including the given sources."""
+    """Return an overview at ``now`` that includes the named sources."""
     names = list(names)
     verdict = verdict_of(store, names, settings, now)
     quiet = {one.source for one in verdict.problems if one.code == "source_silent"}

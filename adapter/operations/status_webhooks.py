@@ -100,7 +100,7 @@ class StatusNotifier:
             log.error("status_webhooks_given_up", extra={"count": given_up})
 
     def _post(self, webhook: StatusWebhook, now: dt.datetime) -> str | None:
-        """Post a webhook once. Return the reason if it fails, or None if it was delivered."""
+        """Post a webhook once. Return the reason for a failure, or None on success."""
         request = signed_request(webhook, self._url, self._secrets, now)
         try:
             response = exchange(
@@ -118,7 +118,7 @@ class StatusNotifier:
 
 
 def pause_after(attempts: int) -> dt.timedelta:
-    """Return how long to wait before trying to deliver a webhook again."""
+    """Return the delay before the next attempt to deliver a webhook."""
     doublings = min(attempts - 1, 20)
     return min(FIRST_PAUSE * (1 << doublings), MAX_PAUSE)
 
@@ -141,7 +141,7 @@ def signed_request(
 
 
 def webhook_id(webhook: StatusWebhook) -> str:
-    """Return a webhook's ID. All attempts have the same ID, and no other webhook has it."""
+    """Return a webhook's ID, which is unique and the same for all attempts."""
     microseconds = (webhook.at - EPOCH) // dt.timedelta(microseconds=1)
     return f"msg_{webhook.history_id}_{webhook.booking_id or 0}_{microseconds}"
 

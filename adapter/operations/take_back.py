@@ -31,7 +31,7 @@ _AUTOMATIC: Final = frozenset(
 
 
 class Snooze(enum.StrEnum):
-    """The times until which a user can hide a lead."""
+    """The choices for how long a user can hide a lead."""
 
     HOUR = "hour"
     AFTERNOON = "afternoon"
@@ -126,7 +126,7 @@ def may_bring_back(booking: Booking) -> bool:
 
 
 def snooze_until(booking: Booking, now: dt.datetime) -> dt.datetime:
-    """Return when to show a lead that is snoozed until shortly before its tour."""
+    """Return the end of a snooze that lasts until shortly before the tour."""
     starts_at = booking.starts_at
     if starts_at is None and booking.wall_time is not None:
         starts_at = booking.wall_time.replace(tzinfo=EARLIEST_ZONE)
@@ -139,7 +139,7 @@ def snooze_until(booking: Booking, now: dt.datetime) -> dt.datetime:
 def snooze_choices(
     booking: Booking, now: dt.datetime, zone: ZoneInfo
 ) -> Mapping[Snooze, dt.datetime]:
-    """Return the times until which a lead can be snoozed, soonest first.
+    """Return the possible end times of a lead's snooze, soonest first.
 
     They are in the community's time zone, or in ``zone`` if that is unknown. None of them is after
     the tour.

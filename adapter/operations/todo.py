@@ -1,4 +1,4 @@
-"""Sort leads in review by what to do about them, soonest tour first. All functions are pure."""
+"""Sort leads in review by the action needed, soonest tour first. All functions are pure."""
 
 import dataclasses
 import difflib
@@ -48,7 +48,7 @@ Changed = Collection[tuple[str, str]]
 
 
 def todo_of(issue: Issue, leads: int, changed: Changed = ()) -> Todo:
-    """Return what to do about leads with a given issue.
+    """Return the action needed for leads with the same issue.
 
     ``leads`` is their number. ``changed`` lists the changes detected in senders' formats.
     """
@@ -65,7 +65,7 @@ def todo_of(issue: Issue, leads: int, changed: Changed = ()) -> Todo:
 
 
 def _lacks_details(issue: Issue) -> bool:
-    """Return True if a renter need not be called, or cannot be before their contact is found."""
+    """Return True if the renter cannot or need not be called yet."""
     is_contact = issue.field in ("first_name", "last_name", "email_1", "phone_1")
     is_missing = issue.state == "held" and is_contact
     is_code = issue.code in ("contact_of_many", "undone")
@@ -137,7 +137,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """The criteria that select which leads in review to list."""
+    """The criteria for listing leads in review."""
 
     todo: Todo | None = None
     source: str = ""

@@ -38,12 +38,13 @@ def parse(
 ) -> object:
     """Parse a webhook's payload, and return it as dictionaries, lists and scalars.
 
-    ``kind`` is one of :data:`KINDS`. If it is None, the body's first character or its content type
-    decides. An unknown content type, such as ``text/plain``, means JSON. If ``kind`` is ``query``,
-    the raw query string is parsed instead of the body. If it lists several, the first that fits is
-    used, starting with the declared one. A body compressed with gzip is decompressed. Malformed
-    input is corrected if possible, so that one bad character does not cost a lead. A sentence for
-    each correction is appended to ``repairs``.
+    ``kind`` is one of :data:`KINDS`, or several of them. If it is None, the kind is determined from
+    the body's first character or its content type. An unknown content type, such as ``text/plain``,
+    means JSON. If ``kind`` is ``query``, the raw query string is parsed instead of the body. If it
+    contains several kinds, the first kind that fits is used, starting with the declared kind. A
+    body compressed with gzip is decompressed. Malformed input is corrected if possible, so that no
+    lead is lost because of one bad character. A sentence for each correction is appended to
+    ``repairs``.
 
     Raise :class:`~adapter.exceptions.PayloadError` if the body cannot be parsed. The message quotes
     nothing from the body.
@@ -96,7 +97,7 @@ def _parsed_as_any(
 
 
 def _kind_from_start(body: bytes, declared: str, repairs: list[str]) -> str:
-    """Return the kind of body that its first character indicates, or else the declared kind."""
+    """Detect the kind of body from its first character. If that fails, return the declared kind."""
     kind = {b"{": "json", b"<": "xml"}.get(body[:100].lstrip(b"\xef\xbb\xbf \t\r\n")[:1], declared)
     if kind != declared:
         repairs.append(f"the body was read as {kind}, although its content type says otherwise")
@@ -105,7 +106,7 @@ def _kind_from_start(body: bytes, declared: str, repairs: list[str]) -> str:
 
 @functools.lru_cache(maxsize=256)  # a sender always uses the same content type
 def _parse_content_type(content_type: str) -> tuple[str, Mapping[str, str]]:
-    """Parse a content type. Return the kind of body that it implies, and its parameters."""
+    """Parse a content type. Return the kind of body it indicates, and its parameters."""
     mime, parameters = parse_options_header(content_type)
     return _kind_from_mime(mime.lower()), parameters
 

@@ -39,7 +39,10 @@ def decode(data: bytes, charset: str | None, repairs: list[str]) -> str:
 
 
 def _decode_damaged(data: bytes, declared: str, repairs: list[str]) -> str:
-    """Decode damaged bytes in the declared charset, or in windows-1252 if none are valid UTF-8."""
+    """Decode bytes that are invalid in the declared charset, replacing the invalid bytes.
+
+    If they contain no valid UTF-8 character beyond ASCII, decode them as windows-1252 instead.
+    """
     text = data.decode(declared, "replace")
     if declared == "utf-8" and text.replace("\ufffd", "").isascii():
         declared, text = "windows-1252", data.decode("windows-1252", "replace")

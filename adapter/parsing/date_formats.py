@@ -196,7 +196,7 @@ def _token_pattern(token: str, *, has_fixed_width: bool) -> str:
 
 
 def _datetime_from_words(words: Mapping[str, str]) -> dt.datetime:
-    """Convert the matched parts to a date and time. Raise LookupError or ValueError if invalid."""
+    """Convert the parts of a date to a datetime. Raise LookupError or ValueError if invalid."""
     hour, half = int(words.get("hour", 0)), words.get("half", "").lower()
     if half and not 1 <= hour <= 12:
         raise ValueError("not an hour from 1 to 12")

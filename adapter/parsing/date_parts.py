@@ -119,7 +119,7 @@ def _hour_of_day(hour: int, parts: Mapping[str, Any]) -> int:
 
 
 def _with_zone(text: str, parts: Mapping[str, Any]) -> str:
-    """Append the UTC offset, from the date parts or their time zone, to a local time."""
+    """Append a UTC offset to a local time, based on the date parts or their time zone."""
     offset, zone = _text(parts.get("offset")), parts.get("zone")
     if isinstance(zone, Mapping):
         zone = zone.get("id", zone)  # Google sends an object
@@ -145,7 +145,7 @@ def _text(part: Any) -> str:
 
 
 def _number(parts: Mapping[str, Any], name: str) -> int:
-    """Return a date part as an integer of up to four digits. Raise Unreadable if it is not one."""
+    """Return a date part of up to four digits as an integer. Raise Unreadable for other values."""
     part = single_value(parts.get(name))
     text = "" if is_empty(part) else clean_text(part, CAP_NUMBER).removesuffix(".0")
     if not (text.isascii() and text.isdigit() and len(text) <= 4):

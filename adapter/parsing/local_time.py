@@ -64,7 +64,7 @@ def utc_from_local(
 
 
 def read_absolute_instant(value: object) -> dt.datetime:
-    """Parse a time that is not local: ISO 8601 with an offset, or a Unix timestamp.
+    """Parse a time with a known UTC offset: ISO 8601 with an offset, or a Unix timestamp.
 
     Raise :class:`Unreadable` for any other value.
     """
@@ -174,7 +174,7 @@ def _check_plausible(local: dt.datetime, offset: dt.timedelta | None) -> None:
 
 
 def _check_abbreviation(written: dt.datetime, there: dt.datetime) -> None:
-    """Raise :class:`Unreadable` if a time zone abbreviation does not apply at that time."""
+    """Raise :class:`Unreadable` if a zone abbreviation does not match the zone at that time."""
     name = there.tzname() or ""
     if written.tzname() not in (name, name[:1] + name[-1:]):
         raise Unreadable(f"its time zone abbreviation is wrong: {there.tzinfo} uses {name}")

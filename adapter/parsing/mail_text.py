@@ -1,4 +1,4 @@
-"""Extract an email author's own text, and the sentence that mentions a time or a change."""
+"""Extract the text that an email's author wrote, and sentences about a time or a change."""
 
 import re
 from typing import Final
@@ -65,7 +65,7 @@ _CHANGE: Final = re.compile(
     r"|cancelar(?:la|lo)?|reprogramar(?:la|lo)?|annuler|d\u00e9caler)\b",
     re.IGNORECASE,
 )
-#: What ``find:`` can look for.
+#: The possible values of ``find:``, with their patterns.
 MENTIONS: Final = {"time": _TIME, "change": _CHANGE}
 #: The start of a line about the email itself: "Received: Mar 2, 11:04 AM", "Submitted at 11:04 AM".
 _NOT_THE_RENTER: Final = re.compile(
@@ -84,9 +84,9 @@ def is_forwarded(subject: str) -> bool:
 def own_text(mail: str, *, forwarded: bool = False) -> str:
     """Return an email's plain text, without any emails that it quotes.
 
-    A forwarded email is kept, without its headers, because it is what the author sends. If
-    ``forwarded`` is True, the first email that Outlook quotes counts as forwarded. If nothing
-    would be left, return the whole text, so that no lead is lost.
+    A forwarded email is kept, without its headers, because the author passes it on as a
+    message. If ``forwarded`` is True, the first email that Outlook quotes counts as forwarded. If
+    nothing would be left, return the whole text, so that no lead is lost.
     """
     text = plain_text(mail)
     kept = _OwnLines(text.splitlines(), forwarded=forwarded).kept()

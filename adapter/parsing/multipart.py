@@ -1,4 +1,4 @@
-"""Parse multipart bodies into text values by field name."""
+"""Parse a multipart body into a dictionary with a text value for each field."""
 
 import dataclasses
 import json
@@ -43,7 +43,7 @@ class _Part:
 
 
 def parse_multipart(body: bytes, parameters: Mapping[str, str], repairs: list[str]) -> object:
-    """Parse a multipart body into text values by field name. A file's value is its file name."""
+    """Parse a multipart body into a dictionary of text values. The value of a file is its name."""
     try:
         parts = list(_parts(body, _boundary_from(body, parameters)))
     except RequestEntityTooLarge:
@@ -107,7 +107,7 @@ def _part(head: Field | File, content: bytes) -> _Part:
 
 
 def _declared_charsets(parts: Iterable[_Part]) -> dict[str, str]:
-    """Return the charsets that a form declares, by part name. The default's name is "".
+    """Return the charsets that a form declares for its parts, by part name.
 
     HTML's ``_charset_`` field sets the default. SendGrid's ``charsets`` field is JSON with a
     charset for each name.

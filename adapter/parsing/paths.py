@@ -24,7 +24,7 @@ SEVERAL: Final = (
 )
 #: Limited because comparing a name with 5,000 keys takes 17 seconds.
 MAX_KEYS_COMPARED: Final = 50
-#: How similar two names must be, as a ratio, for one to be proposed instead of the other.
+#: Minimum similarity of a name that is suggested instead of another, as a ratio.
 SIMILAR: Final = 0.6
 #: In larger objects, names must match exactly.
 MAX_KEYS_CLEANED: Final = 1000
@@ -74,7 +74,7 @@ class Path:
         return self.parts[-1] == EACH and len(self.parts) - 1 not in self.quoted
 
     def through_lists(self) -> "Path":
-        """Return this path with ``*`` added for each list in the payload that it does not index."""
+        """Return this path with ``*`` for each list without an index, so that all items match."""
         fields: list[tuple[str, bool]] = []
         for number, part in enumerate(self.parts):
             is_name = number in self.quoted or not (part == EACH or is_index(part))
@@ -183,7 +183,7 @@ def as_list(value: object) -> Any:
 
 
 def _key_like(data: Mapping[str, Any], part: str) -> str | None:
-    """Return the key that equals a part of a path, or the only key that equals it after cleanup.
+    """Return the key that matches a part of a path, either exactly or after normalization.
 
     Question labels may contain line breaks or end with a space, and some programs add invisible
     characters.
@@ -310,7 +310,7 @@ def _similar_key(data: object, part: str) -> str | None:
 
 
 def _is_alike(key: str, other: str) -> bool:
-    """Return False if a word differs, such as in ``enter_name`` and ``enter_phone``."""
+    """Return False if two keys differ in a word, such as ``enter_name`` and ``enter_phone``."""
     words, others = re.split(r"[\W_]+", key), re.split(r"[\W_]+", other)
     if len(words) != len(others):
         return True

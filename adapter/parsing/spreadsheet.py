@@ -27,7 +27,7 @@ _MARKS: Final = {
 
 
 class Sheet(NamedTuple):
-    """A table with its column names, its rows, and the file's encoding and separator."""
+    """A table with its column names and rows, and the encoding and separator of its file."""
 
     columns: Sequence[str]
     #: The first line of each row in the file, and the row's cells.
@@ -37,7 +37,7 @@ class Sheet(NamedTuple):
 
 
 def read_sheet(data: bytes, score: Callable[[Sequence[str]], int]) -> Sheet:
-    """Read a CSV file. The row with the highest ``score`` provides the column names.
+    """Read a CSV file, using the row with the highest ``score`` as the column names.
 
     ``score`` returns how many of a row's cells are known column names. Raise PayloadError with
     the reason if the file is not a CSV file or has no column names.

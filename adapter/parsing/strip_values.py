@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-#: A compiled pattern, and what replaces its matches.
+#: A compiled pattern, and the replacement for its matches.
 Shape = tuple[re.Pattern[bytes], bytes]
 
 #: Replaces a value.
@@ -26,7 +26,7 @@ MAX_PIECES: Final = 2000
 # Patterns for a named field's value, and their replacements. NAME, JSON_NAME and FORM_NAME stand
 # for the names: plain, as JSON may escape them, or as a form may.
 
-#: For JSON, in which the body may cut off a string, and for JSON inside a string (escaped quotes).
+#: For JSON, even if its last string is cut off, and for JSON inside a string (escaped quotes).
 _JSON: Final = (
     (
         rb'("JSON_NAME"\s{0,20}:\s{0,20})(?:"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^\s,\]}"\[{][^\s,\]}]*)',

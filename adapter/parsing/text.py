@@ -66,11 +66,14 @@ def clean_text(value: object, cap: int) -> str:
 
 
 def is_empty(value: object, blanks: Collection[str] = ()) -> bool:
-    """Return True if a value is null, blank, an empty list, or one of the ``blanks``.
+    """Return True if a value is null, blank, an empty list, or in ``blanks``.
 
     A list of empty items is empty. Zero and false are not. ``blanks`` holds the sender's strings
     for empty values, as :func:`clean_text` returns them.
     """
+    if type(value) is str and not blanks and value.isprintable():
+        # Fast path with the same result as clean_text().
+        return not value or value.isspace()
     if isinstance(value, list):
         return len(value) <= CAP_ITEMS and all(_is_blank(item, blanks) for item in value)
     return _is_blank(value, blanks)
@@ -84,7 +87,7 @@ def as_items(value: object) -> list[object]:
 
 
 def single_value(value: object) -> object:
-    """Return the item of a one-item list. Return any other value unchanged."""
+    """Return the only item of a one-item list. Return any other value unchanged."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
@@ -93,9 +96,6 @@ def _is_blank(value: object, blanks: Collection[str]) -> bool:
         return True
     if isinstance(value, bool | list | dict):
         return False
-    if type(value) is str and not blanks and value.isprintable():
-        # Fast path with the same result as clean_text().
-        return not value.strip()
     try:
         text = clean_text(value, CAP_TEXT)
     except Unreadable:
@@ -134,7 +134,7 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def _tidied(text: str, cap: int) -> str:
-    """Apply all steps of :func:`clean_text` once, except for unescaping."""
+    """Normalize a text as :func:`clean_text` does, but without unescaping."""
     if not text.isascii() and _MISREAD.search(text):
         text = _reread(text)
     if not text.isprintable():
@@ -146,7 +146,7 @@ def _tidied(text: str, cap: int) -> str:
 
 
 def _reread(text: str) -> str:
-    """Restore UTF-8 text that was decoded with the wrong charset. Other text is unchanged."""
+    """Repair UTF-8 text that was decoded with the wrong charset. Return other text unchanged."""
     for charset in ("windows-1252", "latin-1"):
         try:
             return text.encode(charset).decode()
@@ -156,7 +156,7 @@ def _reread(text: str) -> str:
 
 
 def _kept(text: str) -> Iterator[str]:
-    """Yield the visible characters, and the joiners in combined emoji such as families."""
+    """Yield the visible characters of a text, and the joiners in combined emoji."""
     for number, character in enumerate(text):
         if _is_kept(character) or (character == _JOINER and _joins(text, number)):
             yield character

@@ -1,4 +1,4 @@
-"""The fields and limits of Propexo's "Create Appointment: Knock" endpoint.
+"""Define the fields and limits of Propexo's "Create Appointment: Knock" endpoint.
 
 "Create Prospect: Knock", for guest cards, accepts most of these fields and requires fewer. The
 values of the others go into the notes. Enums use neutral values, which :func:`request_from`
@@ -78,7 +78,7 @@ class AppointmentSchema(Schema):
     """Validates an appointment before it is sent to Propexo."""
 
     class Meta:
-        """Rejects unknown keys, as Propexo does."""
+        """Reject unknown keys, as Propexo does."""
 
         unknown = RAISE
 
@@ -196,7 +196,7 @@ TRANSFORM_OF: Final[Mapping[str, str | None]] = {
     "notes": "lines",
 }
 
-#: Fields that a mapping cannot set, and what fills them instead.
+#: Fields that a mapping cannot set directly, and the source of their values.
 FILLED_BY: Final[Mapping[str, str]] = {
     "integration_id": "the community",
     "community_id": "the community",
@@ -238,7 +238,7 @@ def problems(
     checked: Container[str] = (),
     kind: Kind = Kind.APPOINTMENT,
 ) -> dict[str, list[str]]:
-    """Return, by field, the errors that would make Propexo reject an appointment.
+    """Return the errors for which Propexo would reject an appointment, by field.
 
     Fields in ``checked`` were validated by :meth:`Target.check`, so they are not checked again.
     """
@@ -249,7 +249,7 @@ def problems(
 
 
 def _is_valid(appointment: Mapping[str, object], checked: Container[str], kind: Kind) -> bool:
-    """Return True if all fields are valid. This is four times as fast as building messages."""
+    """Return True if all fields of an appointment are valid, without building error messages."""
     if not appointment.keys() >= REQUIRED_BY[kind]:
         return False
     if not (appointment.get("email_1") or appointment.get("phone_1")):
@@ -294,12 +294,12 @@ def request_from(
 
 
 def optional(kind: Kind) -> frozenset[str]:
-    """Return the names of the optional fields. Contact fields are not among them."""
+    """Return the names of the optional fields, except contact fields."""
     return frozenset(_SCHEMA.fields) - REQUIRED_BY[kind] - {"email_1", "phone_1"}
 
 
 def without(appointment: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Move optional fields of an appointment to the notes, and return the new appointment."""
+    """Move the given optional fields to the notes, and return the new appointment."""
     left_out = [name for name in names if name in appointment]
     kept = {name: value for name, value in appointment.items() if name not in left_out}
     facts = [_fact(name, appointment[name]) for name in left_out if name != "notes"]
@@ -309,6 +309,6 @@ def without(appointment: Mapping[str, Any], names: Iterable[str]) -> dict[str, A
 
 
 def _fact(name: str, value: Any) -> str:
-    """Return a line for the notes that contains a field's label and value."""
+    """Return a line with a field's label and value for the notes."""
     words = value if isinstance(value, list) else [value]
     return f"{label_of(name)}: " + ", ".join(str(word).replace("_", " ") for word in words)

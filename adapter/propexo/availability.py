@@ -47,12 +47,12 @@ NOT_FREE: Final = (
     ),
     *("blocked", "blockedtimes", "busy", "busytimes", "taken", "takentimes", "closed"),
 )
-#: Members that say that a time is not available: a flag that is false, or a number that is 0.
+#: Members that mark a time as not available if they are false or 0.
 FLAGS: Final = ("available", "isavailable", "free", "isfree", "open", "isopen", "bookable")
 #: Flags that are true if the time is not available.
 TAKEN: Final = ("booked", "isbooked", "taken", "unavailable", "blocked", "busy", "full")
 LEFT: Final = ("remaining", "capacity", "spots", "spotsleft", "remainingcapacity", "openings")
-#: Values of ``status`` for a time that is not available. Other values say nothing.
+#: Values of ``status`` for a time that is not available. Other values are ignored.
 TAKEN_STATUSES: Final = ("unavailable", "booked", "blocked", "busy", "taken", "full", "closed")
 
 _DATE: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?![0-9])")
@@ -69,7 +69,7 @@ class Calendar:
     is_complete: bool = False
 
     def is_free(self, at: dt.datetime) -> bool | None:
-        """Return True if ``at`` is available, False if it is taken, and None if that is unknown.
+        """Return True if ``at`` is available, False if it is taken, or None if unknown.
 
         A calendar says nothing about times after its last available time.
         """
@@ -97,7 +97,7 @@ def _first_of(data: Mapping[str, Any], *names: str) -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _Context:
-    """The time zone and day of a value, as specified by the objects that contain it."""
+    """The time zone and the day that apply to a value, as given by the objects around it."""
 
     zone: ZoneInfo
     day: dt.date | None = None
@@ -158,7 +158,7 @@ class _Reader:
 
 
 def _inside(names: Mapping[str, Any], context: _Context) -> _Context:
-    """Return the context for an object's members, with the object's own time zone and day."""
+    """Return the context for an object's members, based on the object's own time zone and day."""
     zone, day = context.zone, _day_from(_first(names, DAYS))
     with contextlib.suppress(Unreadable):
         zone = zone_from_name(_first(names, ZONES))
@@ -166,7 +166,7 @@ def _inside(names: Mapping[str, Any], context: _Context) -> _Context:
 
 
 def _is_offered(names: Mapping[str, Any]) -> bool:
-    """Return False if an object says that its time is not available."""
+    """Return False if an object marks its time as not available."""
     status = names.get("status")
     return not (
         any(names.get(name) is False for name in FLAGS)
@@ -181,7 +181,7 @@ def _is_zero(value: Any) -> bool:
 
 
 def _later_starts(first: dt.datetime, until: dt.datetime) -> Iterator[dt.datetime]:
-    """Yield the start times after the first one in a long window, every 15 minutes."""
+    """Yield a start time every 15 minutes in a long window, except at its beginning."""
     if until - first > LONGEST_TOUR:
         at, last = first + STEP, min(until, first + LONGEST_WINDOW)
         while at < last:
@@ -230,7 +230,7 @@ def _day_from(value: Any) -> dt.date | None:
 
 
 def _is_whole_day(value: Any) -> bool:
-    """Return True for a date without a time of day. It does not say which times are available."""
+    """Return True if a value is a date without a time of day."""
     return isinstance(value, str) and _DATE.fullmatch(value.strip()) is not None
 
 

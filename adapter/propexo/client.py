@@ -1,9 +1,9 @@
 """Call Propexo's API, and convert its errors to our exceptions.
 
 :meth:`Propexo.create` is the only call that books a tour or creates a guest card. It takes an
-:class:`~adapter.models.Attempt`, which exists only as a committed row. Each error that it raises
-tells whether the request may have been sent. The request body shows this: until ``requests`` reads
-the body, none of it has been sent, and a request without its body books nothing.
+:class:`~adapter.models.Attempt`, which exists only as a committed row. Each of its errors
+shows whether the request may have been sent. The body object detects this: nothing of the body is
+sent before ``requests`` reads it, and a request without its body books nothing.
 """
 
 import contextlib
@@ -133,7 +133,7 @@ class Propexo:
             return responses.report(self._get(STATUS_PATH + quote(job_id, safe="")))
 
     def records(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
-        """Return the records on a page of a list. Raise the same errors as :meth:`page`."""
+        """Return the records on one page of a list in Propexo."""
         return self.page(path, query).records
 
     def page(self, path: str, query: Mapping[str, str]) -> Page:
@@ -148,7 +148,7 @@ class Propexo:
         return responses.page(self._get(f"{path}?{urlencode(query)}"))
 
     def integrations(self) -> Response:
-        """Return Propexo's response to a request for its list of integrations.
+        """Request the list of integrations from Propexo, and return the response.
 
         Raise :class:`NotSent`, with the reason as its cause, if there is no response.
         """

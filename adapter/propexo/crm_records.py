@@ -41,7 +41,7 @@ _ID: Final = re.compile(r"[!-~]{1,200}")
 
 
 class Model(enum.StrEnum):
-    """A kind of record that Propexo reads from Knock if the customer has enabled it."""
+    """A kind of record in Knock. Propexo can read it only after the customer enables it."""
 
     #: Tours, messages and other events.
     EVENTS = "crm_events"
@@ -66,7 +66,7 @@ class KnockRecord:
     integration_id: str
     #: Lower-case names without punctuation, with their values, in the original order.
     values: tuple[tuple[str, object], ...]
-    #: The previous values of what has changed.
+    #: The previous values of the fields that have changed.
     previous: tuple[tuple[str, object], ...] = ()
 
     @classmethod
@@ -79,7 +79,7 @@ class KnockRecord:
         return cls(model=model, id=id_, integration_id=integration_id, values=(*_values(record),))
 
     def of_card(self, prospect_id: str) -> Self:
-        """Return a copy of the record with the given guest card ID in it."""
+        """Return a copy of the record with the given guest card ID."""
         known = tuple(one for one in self.values if one[0] != "prospectid")
         return dataclasses.replace(self, values=(*known, ("prospectid", prospect_id)))
 
@@ -140,7 +140,8 @@ def _values(
 ) -> Iterator[tuple[str, object]]:
     """Yield a record's field names and values, or only the previous values of changed fields.
 
-    The status of a nested object gets that object's name, so that it is not taken for the record's.
+    The status of a nested object is named after the object, to distinguish it from the record's
+    own status.
     """
     left, stack = MAX_VALUES, [("", "", False, iter(record.items()))]
     while stack and left > 0:

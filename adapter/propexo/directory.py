@@ -1,8 +1,8 @@
 """List the integrations, communities and attributions in Propexo.
 
 Each list is read on demand. Propexo documents only the records' core fields (id, integration_id).
-A record's name is used if it has one. The documented filter ``community_id``, not a field of the
-record, tells which community an attribution belongs to.
+A record's name is used if it has one. The records of attributions do not name their community, so
+the documented filter ``community_id`` is used.
 """
 
 import dataclasses
@@ -79,7 +79,7 @@ class RateLimitedReads:
             self._pause(max((at - self._clock()).total_seconds(), 0.01))
 
     def _wait_until(self) -> dt.datetime | None:
-        """Reserve a call and return None, or return when the next call is allowed."""
+        """Reserve a call and return None, or return the time when the next call is allowed."""
         now = self._clock()
         if self._store is not None:
             with self._store.transaction() as tx:
@@ -130,7 +130,7 @@ class Directory:
     def attributions(
         self, integration_id: str, community_id: str | None = None
     ) -> Mapping[str, str]:
-        """Return the names of an integration's or a community's attributions, by ID."""
+        """Return the names of the attributions of an integration or a community, by ID."""
         query = {"integration_id": integration_id}
         query |= {"community_id": community_id} if community_id is not None else {}
         return _names(self._all(ATTRIBUTIONS_PATH, query | OLDEST_FIRST))

@@ -100,7 +100,7 @@ def exchange(
 
 
 def failure_text(exc: BaseException, url: str) -> str:
-    """Return an error message that says why a request to a host failed.
+    """Return an error message with the host and the reason that a request failed.
 
     The message never contains anything from the request.
     """
@@ -138,7 +138,7 @@ def _text(response: requests.Response) -> str:
 
 @contextlib.contextmanager
 def _closed_after(seconds: float, check_address: AddressCheck | None) -> Iterator["_Adapter"]:
-    """Yield an HTTP adapter that closes its connections after ``seconds``."""
+    """Yield an HTTP adapter, and close its connections after ``seconds``."""
     adapter = _Adapter(check_address)
     timer = threading.Timer(seconds, adapter.close_connections)
     timer.daemon = True
@@ -191,6 +191,6 @@ class _Adapter(requests.adapters.HTTPAdapter):
                 handle.shutdown(socket.SHUT_RDWR)
 
     def release(self) -> None:
-        """Close the socket handles after the request has ended."""
+        """Close the duplicated socket handles after the request has ended."""
         for handle in self._handles:
             handle.close()

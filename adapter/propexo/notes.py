@@ -1,4 +1,4 @@
-"""Build an appointment's notes from the mapping's text and from values without a field."""
+"""Build an appointment's notes from the mapping's text and values that have no field."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def _is_combining(character: str) -> bool:
 
 
 def compose(text: str, facts: Sequence[str]) -> str:
-    """Join text and facts to form notes. If they are too long, shorten the text first."""
+    """Combine text and facts into notes. If the result is too long, shorten the text first."""
     tail = cut("\n".join(facts))
     room = LIMIT - units(tail) - bool(tail)
     head = cut(text, room) if room >= min(MIN_TEXT_LENGTH, units(text)) else ""

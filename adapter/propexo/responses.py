@@ -90,7 +90,7 @@ def free_times(response: Response) -> FreeTimesResponse:
 
 
 def accepted(response: Response) -> Accepted:
-    """Return the job in the response to an accepted write. Raise an error for other responses."""
+    """Return the job from the response to an accepted write. Raise an error for other responses."""
     if not 200 <= response.status < 300:
         raise error_from(response)
     job_id = _job_id(_json(response.text))
@@ -220,7 +220,7 @@ def _job_id(data: object) -> str | None:
 
 
 def rate_of(headers: Mapping[str, str]) -> Rate | None:
-    """Return how many calls are allowed and remain, from the response headers, or None."""
+    """Return the rate limit and the remaining calls from a response's headers, or None."""
     names = ("x-ratelimit-limit", "x-ratelimit-remaining")
     limit, remaining = (headers.get(name, "").strip() for name in names)
     if not all(text.isascii() and text.isdigit() and len(text) < 7 for text in (limit, remaining)):

@@ -1,4 +1,4 @@
-"""Create the sandbox's Flask app: check tokens, limit requests and inject faults."""
+"""Create the sandbox's Flask app, which checks tokens, limits requests and injects faults."""
 
 import datetime as dt
 import hmac
@@ -106,7 +106,7 @@ def _rejection(remaining: int) -> Response | None:
 
 
 def _is_from_website(request: Request) -> bool:
-    """Return True if another website's page sent the request, including by DNS rebinding."""
+    """Return True if a page of another website sent the request, even by DNS rebinding."""
     origin = request.headers.get("Origin")
     is_other = origin is not None and urllib.parse.urlsplit(origin).netloc != request.host
     return is_other or not _is_local_name(urllib.parse.urlsplit(f"//{request.host}").hostname or "")
@@ -145,7 +145,7 @@ def _http_error(exc: HTTPException) -> Response:
 
 
 def _kind() -> str:
-    """Return the kind of a request, such as create or status, for selecting its fault."""
+    """Return the kind of the request, such as create or status, to select its fault."""
     if request.path == AVAILABILITY:
         return "availability"
     if request.path == CREATE_PATH:
@@ -156,7 +156,7 @@ def _kind() -> str:
 
 
 def _json_or_text(body: bytes) -> Any:
-    """Parse a request body as JSON, or as text if it is not JSON."""
+    """Parse a request body as JSON, or return invalid JSON as text."""
     try:
         return json_from(body) if body else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Serve the sandbox's own endpoints. They show its data, queue faults and reset it."""
+"""Serve the control endpoints, which show data, queue faults and reset the sandbox."""
 
 import dataclasses
 import datetime as dt
@@ -161,7 +161,7 @@ def show_sync() -> Response:
 
 @control.post("/_sandbox/sync")
 def change_sync() -> tuple[Response, int] | Response:
-    """Change which records Propexo reads and sends. Settings not posted stay unchanged."""
+    """Change the settings of the simulated sync. Omitted settings stay unchanged."""
     try:
         changes = _sync_changes(json_from(body_of(request)))
     except ValueError as exc:
@@ -172,7 +172,7 @@ def change_sync() -> tuple[Response, int] | Response:
 
 
 def _sync_changes(body: Any) -> dict[str, Any]:
-    """Validate changes to the sync. Raise ValueError with the name of the first invalid one."""
+    """Validate changes to the sync. Raise ValueError with the name of the first invalid setting."""
     given: dict[str, Any] = dict(body if isinstance(body, dict) else {"body": None})
     for name, value in given.items():
         if name not in _SYNC_KEYS:

@@ -31,7 +31,7 @@ MAX_DELIVERIES: Final = 10_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sync:
-    """The records that the simulated Propexo reads from Knock, and where it sends webhooks."""
+    """The settings of the simulated sync from Knock to Propexo."""
 
     #: The models that the customer has not enabled.
     off: Set[str] = frozenset()

@@ -1,4 +1,4 @@
-"""Queue faults that are posted as JSON, and apply each of them to an upcoming request."""
+"""Parse and queue faults, each for one upcoming request."""
 
 import dataclasses
 import re

@@ -69,7 +69,7 @@ def _instant(text: str) -> dt.datetime:
 
 
 def free_times(state: State, community_id: str) -> list[dt.datetime]:
-    """Return when tours at a community can start. The caller must hold the lock."""
+    """Return the possible start times of tours at a community. The caller must hold the lock."""
     taken = {
         one.starts_at
         for one in state.knock.appointments

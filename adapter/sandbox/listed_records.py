@@ -20,7 +20,7 @@ _FIRST_STAGE: Final = ("first_name", "last_name")
 def core_record(
     id_: str, integration_id: str, created_at: dt.datetime, updated_at: dt.datetime
 ) -> dict[str, Any]:
-    """Return the core fields that all records have."""
+    """Return the core fields that every record has."""
     return {
         "id": id_,
         "created_at": created_at,

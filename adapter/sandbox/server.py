@@ -26,7 +26,7 @@ class _Connection(WSGIRequestHandler):
         self.close_connection = True
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
-        """Do nothing, because ``/_sandbox/requests`` lists the requests."""
+        """Suppress Werkzeug's log, because ``/_sandbox/requests`` lists the requests."""
 
 
 class Server:

@@ -73,7 +73,7 @@ class MinuteLimit:
         self._used = 0
 
     def use(self, now: dt.datetime) -> int:
-        """Count a request. Return how many are left (negative once the limit is exceeded)."""
+        """Count a request. Return the number of requests left (negative above the limit)."""
         minute = now.replace(second=0, microsecond=0)
         if minute != self._minute:
             self._minute, self._used = minute, 0

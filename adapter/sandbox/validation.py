@@ -43,7 +43,7 @@ _TYPES: Final = {
 
 
 def schemas_with(enums: Mapping[str, Collection[str]]) -> Mapping[str, Schema]:
-    """Return the request schemas with the given enum values. Enums without any reject all values.
+    """Return the request schemas with these enum values. An enum without values rejects everything.
 
     Raise :class:`ConfigurationError` for a name that is not an enum.
     """
@@ -59,7 +59,7 @@ def schemas_with(enums: Mapping[str, Collection[str]]) -> Mapping[str, Schema]:
 
 
 def date_from(text: str) -> dt.date | None:
-    """Return the UTC date of a date or an RFC 3339 time, or None if it is invalid."""
+    """Parse a date or an RFC 3339 time, and return the UTC date, or None if invalid."""
     if not _DATE.fullmatch(text):
         return None
     try:

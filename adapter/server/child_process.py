@@ -53,7 +53,7 @@ class ChildProcess:
 
     @property
     def is_crash_looping(self) -> bool:
-        """True if the process has exited on its own or was killed at least three times."""
+        """True if the process has crashed or been killed at least three times."""
         code = None if self.process is None else self.process.poll()
         return code is not None and (code >= 0 or self.restarts >= MAX_RESTARTS)
 

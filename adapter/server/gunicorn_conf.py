@@ -91,7 +91,7 @@ def worker_exit(_server: Any, worker: Any) -> None:
 
 
 def _report(pipeline: Pipeline) -> None:
-    """Store heartbeats and send alarms for gunicorn's main process, from one of its workers."""
+    """Store heartbeats and send alarms for gunicorn's main process from a single worker."""
     fcntl.lockf(_reporter, fcntl.LOCK_EX)
     heart = Heart(pipeline, "web", os.getppid())
     watch = Watch(
@@ -110,7 +110,7 @@ def _report(pipeline: Pipeline) -> None:
 
 
 def _if_migrated(pipeline: Pipeline, step: Callable[[], object]) -> None:
-    """Call ``step``, unless the database's schema is not yet usable or PostgreSQL is down."""
+    """Call ``step`` if PostgreSQL is available and the database's schema is usable."""
     with contextlib.suppress(StoreUnavailable):
         try:
             pipeline.store.check_schema()

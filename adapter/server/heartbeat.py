@@ -38,7 +38,7 @@ class Heart:
         self.is_waiting = False
 
     def looked(self) -> None:
-        """Note that this worker just checked for due rows."""
+        """Record that this worker has just checked for due rows."""
         self._looked_at = time.monotonic()
 
     def beat(self) -> None:
@@ -75,7 +75,7 @@ class Heart:
         return clock.machine_time() if isinstance(clock, DatabaseClock) else clock()
 
     def _check_mappings(self) -> None:
-        """Note when the mapping files began to differ from the mappings in use."""
+        """Record when the mapping files began to differ from the mappings in use."""
         folder = self._pipeline.settings.mappings_dir
         if not registry.changed_since_load(folder, self._pipeline.sources):
             self._outdated_since = None

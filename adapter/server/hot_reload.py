@@ -1,4 +1,4 @@
-"""Reload mappings in running processes. If any mapping is invalid, keep all of the old ones."""
+"""Reload mappings in running processes. If any mapping is invalid, keep all old mappings."""
 
 import logging
 from collections.abc import Callable
@@ -66,7 +66,7 @@ class FolderWatcher:
 
 
 def snapshot_of(folder: Path) -> Snapshot:
-    """Return the modification time and size of each file in a folder, by path."""
+    """Return the modification time and size of each file in a folder, keyed by path."""
     snapshot: Snapshot = {}
     for file, _ in zip(sorted(folder.rglob("*")), range(MAX_FILES), strict=False):
         try:

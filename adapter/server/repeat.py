@@ -1,4 +1,4 @@
-"""Call a function repeatedly, no matter which errors it raises."""
+"""Call a function repeatedly, even after errors."""
 
 import logging
 import threading

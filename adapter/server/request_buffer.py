@@ -95,7 +95,7 @@ class RequestBuffer:
 
 
 class Discarded:
-    """Discards data that arrives on a connection that is being closed."""
+    """Discards data received on a connection that is being closed."""
 
     data = b""
     awaits_continue = False

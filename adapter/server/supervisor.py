@@ -41,8 +41,8 @@ START_SECONDS = 60.0
 #: 7 seconds.
 LEFTOVER_SECONDS = 10.0
 
-#: Deadlines by which each process must stop, in seconds after the shutdown begins. They are before
-#: those of `docker stop` (10 seconds) and of the guard of a dead parent (7 seconds).
+#: Deadlines by which each process must stop, in seconds after the shutdown begins. They are earlier
+#: than those of `docker stop` (10 seconds) and of the guard of a dead parent (7 seconds).
 STOP_BY_SECONDS = {"web": 2.5, "worker": 5.0, "sandbox": 5.5, "postgres": 6.5}
 
 _ADAPTER = (sys.executable, "-m", "adapter")
@@ -118,7 +118,7 @@ class Supervisor:
                 self._echo(f"cannot start {process.name}: {exc}")
 
     def _reload(self) -> None:
-        """Check the changed mappings. Print any problems. If there are none, reload web and worker.
+        """Check the changed mappings. Reload web and worker, or print any problems found.
 
         The processes log the result themselves, because a file may change before they read it.
         """

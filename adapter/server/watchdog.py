@@ -1,4 +1,4 @@
-"""End a process that is running but no longer making progress, so that it is restarted.
+"""End a process that no longer makes progress, so that it is restarted.
 
 If a thread dies or all threads in a pool hang, the process looks healthy from the outside, but
 sends nothing. So each of its loops and tasks has to send heartbeats.

@@ -95,7 +95,10 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             self.set_accept_enabled(False)
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - gunicorn's
-        """Start or stop accepting connections, but never start in a pause. Called by gunicorn."""
+        """Start or stop accepting connections, but do not start during a pause.
+
+        Gunicorn calls this method.
+        """
         self._paused = enabled and self._backoff_remaining() > 0
         super().set_accept_enabled(enabled and not self._paused)
 
@@ -150,7 +153,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             self._process(conn, request)
 
     def _receive(self, conn: Any, request: RequestBuffer | Discarded) -> bool:
-        """Read the available bytes. Return True if the request is complete or the sender left."""
+        """Read available bytes. Return True if the request is complete or the sender is gone."""
         try:
             data = conn.sock.recv(RECEIVE_BYTES)
             is_done = not data or request.feed(data)
@@ -233,7 +236,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             client.sendall(text.encode())
 
     def notify(self) -> None:
-        """Send gunicorn's heartbeat and disconnect requests that take too long."""
+        """Send gunicorn's heartbeat, and disconnect requests that take too long."""
         super().notify()
         for conn, began in self._began.copy().items():
             if time.monotonic() - began > ANSWER_SECONDS:

@@ -200,7 +200,7 @@ class Worker:
         repeat(part, step, pause_seconds, self._stopping, heartbeat)
 
     def _start_due_runs(self) -> None:
-        """Count each task's due rows, and queue as many runs of the task in the thread pool."""
+        """Count each task's due rows, and queue that many runs in the thread pool."""
         for task in Task:
             if not self._pipeline.is_full(task):
                 self._watchdog.heartbeat(task)  # even if PostgreSQL is unavailable
@@ -231,7 +231,7 @@ class Worker:
         self._schema_outage.ended()
 
     def _listen(self) -> None:
-        """Map events whenever a notification announces a new one, until the connection is lost."""
+        """Map new events when PostgreSQL announces them, until the connection is lost."""
         try:
             for is_announced in listen_for_received_events(self._url, LISTEN_SECONDS):
                 self._watchdog.heartbeat("listener")

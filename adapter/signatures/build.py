@@ -63,7 +63,7 @@ class Verifier:
 
     @property
     def covers_query(self) -> bool:
-        """True if the query string is signed, or if the request contains the secret itself."""
+        """True if an attacker cannot change the query string of a valid request."""
         return covers_query(self.scheme)
 
     @property
@@ -91,7 +91,7 @@ class Verifier:
         return frozenset(name.lower() for name in names)
 
     def without_secret(self, request: WebhookRequest) -> WebhookRequest:
-        """Return a copy of the request without its token or password.
+        """Return a copy of the request without the source's token or password.
 
         Copies of a long secret are removed too. A short secret might be part of another word.
         """
@@ -140,17 +140,17 @@ def check_block(block: Mapping[str, object]) -> tuple[Scheme | None, tuple[Netwo
 
 
 def scheme_of(block: Mapping[str, object]) -> str:
-    """Return the name of a block's signature scheme. ``none`` lets anyone send requests."""
+    """Return the name of a block's signature scheme. With ``none``, anyone can send requests."""
     return str(expand_preset(block)["scheme"])
 
 
 def covers_query(scheme: Scheme | None) -> bool:
-    """Return True if only the sender can have set the query string of a valid request."""
+    """Return True if an attacker cannot change the query string of a valid request."""
     return not isinstance(scheme, SignedHeaderScheme) or "url" in scheme.content.names
 
 
 def proved_headers(scheme: Scheme | None, names: Iterable[str]) -> frozenset[str]:
-    """Return the given headers, without any that an attacker could change to replay a request.
+    """Return the given headers, except those that an attacker could change to replay a request.
 
     With a signature, these are the headers that it covers. If it covers none of them but has a
     timestamp, all are returned, because a captured request soon expires. With a token, all are
@@ -163,7 +163,7 @@ def proved_headers(scheme: Scheme | None, names: Iterable[str]) -> frozenset[str
 
 
 def query_token(block: Mapping[str, object]) -> str | None:
-    """Return the query parameter that contains a source's token, or None if there is none."""
+    """Return the name of the query parameter that contains a source's token, or None."""
     scheme = scheme_from_block(expand_preset(block))
     return scheme.name if isinstance(scheme, TokenScheme) and scheme.place == "query" else None
 
@@ -171,7 +171,7 @@ def query_token(block: Mapping[str, object]) -> str | None:
 def sign(
     block: Mapping[str, object], secret: str, request: WebhookRequest, now: float
 ) -> WebhookRequest:
-    """Return the request, signed as this source would sign it at ``now`` (Unix seconds).
+    """Return the request, signed as its sender would sign it at ``now`` (Unix seconds).
 
     Raise :class:`ConfigurationError` for an invalid block or secret, and
     :class:`~adapter.exceptions.PayloadError` for a body that cannot carry the token.

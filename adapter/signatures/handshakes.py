@@ -37,7 +37,7 @@ class Handshake:
     variable: str | None = None
     #: For ``match``: the path that distinguishes a verification request from a webhook.
     match: Path | None = None
-    #: For ``match``: the value at that path. None if any value will do.
+    #: For ``match``: the required value at that path, or None if any value is accepted.
     value: str | None = None
     #: For ``match``: the path to return as text, or paths to return in a JSON object, by name.
     respond: Path | Mapping[str, Path] | None = None

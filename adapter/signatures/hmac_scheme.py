@@ -23,7 +23,7 @@ class Digest:
     secret_prefix: str
 
     def keys(self, secret: str) -> list[bytes]:
-        """Return a list with a secret's only key. Raise ConfigurationError if it is invalid."""
+        """Decode a secret into a list with one key. Raise ConfigurationError if it is invalid."""
         return [self.signing_key(secret)]
 
     def signing_key(self, secret: str) -> bytes:
@@ -31,7 +31,7 @@ class Digest:
         return key_from_secret(secret, encoding=self.secret_encoding, prefix=self.secret_prefix)
 
     def is_any_valid(self, key: bytes, content: bytes, signatures: Sequence[str]) -> bool:
-        """Return True if any of the signatures equals the content's digest.
+        """Return True if any of the signatures equals the digest of the content.
 
         The header's text is never decoded, so that a signature has only one valid spelling.
         """

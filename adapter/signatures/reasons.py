@@ -1,4 +1,4 @@
-"""The reasons for rejecting a request, with a description of each."""
+"""Define the reasons for rejecting a request, with a description of each reason."""
 
 REASONS = {
     "address_not_allowed": "The sender's IP address is not in allow_ips.",

@@ -24,7 +24,7 @@ FORM_SECONDS: Final = 3 * 3600
 
 
 class _Signer(TimestampSigner):
-    """A signer that takes its clock as an argument."""
+    """An itsdangerous signer that uses a clock passed as an argument."""
 
     def __init__(self, *args: Any, now: Callable[[], dt.datetime], **options: Any) -> None:
         super().__init__(*args, **options)
@@ -41,7 +41,7 @@ class RenterLinks:
     def __init__(
         self, key: Callable[[], bytes], public_url: str, now: Callable[[], dt.datetime]
     ) -> None:
-        """Create an instance. ``key`` returns the signing key, and ``now`` the current time."""
+        """Set the public URL and the functions that return the signing key and current time."""
         self._key, self._public_url, self._now = key, public_url, now
 
     @functools.cached_property
@@ -63,7 +63,7 @@ class RenterLinks:
         return f"{self._public_url}{PATH}{self._link.dumps(booking_id)}{query}"
 
     def read(self, token: str) -> tuple[int, dt.datetime]:
-        """Verify a link's token, and return the booking's ID and when the link was created.
+        """Verify a link's token, and return the booking's ID and the link's creation time.
 
         Raise :class:`LinkRefused` if the link was changed or is from another installation.
         """

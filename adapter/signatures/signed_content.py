@@ -101,7 +101,7 @@ def _pattern(template: str, encoding: str, unit: str) -> re.Pattern[str]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SignedContent:
-    """The text that a sender signs: literals and parts of the request."""
+    """The content that a sender signs, made of literal text and parts of the request."""
 
     pieces: tuple[tuple[bytes, str | None], ...]
     #: The names of the template's placeholders.
@@ -112,7 +112,7 @@ class SignedContent:
     def variants(
         self, request: WebhookRequest, timestamp: str | None, key: bytes
     ) -> Iterator[bytes]:
-        """Yield each byte string that the sender may have signed: two for Twilio, otherwise one."""
+        """Yield each byte string that the sender may have signed. Only Twilio has more than one."""
         parts = {"body": request.body, "method": bytes_from_text(request.method), "secret": key}
         parts["timestamp"] = (timestamp or "").encode()
         urls: tuple[str, ...] = (request.url,)

@@ -61,7 +61,7 @@ class SignedHeaderScheme:
         return index
 
     def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:
-        """Return the request, signed as this sender would sign it."""
+        """Return a copy of the request, signed as this sender would sign it."""
         clock = self.clock or Clock()
         timestamp = clock.text_from_seconds(now)
         headers = {name: _message_id(request, timestamp) for name in self.content.headers}
@@ -97,7 +97,7 @@ class SignedHeaderScheme:
 def with_headers(
     request: WebhookRequest, headers: dict[str, str], *, replace: str | None = None
 ) -> WebhookRequest:
-    """Return a copy of the request with added headers. Overwrite only the header ``replace``."""
+    """Return a copy of the request with added headers. Overwrite no header except ``replace``."""
     kept = {
         name: value
         for name, value in request.headers.items()
@@ -118,5 +118,5 @@ def _timestamp(request: WebhookRequest, header: str) -> str:
 
 
 def _message_id(request: WebhookRequest, timestamp: str) -> str:
-    """Return a message ID that is computed from the body and the timestamp."""
+    """Compute a message ID from the body and the timestamp."""
     return "msg_" + keyed_hash(timestamp.encode(), request.body).hex()[:24]

@@ -1,4 +1,4 @@
-"""Verify requests that contain the secret itself (the ``token`` and ``basic`` schemes)."""
+"""Verify requests that contain the secret itself, with the ``token`` or ``basic`` scheme."""
 
 import base64
 import contextlib
@@ -152,7 +152,7 @@ def _matching_key(keys: Sequence[bytes], spellings: Iterable[bytes], mismatch: s
 
 
 def _spellings(text: bytes) -> Iterator[bytes]:
-    """Yield a credential as sent, and in every way that it can be decoded and trimmed.
+    """Yield a credential as it was sent, and in every possible decoded and trimmed form.
 
     Senders may percent-encode a secret once, twice or not at all, put quotes or whitespace around
     it, or send Latin-1. A request with the secret in any of these forms is authentic.
@@ -234,7 +234,7 @@ def _text_from(body: bytes) -> str:
 
 
 def _json_without(body: bytes, name: str) -> bytes:
-    """Return a JSON body without the member ``name``. A body that is not JSON is unchanged."""
+    """Return a JSON body without the given member. Return any other body unchanged."""
     with contextlib.suppress(ValueError, RecursionError):
         document = json.loads(_text_from(body), strict=False)
         if isinstance(document, dict) and document.pop(name, None) is not None:
@@ -243,7 +243,7 @@ def _json_without(body: bytes, name: str) -> bytes:
 
 
 def without_copies(request: WebhookRequest, secrets: Iterable[bytes]) -> WebhookRequest:
-    """Return a copy of the request with every plain occurrence of the secrets masked."""
+    """Return a copy of the request in which every unencoded occurrence of a secret is masked."""
     url, headers, body = request.url, request.headers, request.body
     for secret in secrets:
         body = body.replace(secret, REMOVED.encode())

@@ -1,4 +1,4 @@
-"""Access PostgreSQL: schema, SQL statements, and one module per group of tables."""
+"""Access PostgreSQL, with the schema, the SQL statements and a module per group of tables."""
 
 from adapter.store.bookings import DueCheck
 from adapter.store.connection import OLDEST_POSTGRES, address_of

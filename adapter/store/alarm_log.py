@@ -1,4 +1,4 @@
-"""Store alarms: operational problems that the adapter notifies people about."""
+"""Store alarms, which notify people of operational problems."""
 
 import dataclasses
 import datetime as dt
@@ -32,7 +32,7 @@ class Alarm:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The alarm's code and source. No two open alarms have the same pair."""
+        """The pair of code and source. Each open alarm has a different pair."""
         return self.code, self.source
 
 
@@ -45,11 +45,11 @@ class AlarmLog(Statements):
         return row is not None and row["is_locked"]
 
     def open_alarms(self) -> list[Alarm]:
-        """Return the alarms that are ongoing or whose end was not yet announced."""
+        """Return all open alarms, and the ended alarms whose end has not been announced."""
         return [Alarm(**row) for row in self._all("open_alarms")]
 
     def newest(self, limit: int) -> list[Alarm]:
-        """Return up to ``limit`` alarms. Open ones come first, then ended ones, newest first."""
+        """Return up to ``limit`` alarms. Open alarms come first, then ended ones, newest first."""
         return [Alarm(**row) for row in self._all("newest_alarms", limit=limit)]
 
     def add(
@@ -63,12 +63,12 @@ class AlarmLog(Statements):
         began_at: dt.datetime,
         now: dt.datetime,
     ) -> None:
-        """Add an alarm. Raise IntegrityError if one with this code and source is already open."""
+        """Add an alarm. Raise IntegrityError if its code and source already have an open alarm."""
         values = {"sentence": sentence, "next_step": next_step, "began_at": began_at, "now": now}
         self._run("add_alarm", code=code, source=source, level=level, **values)
 
     def mark_seen(self, ids: Collection[int], now: dt.datetime) -> None:
-        """Record that the problems that raised the given alarms still exist."""
+        """Record that the problems behind the given alarms still exist."""
         self._run("mark_alarms_seen", ids=list(ids), now=now)
 
     def end_unseen(self, since: dt.datetime) -> list[tuple[str, str]]:
@@ -77,7 +77,7 @@ class AlarmLog(Statements):
         return [(row["code"], row["source"]) for row in rows]
 
     def claim(self, ids: Collection[int], until: dt.datetime) -> None:
-        """Claim alarms until a given time, so that no other process sends notifications."""
+        """Claim alarms until a given time, so that no other process sends their notifications."""
         self._run("claim_alarms", ids=list(ids), until=until)
 
     def record_sent(self, told: Sequence[Alarm], now: dt.datetime) -> None:
@@ -86,16 +86,16 @@ class AlarmLog(Statements):
         self._run("record_alarms_sent", ids=[one.id for one in told], ended=ended, now=now)
 
     def last_sent_at(self) -> dt.datetime | None:
-        """Return when people were last notified of an alarm, or None if they never were."""
+        """Return the time of the latest alarm notification, or None if none has been sent."""
         row = self._one("last_alarm_sent")
         return row["sent_at"] if row else None
 
     def acknowledge(self, code: str, source: str, by: str) -> int:
-        """Stop reminders for open alarms with this code and source. Return their number."""
+        """Stop reminders for open alarms with this code and source. Return the number of alarms."""
         return len(self._all("acknowledge_alarms", code=code, source=source, by=by))
 
     def snooze(self, code: str, source: str, until: dt.datetime) -> int:
-        """Suppress notifications for open alarms until a given time. Return their number."""
+        """Suppress notifications for open alarms until a given time. Return how many there are."""
         return len(self._all("snooze_alarms", code=code, source=source, until=until))
 
     def delete_old(self, before: dt.datetime) -> None:

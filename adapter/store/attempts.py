@@ -1,4 +1,4 @@
-"""Store attempts. Each attempt is one POST to Propexo, recorded before it is sent."""
+"""Store attempts. Each attempt is a POST to Propexo that is recorded before it is sent."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ class Attempts(Statements):
     ) -> Callable[[], Attempt]:
         """Record a POST that is about to be sent, and set its booking's state to ``sending``.
 
-        ``why`` is the reason code for the history. It tells whether the tour's time was checked.
+        ``why`` is the reason code for the history. It shows whether the tour's time was checked.
         Return a function that returns the attempt, or raises LookupError if the booking is not
         pending. A unique index rejects a second attempt while an earlier one may have succeeded.
         """
@@ -103,7 +103,7 @@ class Attempts(Statements):
         self._run("fail_job", booking_id=booking_id)
 
     def deny(self, booking_id: int, *, now: dt.datetime) -> None:
-        """Record a user's report that no attempt succeeded, so that the booking can be resent."""
+        """Record a user's report that no attempt succeeded. The booking can then be resent."""
         self._run("deny_attempts", booking_id=booking_id, at=now)
 
     def of_booking(self, booking_id: int) -> tuple[Attempt, ...]:
@@ -116,9 +116,9 @@ class Attempts(Statements):
         return self._one("accepted_since", id=attempt_id) is not None
 
     def shorten_leases(self, until: dt.datetime) -> None:
-        """Make the leases of all unfinished attempts expire at ``until`` at the latest."""
+        """Shorten the leases of all unfinished attempts, so that they expire by ``until``."""
         self._run("shorten_leases", until=until)
 
     def expired(self, now: dt.datetime) -> list[Attempt]:
-        """Return unfinished attempts whose lease has expired because their process died."""
+        """Return unfinished attempts with expired leases. Their processes have died."""
         return [attempt_from_row(row) for row in self._all("expired_attempts", now=now)]

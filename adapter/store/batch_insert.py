@@ -21,7 +21,7 @@ class InsertBatcher(Generic[Item, Result]):
     """Combines concurrent inserts into batches. The calling threads run the batches."""
 
     def __init__(self, insert: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
-        """Set ``insert``, the function that inserts a list of items and returns their results."""
+        """Set ``insert``, a function that inserts a list of items and returns their results."""
         self._insert_items = insert
         self._lock = threading.Lock()
         self._waiting: list[_PendingInsert[Item, Result]] = []
@@ -71,7 +71,7 @@ class InsertBatcher(Generic[Item, Result]):
 
 
 class _PendingInsert(Generic[Item, Result]):
-    """An item that a thread is waiting to insert. It waits on a lock, the cheapest primitive."""
+    """An item to insert, with a lock on which the item's thread waits."""
 
     def __init__(self, item: Item) -> None:
         self.item = item

@@ -89,7 +89,7 @@ class Bookings(Statements):
         return tuple(map(booking_from_row, rows))
 
     def made_by(self, event_id: int, by: str) -> frozenset[int]:
-        """Return the IDs of an event's bookings that were made by ``by``, such as the renter."""
+        """Return the IDs of an event's bookings that the given user or the renter made."""
         rows = self._all("bookings_made_by", event_id=event_id, by=by)
         return frozenset(row["booking_id"] for row in rows)
 
@@ -98,7 +98,7 @@ class Bookings(Statements):
         return tuple(map(booking_from_row, self._all("bookings_of_ids", ids=list(ids))))
 
     def because_of(self, ids: Iterable[int]) -> tuple[Booking, ...]:
-        """Return the newest bookings whose current state was caused by the given bookings."""
+        """Return the newest bookings whose current state is due to one of the given bookings."""
         rows = self._all("bookings_because_of", ids=list(ids), limit=MOST_LINKED)
         return tuple(map(booking_from_row, rows))
 
@@ -130,7 +130,7 @@ class Bookings(Statements):
         )
 
     def known_jobs(self, job_ids: Sequence[str]) -> list[str]:
-        """Return which of the given Propexo job IDs belong to a booking."""
+        """Return the given Propexo job IDs that belong to a booking."""
         return [row["job_id"] for row in self._all("known_jobs", job_ids=list(job_ids))]
 
     def move(
@@ -148,7 +148,7 @@ class Bookings(Statements):
         reasons: Iterable[Reason] = (),
         only_from: BookingState | None = None,
     ) -> Callable[[], bool]:
-        """Change a booking's state, and set when it is processed next (``due_at``).
+        """Change a booking's state, and set its next due time (``due_at``).
 
         Only the changes in :data:`adapter.models.MOVES` are allowed; ``only_from`` restricts them
         to one previous state. Return a function that returns True if the state was changed.
@@ -172,11 +172,11 @@ class Bookings(Statements):
         return lambda: rows.fetchone() is not None
 
     def record_prospect(self, booking_id: int, prospect_id: str) -> None:
-        """Save Propexo's guest card ID for a booking, unless a confirmed one is stored."""
+        """Save the ID of a booking's guest card, unless a confirmed ID is already stored."""
         self._run("record_prospect", id=booking_id, prospect_id=storable(prospect_id))
 
     def update(self, booking: Booking) -> None:
-        """Save the fields of a booking that users can edit: kind, community, time and so on."""
+        """Save the fields of a booking that users can edit, such as its community and time."""
         self._run(
             "update_booking",
             id=booking.id,
@@ -194,16 +194,16 @@ class Bookings(Statements):
         return self._one("snooze", id=booking_id, until=until) is not None
 
     def assign(self, booking_id: int, user: str | None) -> bool:
-        """Record the user who takes care of a lead. Return False if the booking does not exist."""
+        """Assign a lead to a user. Return False if the booking does not exist."""
         return self._one("assign", id=booking_id, user=user) is not None
 
     def state_before(self, booking_id: int) -> tuple[str, str, int | None]:
-        """Return a booking's state before its latest change, with that state's reason and lead."""
+        """Return a booking's previous state, its reason, and the ID of the lead that caused it."""
         row = self._one("state_before", id=booking_id) or {}
         return row.get("from_state") or "", row.get("why") or "", row.get("because_of")
 
     def repoint(self, from_id: int, to_id: int) -> None:
-        """Replace ``from_id`` with ``to_id`` as the booking that caused other leads' states."""
+        """Replace booking ``from_id`` with ``to_id`` as the cause of other leads' states."""
         self._run("repoint", from_id=from_id, to_id=to_id)
 
     def pass_on_plan(self, old: Booking, to_id: int) -> None:
@@ -225,7 +225,7 @@ class Bookings(Statements):
         emails: Iterable[str],
         phones: Iterable[str],
     ) -> tuple[Booking, ...]:
-        """Return the newest posted bookings that a Knock record may belong to, oldest first.
+        """Return recent bookings that a Knock record may belong to, oldest first.
 
         ``phones`` contains the last ten digits of North American numbers.
         """
@@ -242,13 +242,13 @@ class Bookings(Statements):
     def record_in_knock(
         self, booking: Booking, facts: KnockFacts, *, by: str, now: dt.datetime
     ) -> None:
-        """Save what Knock says about a booking. If ``facts.why`` is set, add it to the history."""
+        """Save the facts from Knock about a booking. Add ``facts.why``, if set, to the history."""
         self._run("record_in_knock", id=booking.id, by=by, at=now, **dataclasses.asdict(facts))
 
     def search_again_soon(
         self, integration_id: str, instants: Iterable[dt.datetime], at: dt.datetime
     ) -> None:
-        """Bring forward the searches for unknown bookings that start at one of the given times."""
+        """Search sooner for unknown bookings whose tours start at one of the given times."""
         self._run(
             "search_again_soon", integration_id=integration_id, instants=list(instants), at=at
         )
@@ -261,10 +261,10 @@ class Bookings(Statements):
         *,
         is_of_any_card: bool,
     ) -> bool:
-        """Return True if a tour requested after ``since`` was sent but not yet seen in Knock.
+        """Return True if a recent tour was sent but has not been seen in Knock.
 
-        Without ``instants``, tours at any time count. With ``is_of_any_card``, tours count even if
-        their guest card has been seen.
+        Only tours requested after ``since`` count. Without ``instants``, tours at any time count.
+        With ``is_of_any_card``, tours count even if their guest card has been seen.
         """
         row = self._one(
             "has_unseen_tour",
@@ -276,7 +276,7 @@ class Bookings(Statements):
         return row is not None
 
     def next_check(self, now: dt.datetime) -> DueCheck | None:
-        """Lock and return the next booking that is due to be checked, or None."""
+        """Lock and return the next booking to check with Propexo, or None if none is due."""
         row = self._one("next_check", now=now)
         if row is None:
             return None
@@ -285,7 +285,7 @@ class Bookings(Statements):
         )
 
     def reschedule(self, booking: Booking, due_at: dt.datetime) -> None:
-        """Set when a booking is due next, unless its state has changed."""
+        """Set a booking's next due time, unless its state has changed."""
         self._run("reschedule", id=booking.id, state=booking.state, due_at=due_at)
 
     def stop_reconciling(self, booking: Booking, *, why: str, now: dt.datetime) -> None:

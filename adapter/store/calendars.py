@@ -1,4 +1,4 @@
-"""Cache the available tour times that Propexo last reported, for all processes."""
+"""Cache the available tour times that Propexo reports, so that all processes can use them."""
 
 import dataclasses
 import datetime as dt
@@ -13,7 +13,7 @@ RIVAL_TIME = dt.timedelta(seconds=30)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CalendarKey:
-    """The IDs that Propexo identifies a calendar in Knock by."""
+    """The IDs by which Propexo identifies a calendar in Knock."""
 
     integration_id: str
     community_id: str
@@ -28,7 +28,7 @@ class StoredTimes:
     key: CalendarKey
     #: When the last request began, or None if there was none.
     asked_at: dt.datetime | None
-    #: When Propexo answered it, or None if it has not yet or the answer was deleted.
+    #: When Propexo answered that request, or None if there is no answer or it was deleted.
     answered_at: dt.datetime | None
     times: Sequence[dt.datetime]
     #: True if a time that is not listed is not free.
@@ -75,7 +75,7 @@ class FreeTimesTable(Statements):
         shape: str | None,
         is_slow: bool = False,
     ) -> None:
-        """Save Propexo's answer, unless the calendar's times were deleted after ``asked_at``.
+        """Save Propexo's response, unless the calendar's times were deleted after ``asked_at``.
 
         It is not shared if it contains the time of one of our tours that has no outcome yet.
         """
@@ -105,7 +105,7 @@ class FreeTimesTable(Statements):
         self._run("end_postponement", id=booking_id, until=until, now=now)
 
     def offer(self, booking_id: int, times: Iterable[dt.datetime]) -> None:
-        """Save the times to offer because the time that a booking requests is taken."""
+        """Save alternative times to offer, because a booking's requested time is taken."""
         self._run("offer_times", id=booking_id, times=list(times))
 
     def has_rival(self, booking: Booking, now: dt.datetime) -> bool:

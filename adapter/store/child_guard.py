@@ -1,4 +1,4 @@
-"""Terminate a process's children when it dies. This is a standalone program.
+"""Terminate the children of a process when the process dies. This is a standalone program.
 
 :mod:`adapter.store.child_processes` starts it. The parent process holds the other end of its
 standard input and writes each child's process group to it. When the parent dies for any reason, the
@@ -25,7 +25,7 @@ STEPS: Sequence[tuple[float, Sequence[int]]] = (
 
 
 def main() -> None:
-    """Wait until the parent process dies, then terminate its children. Ignore Ctrl-C."""
+    """Wait until the parent process dies, then terminate its children. Ignore SIGINT."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     end(read_groups(0))

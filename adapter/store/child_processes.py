@@ -31,7 +31,7 @@ _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 def popen(command: Sequence[str], **options: Any) -> "subprocess.Popen[Any]":
-    """Start a child process as ``subprocess.Popen`` does, but end it when this process ends."""
+    """Start a child process as ``subprocess.Popen`` does, and end it when this process ends."""
     _guard.start()
     process = subprocess.Popen(
         command,

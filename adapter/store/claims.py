@@ -1,4 +1,4 @@
-"""Count and classify webhook deliveries whose dedupe key was used before."""
+"""Record webhook deliveries that repeat an earlier dedupe key."""
 
 import dataclasses
 import datetime as dt
@@ -11,7 +11,7 @@ from adapter.store.queries import Statements
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Duplicate:
-    """A webhook delivery with the same dedupe key as an earlier delivery."""
+    """A webhook delivery that has the same dedupe key as an earlier delivery."""
 
     #: The event IDs of the first and the latest delivery with the key.
     first_id: int
@@ -28,7 +28,7 @@ class Duplicate:
 
 
 class Claims(Statements):
-    """Updates claims on dedupe keys within a transaction. :class:`Events` inserts them."""
+    """Updates claims on dedupe keys within a transaction. :class:`Events` inserts the claims."""
 
     def record_duplicate(
         self,
@@ -39,7 +39,7 @@ class Claims(Statements):
         delivery: Mapping[str, str],
         now: dt.datetime,
     ) -> Duplicate:
-        """Count a delivery whose dedupe key was used before, and lock that key's claim.
+        """Count a delivery that repeats a dedupe key, and lock that key's claim.
 
         ``delivery`` contains the headers that may contain the sender's delivery ID.
         """

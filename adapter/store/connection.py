@@ -89,7 +89,7 @@ class Connection(psycopg.Connection[DictRow]):
 
 
 def is_pooled(connection: psycopg.Connection[Any]) -> bool:
-    """Return True if a connection uses a pooler. A pooler reports a made-up process ID."""
+    """Return True if a connection goes through a pooler, which reports a made-up process ID."""
     row = connection.execute("SELECT pg_backend_pid() AS pid").fetchone()
     pid = row["pid"] if isinstance(row, Mapping) else row and row[0]
     return bool(pid != connection.info.backend_pid)

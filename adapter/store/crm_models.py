@@ -1,4 +1,4 @@
-"""Store, by integration, whether Propexo lets us read Knock's tours and guest cards."""
+"""Store whether Propexo allows reading Knock's tours and guest cards, by integration."""
 
 import dataclasses
 import datetime as dt
@@ -11,7 +11,7 @@ HEARD_INTERVAL = dt.timedelta(seconds=60)
 
 
 class Reading(enum.StrEnum):
-    """The possible results of an attempt to list a model's records."""
+    """The possible results of reading a list of records from Propexo."""
 
     #: The list has records.
     READABLE = "readable"
@@ -23,7 +23,7 @@ class Reading(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CrmModel:
-    """The result of checking whether a model of an integration can be read."""
+    """The latest result of checking whether Propexo can read one kind of record."""
 
     integration_id: str
     #: ``crm_events`` or ``crm_prospects``.
@@ -36,7 +36,7 @@ class CrmModel:
 
 
 class CrmModels(Statements):
-    """Reads and writes the state of Propexo's models within a transaction."""
+    """Reads and writes the state of Propexo's models (kinds of records) within a transaction."""
 
     def all(self) -> tuple[CrmModel, ...]:
         """Return the stored state of each model in each integration."""
@@ -49,7 +49,7 @@ class CrmModels(Statements):
         self._run("save_crm_model", integration_id=integration_id, model=model, state=state, at=now)
 
     def hear(self, integration_id: str, model: str, now: dt.datetime) -> bool:
-        """Record a webhook about a model. Return False if one was recorded moments ago."""
+        """Record a webhook about a model. Return False if another was recorded moments ago."""
         since = now - HEARD_INTERVAL
         row = self._one(
             "hear_crm_model", integration_id=integration_id, model=model, at=now, since=since

@@ -64,7 +64,7 @@ class Database:
         self._statement_seconds = statement_seconds
         self._class = connection_class(statement_seconds + GRACE_SECONDS, RequestCipher(keys))
         self._outage = Outage("database")
-        #: Counts what happens in this process, for the metrics.
+        #: Collects the metrics of this process.
         self.meter = Meter()
         self._pool = psycopg_pool.ConnectionPool(
             url,
@@ -109,7 +109,7 @@ class Database:
 
     @contextlib.contextmanager
     def pipeline(self, *, is_durable: bool = True) -> Iterator[Transaction]:
-        """Open a transaction in pipeline mode. It waits only when a result is read.
+        """Open a transaction in pipeline mode, which waits only when a result is read.
 
         BEGIN, COMMIT and statements whose results are not read are sent together with others. Their
         errors are raised when the next result is read, or at the end. A transaction that is not
@@ -222,7 +222,7 @@ class Database:
             self._pool.putconn(connection)
 
     def fingerprints(self) -> Fingerprints:
-        """Return the object that computes keyed hashes with this installation's key.
+        """Return the object that computes keyed hashes with this installation's secret key.
 
         Call this before a transaction, because the first call needs a second connection.
         """
@@ -232,7 +232,7 @@ class Database:
         return self._fingerprints
 
     def hash_key(self) -> bytes:
-        """Return the 32-byte secret key of this installation's keyed hashes."""
+        """Return this installation's 32-byte secret key for keyed hashes."""
         return self.fingerprints().key
 
     def schema_state(self) -> SchemaState:

@@ -17,7 +17,7 @@ DANGEROUS_OFFSET = dt.timedelta(seconds=30)
 
 
 def elapsed() -> float:
-    """Return the seconds of a monotonic clock that, if possible, keeps counting during sleep."""
+    """Return monotonic time in seconds, including time asleep if the system supports this."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -39,7 +39,7 @@ class DatabaseClock:
         count: Callable[[], float] = elapsed,
         read: Callable[[Database], dt.datetime] = time_of,
     ) -> None:
-        """Set the local clock, a monotonic clock, and a function that reads PostgreSQL's time."""
+        """Set the local clock, the monotonic clock, and a function that reads PostgreSQL's time."""
         self._wall = wall
         self._count = count
         self._read = read
@@ -61,7 +61,7 @@ class DatabaseClock:
         return abs(self._offset) > DANGEROUS_OFFSET
 
     def measure(self, store: Database) -> None:
-        """Synchronize with PostgreSQL's clock. Log if the local clock begins to differ."""
+        """Synchronize with PostgreSQL's clock. Log a warning if the local clock now differs."""
         began = self._count()
         there = self._read(store)
         counted = self._count()
@@ -71,7 +71,7 @@ class DatabaseClock:
         self._log_change(former)
 
     def _log_change(self, former: dt.timedelta) -> None:
-        """Log when the clock difference becomes large or dangerous, or disappears."""
+        """Log when the difference between the clocks becomes large or dangerous, or disappears."""
         extra = {"seconds": round(self._offset.total_seconds(), 1), "sends": not self.is_dangerous}
         if _severity(self._offset) > _severity(former):
             log.error("clock_differs", extra=extra)

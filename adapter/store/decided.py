@@ -18,7 +18,7 @@ MOST_EXAMINED = 10_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DecisionCount:
-    """The number of a source's leads that a rule has handled automatically."""
+    """The number of a source's leads that a rule handled automatically."""
 
     rule: str
     source: str
@@ -54,7 +54,7 @@ class Decisions(Statements):
         limit: int,
         before: int | None = None,
     ) -> list[Booking]:
-        """Return a source's bookings that a rule has handled after ``since``, newest first."""
+        """Return the bookings from a source that a rule handled after ``since``, newest first."""
         rows = self._all(
             "decided_bookings",
             rule=rule,
@@ -66,6 +66,6 @@ class Decisions(Statements):
         return [booking_from_row(row) for row in rows]
 
     def contacts_of_several(self, since: dt.datetime, names: int) -> list[SharedContact]:
-        """Return lower-case contacts used with at least ``names`` names after ``since``."""
+        """Return the contacts that were used with at least ``names`` names after ``since``."""
         rows = self._all("contacts_of_several", since=since, names=names, limit=MOST_EXAMINED)
         return [SharedContact(**row) for row in rows]

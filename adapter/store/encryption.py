@@ -1,4 +1,4 @@
-"""Re-encrypt stored requests with the newest key, and find requests whose key is missing."""
+"""Re-encrypt stored requests with the newest key, and find requests with a missing key."""
 
 import dataclasses
 from collections.abc import Collection
@@ -40,7 +40,7 @@ class Encryption(Statements):
         return [row["id"] for row in rows]
 
     def remaining(self) -> int:
-        """Return how many stored requests are not yet encrypted with the newest key."""
+        """Return the number of stored requests that are not yet encrypted with the newest key."""
         row = self._one("requests_to_encrypt", key=self.connection.cipher.key_id)
         return int(row["requests"]) if row else 0
 

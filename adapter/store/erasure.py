@@ -71,7 +71,7 @@ class Erasure(Statements):
         return int(row["id"] or 0) if row else 0
 
     def events_that_match(self, pattern: str, *, after: int, until: int) -> list[int]:
-        """Return the IDs of events that may match a regular expression, within a range of IDs.
+        """Return the IDs of events in a range of IDs that may match a regular expression.
 
         Encrypted events are always included, because PostgreSQL cannot read them.
         """

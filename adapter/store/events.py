@@ -39,7 +39,7 @@ def _insert_events(count: int) -> bytes:
 def _is_same_delivery(
     one: Mapping[str, str], other: Mapping[str, str], names: Iterable[str], proved: Collection[str]
 ) -> bool | None:
-    """Return True if two deliveries have the same ID, False if not, or None if unknown.
+    """Return True if two deliveries have the same ID, False if they differ, or None if unknown.
 
     The ID is in a header. If the signature does not cover this header, equal IDs show that the
     deliveries are the same, but different IDs prove nothing, because anyone may have changed them.
@@ -69,7 +69,10 @@ class Events(Statements):
         return [ids.get(position) for position in range(len(new))]
 
     def next_received(self, now: dt.datetime) -> tuple[Event, bool] | None:
-        """Lock the next event to map. Return it and whether more are due, or return None."""
+        """Lock the next event to map. Return the event, and True if more events are due.
+
+        Return None if no event is due.
+        """
         row = self._one("next_received", now=now)
         return (self._event(row), row["has_more"]) if row else None
 
@@ -121,11 +124,11 @@ class Events(Statements):
         header: str | None,
         scheme: Scheme | None,
     ) -> tuple[int, bool] | None:
-        """Return the ID of an event with the same content, and whether it is the same delivery.
+        """Find an earlier event with the same content.
 
-        Return None if there is no such event. The delivery ID is in ``header`` or in one of the
-        usual headers. If both events have IDs that ``scheme`` verifies, and the IDs differ, they
-        are two deliveries.
+        Return the event's ID, and True if both events are the same delivery. Return None if there
+        is no such event. The delivery ID is in ``header`` or in one of the usual headers. If both
+        events have IDs that ``scheme`` verifies, and the IDs differ, they are two deliveries.
         """
         names, has_query = delivery_headers(header), covers_query(scheme)
         proved = proved_headers(scheme, names)
@@ -146,7 +149,7 @@ class Events(Statements):
         return None
 
     def _content(self, event_id: int, *, has_query: bool) -> tuple[bytes, str] | None:
-        """Return a hash of an event's body, and its query. Together, they identify its content."""
+        """Return a hash of an event's body, and its query string, to compare it with others."""
         event = self.get(event_id)
         if event is None:
             return None
@@ -183,7 +186,7 @@ class Events(Statements):
         return self._one("bring_back_event", id=event_id, by=by, at=now) is not None
 
     def reopen(self, event_id: int, *, why: str, by: str, now: dt.datetime) -> bool:
-        """Reset an event's state to ``received``. Return False if it has this state already."""
+        """Reset an event's state to ``received``. Return False if that is already its state."""
         return self._one("reopen_event", id=event_id, why=why, by=by, at=now) is not None
 
     def ids_to_replay(

@@ -18,11 +18,11 @@ class Fingerprints:
         return self._digest(source, "delivery", key)
 
     def later_delivery(self, source: str, key: str, number: int) -> bytes:
-        """Return the keyed hash to store for a webhook whose dedupe key is already in use."""
+        """Return the keyed hash to store for a webhook that repeats a dedupe key."""
         return self._digest(source, "later delivery", key, str(number))
 
     def item(self, source: str, key: str) -> bytes:
-        """Return the keyed hash of an item's dedupe key. Each item becomes a booking."""
+        """Return the keyed hash of the dedupe key of an item, which is mapped to one booking."""
         return self._digest(source, "item", key)
 
     def content(self, source: str, kind: str, appointment: Mapping[str, Any]) -> bytes:
@@ -33,10 +33,10 @@ class Fingerprints:
     def person_keys(
         self, community: str | None, appointment: Mapping[str, Any], shared: Collection[str]
     ) -> tuple[int, ...]:
-        """Return 64-bit keys for a person at a community: one for the email, one for the phone.
+        """Return keyed hashes of a person's email address and phone number at a community.
 
-        Knock identifies a person at a community by either. A contact in ``shared`` gets no key,
-        because it does not identify a person.
+        The hashes have 64 bits. Knock identifies a person at a community by either contact. A
+        contact in ``shared`` gets no hash, because it does not identify a person.
         """
         contacts = (appointment.get("email_1"), appointment.get("phone_1"))
         return tuple(

@@ -1,4 +1,4 @@
-"""Store statistics about the format of each source's webhooks, and changes detected in it."""
+"""Store statistics about the format of each source's webhooks, and detected format changes."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,10 +14,10 @@ class Formats(Statements):
     """Reads and writes statistics about webhook formats within a transaction."""
 
     def next_events(self, limit: int) -> list[Event] | None:
-        """Return the next events to count and mark them as counted, or None if there are none.
+        """Return the next events to count, and mark them as counted.
 
-        Events without a readable payload are left out. No other process counts until the
-        transaction ends.
+        Return None if there are none. Events without a readable payload are left out. No other
+        process counts until the transaction ends.
         """
         progress = self._one("lock_format_progress")
         if progress is None:

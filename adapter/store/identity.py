@@ -1,4 +1,4 @@
-"""Record which database workers use, to detect that it was restored from a backup."""
+"""Record the database's identity, so that workers detect when it was restored from a backup."""
 
 import dataclasses
 import datetime as dt
@@ -17,7 +17,7 @@ _PARTS = ("another server", "another timeline of the server", "another database"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LastRun:
-    """A worker's latest run, and how its database differs from the current database."""
+    """The latest run of a worker, and how its database differs from the current one."""
 
     #: When a worker last ran, according to this database.
     seen_at: dt.datetime
@@ -32,7 +32,7 @@ class LastRun:
 
     @property
     def difference(self) -> str | None:
-        """How the current database differs from the database that workers last used, or None."""
+        """The difference between this database and the one last used by workers, or None."""
         if self.identity and self.current and self.identity != self.current:
             pairs = zip(self.identity.split("/"), self.current.split("/"), _PARTS, strict=True)
             return next(name for former, current, name in pairs if former != current)
@@ -52,7 +52,7 @@ class Identity(Statements):
         return LastRun(**row) if row else None
 
     def is_unchanged(self, last: LastRun | None) -> bool:
-        """Lock the identity row and return True, unless it differs from ``last``."""
+        """Lock the identity row. Return False if it differs from ``last``."""
         if last is None:
             return self.last_run() is None
         values = {"seen_at": last.seen_at, "identity": last.identity, "current": last.current}

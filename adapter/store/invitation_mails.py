@@ -1,4 +1,4 @@
-"""Queue and claim emails with a link to choose a tour time, and record their outcomes."""
+"""Queue and claim emails to renters with a link to choose a time, and record the outcomes."""
 
 import dataclasses
 import datetime as dt
@@ -12,7 +12,7 @@ MOST_WAITING = 1000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MailFailures:
-    """The failed attempts since the SMTP server last accepted an email."""
+    """The failed attempts to send emails since the SMTP server last accepted an email."""
 
     failures: int
     failing_since: dt.datetime
@@ -43,7 +43,7 @@ class InvitationMails(Statements):
     def end(
         self, booking_id: int, outcome: str, now: dt.datetime, due_at: dt.datetime | None
     ) -> None:
-        """Record the outcome of an attempt. If ``due_at`` is given, try again at that time."""
+        """Record the outcome of an attempt to send an email. With ``due_at``, schedule a retry."""
         self._run(
             "end_invitation_mail", booking_id=booking_id, outcome=outcome, now=now, due_at=due_at
         )

@@ -1,4 +1,4 @@
-"""Count the events, bookings and messages that are due. Their rows serve as the queue."""
+"""Count the events, bookings and messages that are due, because their rows are the queue."""
 
 import datetime as dt
 import enum
@@ -16,7 +16,7 @@ class Task(enum.StrEnum):
     SEND = "send"
     #: Read the status of submitted bookings, and search for unknown ones.
     CHECK = "check"
-    #: Send what renters write later, as notes. This gives way to bookings.
+    #: Send renters' later messages as notes. Bookings come first.
     MESSAGE = "message"
 
 

@@ -22,7 +22,7 @@ class Messages(Statements):
     """Reads and writes messages within a transaction."""
 
     def add(self, booking: Booking, now: dt.datetime, text: str | None = None) -> None:
-        """Store a message for a merged or replaced booking, unless one is already waiting.
+        """Store a message for a merged or replaced booking, unless another is already waiting.
 
         With ``text``, always store a message, with exactly this text.
         """
@@ -30,7 +30,10 @@ class Messages(Statements):
         self._run("insert_message", at=now, **values)
 
     def claim(self, now: dt.datetime, lease_until: dt.datetime) -> Message | None:
-        """Claim and return the message due longest, or None. The claim ends at ``lease_until``."""
+        """Claim the next due message until ``lease_until``, and return it.
+
+        Return None if no message is due.
+        """
         return self._message(self._one("claim_message", now=now, lease_until=lease_until))
 
     def lock(self, message_id: int) -> Message | None:
@@ -38,7 +41,7 @@ class Messages(Statements):
         return self._message(self._one("lock_message", id=message_id))
 
     def of_bookings(self, bookings: Iterable[Booking]) -> list[Message]:
-        """Return the messages for the given bookings or their guest cards, in sending order."""
+        """Return the messages for bookings or their guest cards, in the order of sending."""
         known = list(bookings)
         cards = [one.prospect_id for one in known if one.prospect_id is not None]
         ids = [one.id for one in known]
@@ -46,7 +49,7 @@ class Messages(Statements):
         return list(map(self._opened, rows))
 
     def of_event(self, event_id: int) -> tuple[Message, ...]:
-        """Return the messages with text from an event's bookings, in sending order."""
+        """Return the messages with text from an event's bookings, in the order of sending."""
         return tuple(map(self._opened, self._all("messages_of_event", event_id=event_id)))
 
     def known_prospect(self, bookings: Iterable[Booking]) -> str | None:
@@ -63,7 +66,7 @@ class Messages(Statements):
         now: dt.datetime,
         lease_until: dt.datetime,
     ) -> Message | None:
-        """Record a message's POST before it is sent. Return None if it is no longer waiting."""
+        """Record a message's POST before it is sent. Return None if the message is not waiting."""
         values = self._sealed(text) | {"prospect_id": storable(prospect_id), "id": message.id}
         return self._message(self._one("begin_message", at=now, lease_until=lease_until, **values))
 
@@ -103,11 +106,11 @@ class Messages(Statements):
         self._run("record_prospect_of_message", id=message_id, prospect_id=storable(prospect_id))
 
     def postpone(self, message_id: int, due_at: dt.datetime) -> None:
-        """Set when to send or check a message next."""
+        """Set the time when a message is sent or checked next."""
         self._run("postpone_message", id=message_id, due_at=due_at)
 
     def bring_forward(self, until: dt.datetime) -> None:
-        """Make all messages due at ``until`` at the latest."""
+        """Make all messages due by ``until``."""
         self._run("bring_messages_forward", until=until)
 
     def delete(self, message_id: int) -> None:
@@ -130,7 +133,7 @@ class Messages(Statements):
     def add_lost(
         self, job_id: str, prospect_id: str, text: str, sent_at: dt.datetime, now: dt.datetime
     ) -> None:
-        """Store a note that was sent to Propexo but lost in a restore."""
+        """Store a note that was sent to Propexo but is missing from the restored database."""
         values = self._sealed(text) | {"asked_at": sent_at, "at": now}
         ids = {"job_id": storable(job_id), "prospect_id": storable(prospect_id)}
         self._run("insert_lost_message", **values, **ids)

@@ -32,7 +32,7 @@ LEAD: Final = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric. With buckets, it is a histogram, and otherwise a counter."""
+    """A metric: a histogram if it has buckets, and otherwise a counter."""
 
     #: The name without the prefix and, for a counter, without ``_total``.
     name: str
@@ -44,25 +44,27 @@ class Metric:
     samples: tuple[str, ...] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        """Format the bucket limits only once, because they are needed for every request."""
+        """Format the bucket limits in advance, because every request needs them."""
         names = (*(f"{limit:g}" for limit in self.buckets), REST)
         object.__setattr__(self, "samples", names)
 
 
 WEBHOOKS: Final = Metric(
     "webhooks",
-    "Verified webhooks by response: `accepted` and `duplicate` (200), or `unavailable` (503).",
+    "Number of verified webhooks by response: `accepted` and `duplicate` (200), or `unavailable` "
+    "(503).",
     {"source": None, "outcome": ("accepted", "duplicate", "unavailable")},
 )
 EVENTS: Final = Metric(
     "events",
-    "Stored webhooks by result: mapped to bookings, held for review, ignored or discarded. "
+    "Number of stored webhooks by result: mapped to bookings, held for review, ignored or "
+    "discarded. "
     "A replayed webhook counts again.",
     {"source": None, "outcome": ("mapped", "held", "ignored", "discarded")},
 )
 BOOKINGS: Final = Metric(
     "bookings",
-    "Changes of bookings to each state.",
+    "Number of bookings that changed to each state.",
     {
         "source": None,
         "state": (
@@ -77,7 +79,7 @@ _OPERATIONS: Final = (
 )
 REQUESTS: Final = Metric(
     "propexo_requests",
-    "Requests to Propexo by result.",
+    "Number of requests to Propexo by result.",
     {
         "operation": _OPERATIONS,
         "result": (
@@ -87,23 +89,26 @@ REQUESTS: Final = Metric(
     },
 )
 ACKNOWLEDGE: Final = Metric(
-    "acknowledge_seconds", "Time from a complete request until its webhook is stored.", {}, FAST
+    "acknowledge_seconds",
+    "Time from receiving a complete request to storing its webhook.",
+    {},
+    FAST,
 )
 TIME_TO_POST: Final = Metric(
     "time_to_post_seconds",
-    "Time from a webhook until its first POST to Propexo begins, if the lead needed no review.",
+    "Time from a webhook to the start of its first POST to Propexo, for leads without a review.",
     {"source": None},
     LEAD,
 )
 TIME_TO_BOOKED: Final = Metric(
     "time_to_booked_seconds",
-    "Time from a webhook until its tour is booked, if the lead needed no review.",
+    "Time from a webhook to the booking of its tour, for leads without a review.",
     {"source": None},
     LEAD,
 )
 REQUEST_SECONDS: Final = Metric(
     "propexo_request_seconds",
-    "Duration of requests to Propexo, including the connection.",
+    "Duration of requests to Propexo, including the time to connect.",
     {"operation": _OPERATIONS},
     REQUEST,
 )
@@ -150,7 +155,7 @@ class MetricValues(Statements):
     """Reads and updates the totals of all metrics within a transaction."""
 
     def add(self, values: Mapping[Key, float]) -> None:
-        """Add a process's values to the totals."""
+        """Add the values collected by a process to the totals."""
         # Sorted, because two processes that lock the same rows in different orders may deadlock.
         keys = sorted(values)
         self._run(

@@ -63,7 +63,7 @@ class SchemaState:
 
     @property
     def fault(self) -> str | None:
-        """The reason this version cannot use the database and how to fix it, or None."""
+        """The reason that this version cannot use the database and the way to fix it, or None."""
         if self.changed:
             return (
                 f"the database was migrated with a different version of {', '.join(self.changed)}: "
@@ -76,7 +76,7 @@ class SchemaState:
 
     @property
     def newer(self) -> str | None:
-        """A message if a newer version has migrated the database, or None."""
+        """A message saying that a newer version has migrated the database, or None."""
         if not self.unknown:
             return None
         return (
@@ -220,7 +220,7 @@ def _record_digests(connection: psycopg.Connection[Any]) -> None:
 
 
 def _holder(connection: psycopg.Connection[Any]) -> str:
-    """Describe which process holds the migration lock, and what to do about it."""
+    """Describe the process that holds the migration lock, and what to do about it."""
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(STATEMENTS["migration_lock"], {"key": LOCK}).fetchone()
     text = f"another process has been migrating the database for {WAIT_SECONDS} seconds"
@@ -235,7 +235,7 @@ def _holder(connection: psycopg.Connection[Any]) -> str:
 
 
 def _lacking_right(connection: psycopg.Connection[Any], exc: psycopg.Error) -> str:
-    """Describe which privilege the database role lacks, and how to grant it."""
+    """Describe the privilege that the database role lacks, and how to grant it."""
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(STATEMENTS["rights"]).fetchone()
     if row is None or row["can_create"]:

@@ -86,7 +86,7 @@ class QueueFacts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ReviewFacts:
-    """Statistics about leads that need review, have expired or are unknown."""
+    """Statistics about leads that need review, have expired, or have an unknown outcome."""
 
     oldest_booking_at: dt.datetime | None = None
     oldest_event_at: dt.datetime | None = None
@@ -127,7 +127,7 @@ class Monitoring(Statements):
         return tuple(Process(**row) for row in self._all("known_processes", limit=MOST_PROCESSES))
 
     def queue(self, now: dt.datetime, *, late: dt.datetime, too_late: dt.datetime) -> QueueFacts:
-        """Return the state of the send queue. Rows due before ``late`` count as overdue.
+        """Return the state of the send queue. Rows that were due before ``late`` count as overdue.
 
         Tours that start by ``too_late`` are neither sent nor counted.
         """
@@ -137,7 +137,7 @@ class Monitoring(Statements):
         return QueueFacts(**row)
 
     def review(self, now: dt.datetime, *, unknown_before: dt.datetime) -> ReviewFacts:
-        """Return statistics about leads that need review, have expired or are unknown.
+        """Return statistics about leads that need review, have expired, or have an unknown outcome.
 
         Unknown bookings count if their search has ended or they became unknown before
         ``unknown_before``.
@@ -170,6 +170,6 @@ class Monitoring(Statements):
         return row["used"], row["allowed"]
 
     def data_folder(self) -> str | None:
-        """Return the path of PostgreSQL's data folder if it is readable here, or None."""
+        """Return the path of PostgreSQL's data folder, or None if this machine cannot read it."""
         row = self._one("data_folder")
         return row["setting"] if row else None

@@ -1,4 +1,4 @@
-"""Notify workers of received events, and listen for received and completed events.
+"""Notify workers of new events, and listen for new events and completed events.
 
 PostgreSQL keeps no notification for a listener that is not connected, and a connection pooler in
 transaction mode drops all of them. So notifications only make things happen sooner. Behind a
@@ -18,7 +18,7 @@ from adapter.store.queries import STATEMENTS
 
 log = logging.getLogger(__name__)
 
-#: Pause after a notification, in seconds. The next notification covers all events since.
+#: Pause after a notification, in seconds. The next notification covers all events in the pause.
 PAUSE_SECONDS = 0.05
 #: Timeout for a listener's login and for each of its statements, in seconds.
 ANSWER_SECONDS = 5
@@ -27,7 +27,7 @@ POOLED_SECONDS = 0.5
 
 
 class WorkerNotifier:
-    """Notifies workers of new events in the background. One notification covers several."""
+    """Notifies workers of new events in the background. One notification may cover several."""
 
     def __init__(self, notify_workers: Callable[[], object]) -> None:
         """Set ``notify_workers``, the function that sends a notification to all workers."""
@@ -39,7 +39,7 @@ class WorkerNotifier:
         self._thread: threading.Thread | None = None
 
     def notify(self) -> None:
-        """Schedule a notification to the workers. Never block or raise."""
+        """Schedule a notification to the workers, without blocking or raising."""
         self._requested.set()
         if self._thread is None:
             self._start()
@@ -98,7 +98,7 @@ def listen_for_settled_events(url: str) -> Iterator[int | None]:
 
 
 def _listen(url: str, statement: str, check_seconds: float = 3600.0) -> Iterator[str | None]:
-    """Yield None at first and every ``check_seconds``, and the payload of each notification."""
+    """Yield the payload of each notification, and None at the start and every ``check_seconds``."""
     try:
         with connect(url, ANSWER_SECONDS) as connection:
             if not is_pooled(connection):

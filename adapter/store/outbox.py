@@ -13,7 +13,7 @@ MOST_WAITING = 10_000
 
 
 class Horizon(NamedTuple):
-    """The end of the history of state changes at a given moment."""
+    """The end of the history of state changes at a certain moment."""
 
     #: The last ID in the history, or 0 if it is empty.
     newest: int
@@ -22,7 +22,7 @@ class Horizon(NamedTuple):
 
 
 class HistoryEnd:
-    """Determines the ID that the history of state changes is complete up to.
+    """Determines the ID up to which the history of state changes is complete.
 
     An open transaction may still commit an entry with a lower ID than one that is already visible.
     So the transactions that were open at an earlier look must end first.
@@ -32,7 +32,7 @@ class HistoryEnd:
         self._awaited: Horizon | None = None
 
     def complete_until(self, current: Horizon) -> int | None:
-        """Return the ID that the history is complete up to, or None while it is unknown."""
+        """Return the ID up to which the history is complete, or None if that is not known yet."""
         awaited = self._awaited or current
         if awaited.writers & current.writers:
             self._awaited = awaited
@@ -70,7 +70,7 @@ class StatusWebhook:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookSummary:
-    """Recent failures to deliver status webhooks, and how many webhooks are waiting."""
+    """The recent failures to deliver status webhooks, and the number of waiting webhooks."""
 
     #: When the failures began, or None if the last attempt succeeded.
     failing_since: dt.datetime | None
@@ -112,12 +112,15 @@ class Outbox(Statements):
         return bool(end < until and end > after)
 
     def claim(self, now: dt.datetime, lease_until: dt.datetime) -> StatusWebhook | None:
-        """Claim and return the next status webhook, or None. The claim ends at ``lease_until``."""
+        """Claim the next status webhook until ``lease_until``, and return it.
+
+        Return None if no webhook is due.
+        """
         row = self._one("claim_status_webhook", now=now, lease_until=lease_until)
         return StatusWebhook(**row) if row else None
 
     def delivered(self, webhook: StatusWebhook) -> int:
-        """Delete a delivered webhook. Return the number of consecutive failures before it."""
+        """Delete a delivered webhook. Return how many consecutive failures preceded it."""
         self._run("delete_status_webhook", id=webhook.id)
         row = self._one("clear_status_webhook_failures")
         return int(row["failures"]) if row else 0
@@ -131,7 +134,7 @@ class Outbox(Statements):
         due_at: dt.datetime,
         max_pause: float,
     ) -> int:
-        """Postpone a failed webhook, and pause the others. Return the consecutive failures."""
+        """Postpone a failed webhook and pause the others. Return how many failed in a row."""
         self._run("postpone_status_webhook", id=webhook.id, due_at=due_at)
         row = self._one("record_status_webhook_failure", error=error, now=now, max_pause=max_pause)
         return int(row["failures"]) if row else 0
@@ -142,7 +145,7 @@ class Outbox(Statements):
         return int(row["count"]) if row else 0
 
     def summary(self) -> WebhookSummary:
-        """Return how many status webhooks have failed or are waiting."""
+        """Return a summary of the failed and the waiting status webhooks."""
         row = self._one("status_webhook_summary", limit=MOST_WAITING)
         if row is None:
             raise LookupError("the row of status_webhook_progress is missing; run adapter migrate")

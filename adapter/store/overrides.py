@@ -17,12 +17,12 @@ class OverridesTable(Statements):
     """Reads and writes aliases, communities and mapping versions within a transaction."""
 
     def changes(self) -> int:
-        """Return how many changes users have made so far."""
+        """Return the number of changes that users have made so far."""
         row = self._one("changes_in_place")
         return row["changes"] if row else 0
 
     def lock_changes(self) -> int:
-        """Return how many changes users have made. Block new ones until the transaction ends."""
+        """Lock the changes until the transaction ends, and return the number of changes so far."""
         row = self._one("lock_changes_in_place")
         return row["changes"] if row else 0
 
@@ -46,7 +46,7 @@ class OverridesTable(Statements):
         return self._one("add_alias", **values) is not None
 
     def remove_alias(self, source: str, key: str) -> Alias | None:
-        """Remove an alias and return it, or return None if it does not exist."""
+        """Remove an alias. Return the alias, or None if it does not exist."""
         self._run("count_change_in_place")
         row = self._one("remove_alias", source=source, key=key)
         return Alias(**row) if row else None
@@ -59,7 +59,7 @@ class OverridesTable(Statements):
         return self._one("add_community", **values) is not None
 
     def change_community(self, changed: AddedCommunity) -> bool:
-        """Save the hours and options of a community. Return False if no user added it."""
+        """Save a community's hours and options. Return False unless a user added the community."""
         self._run("count_change_in_place")
         row = self._one(
             "change_community",
@@ -85,7 +85,7 @@ class OverridesTable(Statements):
         by: str,
         at: dt.datetime,
     ) -> MappingVersion:
-        """Save a mapping to use instead of the source's file, or None to use the file again."""
+        """Save a new version of a source's mapping. If ``text`` is None, the file is used again."""
         self._run("count_change_in_place")
         values = {"source": source, "text": text, "file_hash": file_hash}
         row = self._one("add_version", **values, reason=reason, by=by, at=at)
@@ -95,7 +95,7 @@ class OverridesTable(Statements):
     def bookings_since(
         self, alias: Alias, states: Sequence[str], *, before: int | None, limit: int
     ) -> list[Booking]:
-        """Return a source's bookings at an alias's community since the alias was added.
+        """Return a source's bookings at an alias's community since the time the alias was added.
 
         The newest comes first. If ``before`` is given, return only bookings with lower IDs.
         """

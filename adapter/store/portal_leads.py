@@ -1,4 +1,4 @@
-"""Read a source's leads to compare them with a portal's list."""
+"""Read a source's leads, to compare them with a portal's list."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -18,17 +18,17 @@ class PortalLeads(Statements):
     """Reads a source's leads in pages."""
 
     def first_message_at(self, source: str) -> dt.datetime | None:
-        """Return when a source's first webhook arrived, or None if it has sent none."""
+        """Return the time of a source's first webhook, or None if there is none."""
         row = self._one("first_message_at", source=source)
         return row["received_at"] if row else None
 
     def id_before(self, since: dt.datetime) -> int:
-        """Return an ID lower than the ID of any lead received after ``since``."""
+        """Return an ID below the ID of every lead received after ``since``."""
         row = self._one("id_before", since=since, slack=NUMBER_SLACK)
         return int(row["id"]) if row else 0
 
     def page(self, source: str, since: dt.datetime, until: dt.datetime, *, after: int) -> list[Row]:
-        """Return a page of the leads that a source sent in a period, ordered by ID."""
+        """Return a page of a source's leads from a period, ordered by ID."""
         period = {"since": since, "until": until}
         values = {"source": source, "after": after, "limit": PAGE}
         return self._all_unprepared("leads_to_compare", **period, **values)
@@ -36,7 +36,7 @@ class PortalLeads(Statements):
     def messages(
         self, source: str, state: EventState, since: dt.datetime, until: dt.datetime, *, after: int
     ) -> Iterator[tuple[int, dt.datetime, Event | None]]:
-        """Yield the ID, time and event of each webhook without bookings, ordered by ID.
+        """Yield the ID, time and event of each webhook without bookings in a period, ordered by ID.
 
         The event is None if it was erased or is encrypted with a key that is not set.
         """
@@ -72,5 +72,5 @@ class PortalLeads(Statements):
         )
 
     def states(self, ids: Sequence[int]) -> list[Row]:
-        """Return each lead's state and the ID of the lead that caused it, if any."""
+        """Return each lead's state and, if another lead caused it, that lead's ID."""
         return self._all("states_of_leads", ids=list(ids))

@@ -46,5 +46,5 @@ class Statements:
         return self._run(name, **values).fetchall()
 
     def _all_unprepared(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
-        """Return all rows without preparing the statement, so that its plan fits the values."""
+        """Return a statement's rows without preparing it, so that its plan fits the parameters."""
         return self.connection.execute(STATEMENTS[name], values, prepare=False).fetchall()

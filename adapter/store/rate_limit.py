@@ -43,10 +43,10 @@ LONGEST_STOP = dt.timedelta(minutes=5)
 class RateState:
     """The state of the shared rate limit, read while its row is locked."""
 
-    #: GCRA's theoretical arrival time: when the next call would be if calls were evenly spaced.
+    #: GCRA's theoretical arrival time: the time of the next call if calls were evenly spaced.
     theoretical_arrival_at: dt.datetime
     paused_until: dt.datetime
-    #: Why sending is stopped until a read shows that Propexo works again, or None.
+    #: The reason that sending is stopped until a read from Propexo succeeds, or None.
     stopped_for: str | None
     #: The number of calls per minute that Propexo allows, as last reported.
     allowed: int | None
@@ -77,7 +77,7 @@ NOT_AUTHORIZED = "not_authorized"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Stop:
-    """The reason sending was stopped, when that was, and when Propexo was last checked."""
+    """A stop of all sending: the reason, the start, and the time of the last check of Propexo."""
 
     stopped_for: str
     stopped_at: dt.datetime | None
@@ -94,7 +94,7 @@ def limit_of(rate_state: RateState, setting: int) -> int:
 def next_call(
     rate_state: RateState, now: dt.datetime, setting: int, *, is_read: bool
 ) -> dt.datetime:
-    """Return when the next call to Propexo is allowed: ``now`` or later."""
+    """Return the time of the next allowed call to Propexo, which may be ``now``."""
     limit = limit_of(rate_state, setting)
     burst = BURST * WINDOW / limit
     # A machine whose clock is fast may have stored a time far in the future. Do not wait for it.
@@ -112,7 +112,7 @@ def next_call(
 
 
 def retry_after(failures: int, now: dt.datetime) -> dt.datetime:
-    """Return when the next POST may start after this many consecutive failures."""
+    """Return the time when the next POST may start after consecutive failures."""
     if failures < MOST_FAILURES:
         return now
     doublings = min(failures - MOST_FAILURES, 20)
@@ -127,10 +127,10 @@ def next_arrival(rate_state: RateState, now: dt.datetime, setting: int) -> dt.da
 
 
 def pause_after(allowed: int, left: int, now: dt.datetime) -> dt.datetime | None:
-    """Return when to call again if few of the ``allowed`` calls are ``left``, or else None.
+    """Return the time of the next call to Propexo if few calls are left, or else None.
 
-    Few may be left because other programs use the same token. The pause spreads them over the
-    minute.
+    Few of the ``allowed`` calls may be left because other programs use the same token. The pause
+    spreads the remaining calls over the minute.
     """
     if left > allowed * LOW_SHARE:
         return None
@@ -173,10 +173,11 @@ class RateLimiter(Statements):
         lease_until: dt.datetime | None = None,
         is_read: bool | None = None,
     ) -> None:
-        """Count a call to Propexo. By default, it is a POST if ``source`` is given, else a read.
+        """Count a call to Propexo, and update the rate limit.
 
-        ``limit`` is the configured number of calls per minute. After failures, POSTs are tried one
-        at a time, and the next one waits for the outcome of the last one until ``lease_until``.
+        By default, the call is a POST if ``source`` is given, and otherwise a read. ``limit`` is
+        the configured number of calls per minute. After failures, POSTs are tried one at a time,
+        and the next one waits for the outcome of the last one until ``lease_until``.
         """
         is_trial = rate_state.failures >= MOST_FAILURES
         self._run(
@@ -191,7 +192,7 @@ class RateLimiter(Statements):
         )
 
     def try_read(self, now: dt.datetime, limit: int) -> dt.datetime | None:
-        """Reserve a read and return None, or return when the next read is allowed."""
+        """Reserve a read and return None, or return the time when the next read is allowed."""
         rate_state = self.lock(now)
         if rate_state.is_reading_stopped:
             return now + SUSPENDED_GAP
@@ -207,7 +208,7 @@ class RateLimiter(Statements):
             raise NotSent("the rate limit does not allow another call now")
 
     def save_limit(self, rate: tuple[int, int] | None, now: dt.datetime) -> None:
-        """Save how many calls per minute Propexo allows, and how many are left."""
+        """Save the number of calls per minute that Propexo allows, and the number of calls left."""
         if rate is not None:
             self._run("save_limit", allowed=rate[0], until=pause_after(*rate, now))
 
@@ -220,7 +221,7 @@ class RateLimiter(Statements):
         return self._one("suspend_sending", reason=reason, now=now) is not None
 
     def count_failure(self, reason: str, why: str, now: dt.datetime) -> int:
-        """Count a POST without a clear response. Stop sending after too many in a row.
+        """Count a POST without a clear response. Stop sending after several failures in a row.
 
         Return the number of failures in a row if this stops sending, or 0.
         """
@@ -244,7 +245,7 @@ class RateLimiter(Statements):
         self._run("end_failures")
 
     def count_note_failure(self, now: dt.datetime) -> None:
-        """Count a note's POST that got no clear response, and delay all notes.
+        """Count a note that was sent without a clear response, and delay all notes.
 
         One failure is enough to delay them, because a user must look for each lost note.
         """
@@ -252,7 +253,7 @@ class RateLimiter(Statements):
         self._run("count_note_failure", retry_at=retry_after(failures, now))
 
     def delay_notes(self, until: dt.datetime) -> None:
-        """Delay all notes until ``until``, except the one that is tried after failures."""
+        """Delay all notes until a given time, except the note that is tried after failures."""
         self._run("delay_notes", until=until)
 
     def end_note_failures(self) -> None:
@@ -260,7 +261,7 @@ class RateLimiter(Statements):
         self._run("end_note_failures")
 
     def reserve_check(self, now: dt.datetime, gap: dt.timedelta) -> Stop | None:
-        """Return the current stop if this worker should now check whether to resume, or None."""
+        """Return the current stop if this worker should check Propexo's status now, or None."""
         row = self._one("reserve_check", now=now, before=now - gap)
         return Stop(**row) if row else None
 

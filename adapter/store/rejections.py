@@ -16,7 +16,7 @@ TIMEOUT_MILLISECONDS = 2000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NewRejection:
-    """A rejected request, without credentials, that is ready to be stored."""
+    """A rejected request, without credentials, ready to be stored."""
 
     source: str
     received_at: dt.datetime
@@ -50,7 +50,7 @@ class Rejection(NewRejection):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RejectionSummary:
-    """A stored rejected request without its contents, readable without encryption keys."""
+    """A stored rejected request without its contents, readable without an encryption key."""
 
     id: int
     source: str

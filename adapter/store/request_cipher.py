@@ -31,7 +31,7 @@ class RequestCipher:
         self.key_ids = [key_id(key) for key in self._keys]
 
     def sealed(self, row: Row, *, readable: Collection[str] = ()) -> Row:
-        """Return a row to store. Its request is encrypted if a key is configured."""
+        """Return a row whose request is encrypted, or the row unchanged if no key is configured."""
         if self.key_id is None:
             return row | {"encryption_key": None}
         columns = {name: row[name] for name in COLUMNS if name in row}
@@ -46,7 +46,7 @@ class RequestCipher:
         }
 
     def opened(self, row: Row) -> Row:
-        """Return a decrypted copy of a stored row. Raise KeyMissing if the key is not set."""
+        """Return a stored row, decrypted. Raise KeyMissing if its key is not configured."""
         if row["encryption_key"] is None:
             return row
         from cryptography.fernet import InvalidToken

@@ -1,4 +1,4 @@
-"""Read the review queue. It groups leads that need review by issue."""
+"""Read the review queue, in which leads that need review are grouped by issue."""
 
 import dataclasses
 import datetime as dt
@@ -100,7 +100,7 @@ class ReviewQueue(Statements):
     """Reads leads that need review within a transaction."""
 
     def groups(self, now: dt.datetime) -> list[Group]:
-        """Return all review groups. The one with the soonest tour comes first."""
+        """Return all review groups, starting with the group that has the soonest tour."""
         return [
             Group(
                 issue=Issue(**{name: row[name] for name in Issue.__slots__}),

@@ -35,13 +35,13 @@ DELIVERY_ID_HEADERS = (
 
 
 def delivery_headers(*named: str | None) -> list[str]:
-    """Return the names of headers that may contain a delivery ID, including ``named``."""
+    """Return the headers that may contain a delivery ID: the usual ones and ``named``."""
     return [*DELIVERY_ID_HEADERS, *filter(None, named)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NewEvent:
-    """A verified webhook that is ready to be stored."""
+    """A verified webhook, ready to be stored."""
 
     source: str
     #: Keyed hash of the dedupe key.
@@ -56,7 +56,7 @@ class NewEvent:
 
 
 def storable(text: str) -> str:
-    """Return the text without characters that PostgreSQL cannot store: NUL and lone surrogates."""
+    """Remove the characters that PostgreSQL cannot store (NUL and lone surrogates) from a text."""
     if text.isascii() and "\x00" not in text:
         return text
     return text.encode("utf-8", "replace").decode().replace("\x00", "")
@@ -96,7 +96,7 @@ def _reasons(data: Iterable[Mapping[str, Any]]) -> tuple[Reason, ...]:
 
 
 def _known(kind: type[Event | Booking | Attempt], row: Row) -> Row:
-    """Return only the columns that this version knows. A newer version may have added some."""
+    """Select the columns that this version knows, because a newer version may have added some."""
     return {field.name: row[field.name] for field in dataclasses.fields(kind)}
 
 

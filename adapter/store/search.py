@@ -26,7 +26,7 @@ _LATEST = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Filter:
-    """Criteria for a list of leads. A criterion that is empty or None matches all leads."""
+    """Criteria for a list of leads. An empty criterion matches all leads."""
 
     states: Sequence[str] = ()
     source: str | None = None
@@ -45,7 +45,7 @@ LeadCounts = Mapping[tuple[str, str, str], int]
 
 
 class UnbookedEvents(NamedTuple):
-    """A page of results from a text search in events that need review or have no bookings."""
+    """A page of results of a text search in events that need review or have no bookings."""
 
     #: The IDs of events that match or are encrypted, newest first.
     ids: tuple[int, ...]
@@ -76,7 +76,7 @@ class Search(Statements):
         return [booking_from_row(row) for row in rows]
 
     def counts(self, which: Filter, *, limit: int) -> LeadCounts:
-        """Count the newest bookings in the filter's time range, by state, source and community.
+        """Count the newest bookings in a time range, by state, source and community.
 
         The filter's other criteria are ignored.
         """
@@ -102,7 +102,7 @@ class Search(Statements):
     def unbooked_events(
         self, pattern: str, which: Filter, *, before: int = LARGEST_NUMBER, limit: int
     ) -> UnbookedEvents:
-        """Find a regular expression in a page of events that need review or have no bookings."""
+        """Search a page of events that need review or have no bookings for a regular expression."""
         bounds = self._bounds("event_id_range", which)
         row = self._one(
             "match_unbooked_events",
@@ -141,7 +141,7 @@ class Search(Statements):
         )
 
     def _bounds(self, name: str, which: Filter) -> dict[str, Any]:
-        """Return the SQL parameters for a filter, including the ID range of its time range."""
+        """Return the SQL parameters for a filter, with the first and last ID of its time range."""
         first, last = 0, LARGEST_NUMBER
         if which.since or which.until:
             since, until = which.since or _EARLIEST, which.until or _LATEST
@@ -168,7 +168,7 @@ class Search(Statements):
 
 
 def _words(text: str) -> str:
-    """Return a tsquery that finds names by the beginnings of words, or "" if not a name."""
+    """Return a tsquery that matches the beginnings of a name's words, or "" if it is not a name."""
     if "@" in text or not any(character.isalpha() for character in text):
         return ""
     return " & ".join(f"'{word}':*" for word in re.findall(r"\w+", text)[:10])
@@ -180,7 +180,7 @@ def _number(text: str) -> int | None:
 
 
 def _phone(text: str) -> str:
-    """Return the digits if the text looks like a phone number, or ""."""
+    """Return the digits of a text that looks like a phone number, or ""."""
     if not re.fullmatch(r"\+?[\d\s().-]{4,30}", text, re.ASCII):
         return ""
     digits = re.sub(r"\D", "", text, flags=re.ASCII)
@@ -188,5 +188,5 @@ def _phone(text: str) -> str:
 
 
 def _prefix(text: str) -> str:
-    """Return an SQL LIKE pattern for texts that start with the given one."""
+    """Return an SQL LIKE pattern that matches texts beginning with the given text."""
     return re.sub(r"([\\%_])", r"\\\1", text) + "%"

@@ -1,4 +1,4 @@
-"""Choose the booking to send next, and store the pauses set by users."""
+"""Choose the next booking to send, and store the pauses set by users."""
 
 import dataclasses
 import datetime as dt
@@ -10,7 +10,7 @@ from adapter.store.rows import booking_from_row
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Pause:
-    """A pause set by a user, during which matching bookings are not sent."""
+    """A pause set by a user. Bookings within its scope are not sent."""
 
     #: The source and the community of these bookings. An empty string means any.
     source: str
@@ -24,6 +24,10 @@ class Pause:
     def is_total(self) -> bool:
         """True if the pause applies to every booking."""
         return not (self.source or self.community)
+
+    def covers(self, source: str, community: str | None) -> bool:
+        """Return True if the pause applies to bookings of this source and community."""
+        return self.source in ("", source) and self.community in ("", community)
 
     @property
     def scope(self) -> str:
@@ -69,7 +73,7 @@ class SendQueue(Statements):
         return [row["id"] for row in self._all("expired_prospects", before=before)]
 
     def pause(self, *, source: str, community: str, reason: str, by: str, now: dt.datetime) -> None:
-        """Pause the matching bookings. No POST for them starts after the commit."""
+        """Pause the matching bookings. After the commit, no POST for them starts."""
         self._run("lock_rate_limit")
         self._run("pause", source=source, community=community, reason=reason, by=by, at=now)
 
@@ -83,12 +87,10 @@ class SendQueue(Statements):
 
     def is_paused(self, source: str, community: str) -> bool:
         """Return True if a user has paused this source, this community, or everything."""
-        return any(
-            one.source in ("", source) and one.community in ("", community) for one in self.pauses()
-        )
+        return any(one.covers(source, community) for one in self.pauses())
 
     def has_bookings(self, *, source: str, community: str) -> bool:
-        """Return True if there is any booking for this source and community."""
+        """Return True if there is at least one booking for this source and community."""
         return self._one("has_bookings", source=source, community=community) is not None
 
     def delay(self, event_id: int, until: dt.datetime) -> None:

@@ -1,4 +1,4 @@
-"""Choose the user that runs the embedded PostgreSQL, because it refuses to run as root.
+"""Choose the user to run the embedded PostgreSQL, which refuses to run as root.
 
 If root starts it, it runs as the data folder's owner. If root owns the folder too, it runs as a
 user ID without an account, so that no other account owns the data and no account has to be added.
@@ -48,7 +48,7 @@ class ServerUser:
         return subprocess.run(command, check=False, capture_output=True, text=True, **options)
 
     def able_to_open(self, folder: Path, programs: Path) -> "ServerUser":
-        """Return this user with the weakest capability that lets it open the folder."""
+        """Return this user with the weakest capability that is sufficient to open the folder."""
         if os.geteuid() != 0:
             return self
         script = 'cd "$0" && "$1" --version'

@@ -17,7 +17,7 @@ MOST_PENDING = 10_000
 class Sending:
     """The state of sending, and the number of calls in the last minute."""
 
-    #: Why sending is stopped until a read shows that Propexo works again, or None:
+    #: The reason that sending is stopped until a read from Propexo succeeds, or None:
     #: ``not_authorized``, ``no_clear_answer``, ``wrong_path``, ``unreachable`` or ``restored``.
     stopped_for: str | None
     #: When the errors began, and the last error.
@@ -44,7 +44,7 @@ class Traffic:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class UnknownCommunity:
-    """An unknown community name used by a source, and the number of leads that it holds up."""
+    """A community name that is unknown, and the number of leads that are held because of it."""
 
     source: str
     #: The name as shortened JSON, or None if the webhook has no name or the name was erased.
@@ -72,7 +72,7 @@ class Stats(Statements):
     def source_activity(
         self, sources: Iterable[str], since: dt.datetime, until: dt.datetime
     ) -> list[Row]:
-        """Return each source's latest event, usual traffic and booking latency.
+        """Return each source's latest event, usual traffic, and time from webhook to booking.
 
         The latency is that of the newest :data:`MOST_TIMED` bookings in the period.
         """
@@ -88,7 +88,7 @@ class Stats(Statements):
         return Sending(**row)
 
     def count_hours(self, now: dt.datetime) -> None:
-        """Count each source's events in all full hours that were not counted before."""
+        """Count each source's events in all full hours that have not been counted yet."""
         self._run("count_hours", until=now.replace(minute=0, second=0, microsecond=0))
 
     def record_secret_use(self, *, source: str, name: str, at: dt.datetime) -> None:
@@ -100,13 +100,13 @@ class Stats(Statements):
         return {(row["source"], row["name"]): row["used_at"] for row in self._all("secret_uses")}
 
     def unknown_communities(self) -> list[UnknownCommunity]:
-        """Return the unknown community names that hold up leads, and how many leads each one has.
+        """Return the unknown community names that hold up leads, with the number of leads for each.
 
         They are read through the index of held leads, which shrinks as leads are fixed.
         """
         return [UnknownCommunity(**row) for row in self._all("unknown_communities")]
 
     def traffic(self) -> dict[str, Traffic]:
-        """Return how many events each source has sent, and when it sent the latest."""
+        """Return the number of events that each source has sent, and the time of the latest."""
         rows = self._all("event_counts")
         return {row.pop("source"): Traffic(**row) for row in rows}

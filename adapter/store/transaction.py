@@ -1,9 +1,9 @@
 """Provide a database transaction with one attribute for each group of tables.
 
-Transactions lock things in one order, so that two of them never wait for each other:
+All transactions lock rows and keys in the same order, so that they do not deadlock:
 
 1. the event that is mapped, mapped again or erased
-2. the keys of its people, and of everybody related to them
+2. the keys of its people, and of all people related to them
    (:meth:`adapter.store.bookings.Bookings.lock_related`), all at once
 3. bookings, by ID, and then their messages
 
@@ -54,7 +54,7 @@ Tables = TypeVar("Tables", bound=Statements)
 
 
 def _lazy(kind: type[Tables]) -> "functools.cached_property[Tables]":
-    """Return a property that creates a table group's query object when it is first used."""
+    """Return a property that creates a table group's query object on first use."""
     return functools.cached_property(lambda tx: kind(tx.connection))
 
 
@@ -91,7 +91,7 @@ class Transaction(Statements):
     users = _lazy(Users)
 
     def savepoint(self) -> contextlib.AbstractContextManager[Any]:
-        """Open a savepoint. Rolling back to it leaves the rest of the transaction intact."""
+        """Open a savepoint. Rolling back to it does not affect the rest of the transaction."""
         return self.connection.transaction()
 
     def lock_keys(self, keys: Iterable[int]) -> None:

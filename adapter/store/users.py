@@ -67,7 +67,7 @@ class Users(Statements):
         return str(row["role"]) if row else None
 
     def failures(self, whos: Sequence[str], since: dt.datetime) -> dict[str, int]:
-        """Return how many sign-ins failed after ``since`` for each name and address in ``whos``."""
+        """Return the number of failed sign-ins after ``since`` for each name and address."""
         rows = self._all("failed_sign_ins", whos=list(whos), since=since)
         return {row["who"]: row["failures"] for row in rows}
 
@@ -116,7 +116,7 @@ class AuditLog(Statements):
         return [AuditEntry(**row) for row in rows]
 
     def last_actions(self, names: Sequence[str]) -> dict[str, dt.datetime]:
-        """Return when each user last did something, by username."""
+        """Return the time of each user's last action, by username."""
         return {row["name"]: row["at"] for row in self._all("last_actions", names=list(names))}
 
     def of_lead(self, story: LeadHistory) -> list[AuditEntry]:

@@ -28,7 +28,7 @@ def client_ip(peer: str | None, forwarded_for: str, proxies: Proxies) -> str | N
 
 
 def is_private(peer: str) -> bool:
-    """Return True if an IP address is private, as most reverse proxies' addresses are."""
+    """Return True if an IP address is private, like that of most reverse proxies."""
     address = _parse_bounded(peer)
     return address is not None and address.is_private
 

@@ -10,7 +10,7 @@ from adapter.store.rows import delivery_headers
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """The result of storing a webhook: its event ID, and whether it is a duplicate."""
+    """The result of storing a webhook: the event ID and the duplicate status."""
 
     event_id: int
     #: True if an earlier webhook has the same key. ``event_id`` is then that of the earlier event.
@@ -70,7 +70,7 @@ def _insert_duplicate(database: Database, event: NewEvent, source: Source, key: 
 
 
 def _delivery_ids(event: NewEvent, source: Source) -> tuple[dict[str, str], bool]:
-    """Return the headers that identify a delivery, and whether their values are authenticated."""
+    """Return the headers that identify a delivery, and True if they are authenticated."""
     headers = event.request.lowercase_headers
     names = [name for name in delivery_headers(source.delivery_header) if name in headers]
     proved = signatures.proved_headers(source.scheme, names)

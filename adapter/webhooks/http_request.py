@@ -36,7 +36,7 @@ def tolerate_paths(wsgi_app: Callable[..., Iterable[bytes]]) -> Callable[..., It
 
 
 def raw_target(request: flask.Request) -> str:
-    """Return the path and query exactly as sent, because that is what the sender has signed."""
+    """Return the path and query exactly as sent, because signatures cover this form."""
     raw = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI")
     target = raw or request.full_path.rstrip("?")
     return target if target.startswith("/") else "/" + target.partition("://")[2].partition("/")[2]

@@ -26,7 +26,7 @@ class RequestLimit:
         self._buckets: collections.OrderedDict[str, tuple[float, float]] = collections.OrderedDict()
 
     def take(self, key: str, cost: float = 1.0) -> None:
-        """Take tokens from the bucket for ``key``. Raise LimitReached if it has too few."""
+        """Take tokens from the bucket for ``key``. Raise LimitReached if there are too few."""
         cost = min(cost, max(1.0, self._per_minute / 2))
         with self._lock:
             tokens = self._tokens(key)

@@ -11,7 +11,7 @@ FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-
 
 
 def is_local_request(request: flask.Request) -> bool:
-    """Return True if a request came from this machine, to a local host name, and not via a proxy.
+    """Return True if a request came directly from this machine, to a local host name.
 
     The host name is checked too, because a remote page's domain may resolve to 127.0.0.1. Behind a
     proxy, every request would seem to be local.

@@ -100,7 +100,7 @@ class OutcomeWaiter:
             self._closed.wait(RECONNECT_SECONDS)
 
     def _log_disconnect(self) -> None:
-        """Log that the connection was lost, but only once, not for every attempt to reconnect."""
+        """Log a lost connection once, and not again for each failed reconnect."""
         if not self._is_disconnected:
             log.warning("outcome_waiter_disconnected")
         self._is_disconnected = True

@@ -103,7 +103,7 @@ class BackgroundWriter:
             self._writer.submit(lambda: None).result()
 
     def _write_later(self, write: Callable[[Transaction], None], size: int = 0) -> None:
-        """Queue a database write. If the queue is full, drop it if it stores a rejected request."""
+        """Queue a database write. If the queue is full, drop writes of rejected requests."""
         with self._lock:
             is_full = self._waiting >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES
             if size and is_full:

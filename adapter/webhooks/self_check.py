@@ -35,7 +35,7 @@ class Arrival:
 
 
 def proof(key: bytes, at: float) -> str:
-    """Return the self-check header's value: the time and a keyed hash of it."""
+    """Return the value of the self-check header: a time and its keyed hash."""
     text = str(int(at))
     return f"{text}.{keyed_hash(key, b'self-check ' + text.encode()).hex()}"
 

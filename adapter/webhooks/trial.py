@@ -1,4 +1,4 @@
-"""Sign and recognize test messages from the console. They are verified but never stored.
+"""Sign and recognize test messages from the console, which are verified but never stored.
 
 They have their own URL, so that no proxy can turn one into a lead by removing a header.
 """
@@ -17,7 +17,7 @@ VALID_SECONDS: Final = 60
 
 
 def token_for(database: Database, source: str, body: bytes, now: dt.datetime) -> str:
-    """Return a token that marks a message as a test message. It is valid for a minute."""
+    """Return a token, valid for a minute, that marks a message as a test message."""
     at = str(int(now.timestamp()))
     return f"{at}.{_mark(database, source, body, at).hex()}"
 

@@ -169,7 +169,7 @@ def text_response(source: str, answer: handshakes.Answer) -> Response:
 
 
 def acknowledgement(receipt: Receipt) -> Answer:
-    """Return the default response: the event's ID, and whether the webhook is a duplicate.
+    """Return the default response, with the event's ID and the duplicate status.
 
     The status is always 200, because some senders treat any other status, even 202, as a failure.
     """
@@ -195,7 +195,7 @@ def _read_post(endpoint: Endpoint, receiver: Receiver) -> WebhookRequest:
 
 
 def _count_request(source: str, services: WebhookServices) -> str | None:
-    """Count a request. Return its rate limit key, or None if it is over the limit but authentic.
+    """Count a request. Return its rate limit key, or None for an authentic request over the limit.
 
     Authentic requests pass, because senders may share an address with strangers. Raise
     LimitReached for other requests over the limit.

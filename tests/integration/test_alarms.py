@@ -201,7 +201,7 @@ def test_postgresql_that_is_away_for_a_minute(
                     watch.step()
             clock.advance(seconds)
         assert catcher.titles() == ["BROKEN: database_unreachable"]
-        assert "PostgreSQL cannot be used since 18:00 UTC" in catcher.messages[0]["message"]
+        assert "PostgreSQL has been unavailable since 18:00 UTC" in catcher.messages[0]["message"]
     for watch, store in zip(running.watches, stores, strict=True):
         watch._store = store
     running.run(150)

@@ -64,6 +64,7 @@ from adapter.store import IGNORED, SIGN_IN_WINDOW, Database, Issue, review_queue
 from adapter.store.crm_models import Reading
 from tests.harness import SECRETS, START, Harness, load_cached, sample
 from tests.harness import settle as settle_now
+from tests.integration.test_erasure import DANA, refuse
 from tests.leads import lead
 from tests.paths import GALLERY, MAPPINGS
 from tests.sandbox_client import SandboxClient
@@ -2140,7 +2141,7 @@ def test_a_replaced_lead_is_booked_anyway(ana: Reader) -> None:
     (late,) = ana.harness.mapped("rentfeed", older)
     assert late.state is BookingState.SUPERSEDED
     shown = ana.text(f"/leads/{booked.id}")
-    assert f'Related leads: <a href="/console/leads/{late.id}' in shown
+    assert f'This replaced the request for a tour on <a href="/console/leads/{late.id}' in shown
     shown = ana.text(f"/leads/{late.id}")
     assert "Both leads have the same email" in shown
     assert "enter their own email or phone under “Change details”" in shown
@@ -2332,6 +2333,35 @@ def test_a_bookmarked_period_ends_today(ana: Reader) -> None:
     assert 'class="name"' in ana.text("/leads?days=30")
 
 
+def test_a_search_also_lists_messages_that_did_not_become_leads(ana: Reader) -> None:
+    harness = ana.harness
+    ignored = harness.receive(
+        "rentfeed", json.dumps(lead(1, **DANA) | {"isTest": True}).encode()
+    ).event_id
+    unreadable = harness.receive("rentfeed", json.dumps(lead(2, **DANA)).encode() + b",").event_id
+    harness.map_event(ignored)
+    harness.map_event(unreadable)
+    refuse(harness)
+
+    page = ana.text("/leads?q=Dana+Okafor")
+    (address,) = re.findall(r'id="messages" hx-get="/console([^"]+)"', page)
+    found = ana.text(html.unescape(address)).partition('id="messages"')[2]
+    rows = re.findall(r'<li class="lead found">.*?</li>', found, re.DOTALL)
+    assert f"/console/leads/{unreadable}" in rows[0]
+    assert f"/console/leads/{ignored}" in rows[1]
+    assert "We can't read this message." in html.unescape(rows[0])
+    assert "This is a test message." in rows[1]
+    assert "/console/rejections/" in rows[2]
+    assert "This message's secret did not match ours." in html.unescape(rows[2])
+    with harness.pipeline.store.transaction() as tx:
+        assert "searched" in [one.action for one in tx.audit.entries()]
+
+    nobody = ana.text("/leads?q=Igor+Price&messages=1")
+    assert "No lead has this name" in nobody
+    assert "No other message contains “<bdi>Igor Price</bdi>”" in nobody
+    assert "No other message" not in ana.text("/leads?q=x&messages=1")
+
+
 def test_lists_are_paged_and_filtered(ana: Reader) -> None:
     for number in range(1, 56):
         ana.harness.mapped("rentfeed", lead(number))
@@ -2489,12 +2519,17 @@ def test_a_lead_whose_encryption_key_is_missing_names_the_key(ana: Reader) -> No
 def test_the_overview_pauses_and_resumes(
     ana: Reader, harness: Harness, upstream: SandboxClient
 ) -> None:
-    harness.mapped("rentfeed", lead(1))
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    assert "Waiting to be sent to Knock" in ana.text(f"/leads/{booking.id}")
     ana.post("/pause", scope="source rentfeed", reason="wrong times")
     assert "ana paused bookings for rentfeed" in ana.text("/")
     settle(harness)
     assert upstream.posts() == []
+    page = ana.text(f"/leads/{booking.id}")
+    assert "ana paused bookings for rentfeed" in page
+    assert "Waiting to be sent to Knock" not in page
     ana.post("/resume", scope="source rentfeed")
+    assert "paused" not in ana.text(f"/leads/{booking.id}").partition('class="task')[2][:500]
     settle(harness)
     assert len(upstream.posts()) == 1
     with harness.pipeline.store.transaction() as tx:

@@ -602,7 +602,7 @@ def test_stats_check_reports_a_database_that_is_away(
     monkeypatch.setenv("DATABASE_URL", f"postgresql://nobody@127.0.0.1:{free_port()}/none")
     text = shell("stats", "--check", exit_code=2)
     assert text.startswith(
-        "BROKEN: PostgreSQL cannot be used: cannot reach PostgreSQL at 127.0.0.1:"
+        "BROKEN: PostgreSQL is unavailable: cannot reach PostgreSQL at 127.0.0.1:"
     )
 
 

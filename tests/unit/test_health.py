@@ -123,7 +123,7 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
     (
         "no_web",
         with_processes(process("web", seen_ago=NO_WEB_AFTER), process()),
-        "No web process has run since 17:58 UTC (90 s ago): no webhooks are received.",
+        "No web process has run since 17:58 UTC (90 s ago): the adapter does not receive webhooks.",
         with_processes(process("web", seen_ago=NO_WEB_AFTER - SECOND), process()),
     ),
     (
@@ -245,7 +245,7 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
     (
         "webhooks_not_mapped",
         queue(unmapped=6, oldest_unmapped_at=NOW - 2 * MINUTE),
-        "6 webhooks are waiting to be mapped, the oldest since 17:58 UTC (2 min ago).",
+        "6 webhooks are waiting to be mapped, the oldest one since 17:58 UTC (2 min ago).",
         queue(unmapped=6, oldest_unmapped_at=NOW - 2 * MINUTE + SECOND),
     ),
     (
@@ -470,7 +470,7 @@ def test_the_reason_why_bookings_are_not_sent(given: Facts, why: str | None) -> 
 def test_a_database_that_is_away_is_the_only_problem() -> None:
     away = unreachable("connection refused", NOW, NOW - MINUTE)
     assert away.headline == (
-        "BROKEN: PostgreSQL cannot be used since 17:59 UTC (60 s ago): connection refused."
+        "BROKEN: PostgreSQL has been unavailable since 17:59 UTC (60 s ago): connection refused."
     )
     assert (away.exit_code, away.facts) == (2, None)
     assert isinstance(away.problems[0], Problem)

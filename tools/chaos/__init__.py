@@ -1,4 +1,4 @@
-"""The chaos harness: real processes, made-up leads, seeded random faults, and a final audit.
+"""Run the chaos test: real processes, made-up leads, seeded random faults, and a final audit.
 
     python -m tools.chaos --rounds 2 --seed 7
 

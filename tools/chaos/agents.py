@@ -26,7 +26,7 @@ class Agents:
         self.canceled_at: dict[tuple[tuple[str, str], dt.datetime], dt.datetime] = {}
 
     def act(self, lead: Lead, action: str) -> None:
-        """Wait for a lead's tour, and change it. Do nothing if it does not appear."""
+        """Wait for a lead's tour and change it, or do nothing if the tour does not appear."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline and not self._stopping.wait(PAUSE_SECONDS):
             tour = self._tour_of(lead)

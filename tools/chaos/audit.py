@@ -32,7 +32,7 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Findings:
-    """The counts of one round."""
+    """The audit's counts for one round."""
 
     #: Counts of sent and acknowledged webhooks, events, and bookings by state.
     counts: Mapping[str, int]
@@ -198,7 +198,7 @@ def wrong_hour(record: Record) -> Iterator[str]:
 
 
 def denied(record: Record) -> Iterator[str]:
-    """Yield tours and guest cards in Knock whose booking says they do not exist."""
+    """Yield tours and guest cards that exist in Knock but not according to their booking."""
     in_knock = {tour.lead_id for tour in record.tours} | {card.lead_id for card in record.cards}
     for lead_id in in_knock:
         states = {booking.state for booking in record.bookings.get(lead_id, ())}
@@ -263,7 +263,7 @@ AUDITS: Mapping[str, tuple[str, Callable[[Record], Iterator[str]]]] = {
 
 
 def most_calls(record: Record) -> int:
-    """Return the most requests in any window of 60 seconds."""
+    """Return the highest number of requests in any 60-second window."""
     times = sorted(call.at.timestamp() for call in record.calls)
     most = first = 0
     for last, at in enumerate(times):

@@ -1,4 +1,4 @@
-"""``python -m tools.chaos.guards``: break one guard at a time to prove the harness fails.
+"""Break one guard at a time to prove the harness notices (``python -m tools.chaos.guards``).
 
 Each guard is broken in a copy of the project, by code appended to a module.
 """

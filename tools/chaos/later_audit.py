@@ -9,7 +9,7 @@ from tools.chaos.leads import Lead
 from tools.chaos.record import Note, Record, Tour, needs_review
 from tools.people.record import MOVING, WAITING
 
-#: The same status in the words of the sandbox and of the adapter.
+#: The adapter's name for each status in the sandbox.
 STATUSES = {
     "waiting": KnockStatus.WAITING,
     "booked": KnockStatus.BOOKED,
@@ -27,7 +27,7 @@ def own_notes(record: Record) -> list[Note]:
     return [note for note in record.notes if lines & {*note.lines}]
 
 
-# --- words
+# --- messages
 
 
 def _sent_lines(record: Record) -> set[str]:
@@ -101,7 +101,7 @@ def words_out_of_order(record: Record) -> Iterator[str]:
 
 
 def _asked_at(record: Record, lead: Lead) -> dt.datetime:
-    """Return the sender's timestamp, if there is one that is not later than the arrival."""
+    """Return the sender's timestamp, or the time of arrival if that is earlier."""
     received_at = min(event.received_at for event in record.events[lead.id])
     is_told = lead.source == "portal"
     return min(record.sent_at.get(lead.id, received_at), received_at) if is_told else received_at
@@ -153,7 +153,7 @@ def _texts(times: set[dt.datetime]) -> str:
     return ", ".join(f"{at:%m-%d %H:%MZ}" for at in sorted(times)) or "none"
 
 
-# --- what Knock says
+# --- reports from Knock
 
 
 def is_changed_by_agent(tour: Tour) -> bool:

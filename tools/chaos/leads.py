@@ -38,11 +38,11 @@ class Lead:
     number: int
     #: The source's booking ID, or "" for a separate booking with the lead's ID.
     key: str = ""
-    #: It cancels that booking.
+    #: True if the request cancels that booking.
     is_cancellation: bool = False
     #: True if the person cancels or returns to an earlier tour.
     wavers: bool = False
-    #: What the person wrote, or "".
+    #: The person's message, or "".
     word: str = ""
 
     @property
@@ -150,7 +150,7 @@ def journeys(
 def _steps(
     rng: random.Random, name: str, number: int, without: Collection[str], change: str | None
 ) -> Iterator[Step]:
-    """Return a first request, reschedules, and finally older ones again, as late retries.
+    """Return a person's steps: a request, reschedules, and late retries of older requests.
 
     Some people waver instead: they cancel, or go back to an earlier tour. Others write again later,
     choose a time on the invitation's page, or have a tour that is changed in Knock.

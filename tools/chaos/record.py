@@ -1,4 +1,4 @@
-"""The final state of a round according to the senders, the database and the sandbox."""
+"""Collect the final state of a round from the senders, the database and the sandbox."""
 
 import dataclasses
 import datetime as dt
@@ -103,7 +103,7 @@ class Record:
     sent_at: Mapping[str, dt.datetime] = dataclasses.field(default_factory=dict)
     #: All notes on guest cards, in the order in which they were added.
     notes: Sequence[Note] = ()
-    #: The later words that the adapter keeps for each lead.
+    #: The later messages that the adapter keeps for each lead.
     messages: Mapping[str, Sequence[Message]] = dataclasses.field(default_factory=dict)
     #: The times that renters chose, in order.
     chosen: Sequence[Chosen] = ()

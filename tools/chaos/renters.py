@@ -77,7 +77,7 @@ class Renters:
         return ""
 
     def _choose(self, lead: Lead, link: str, choice: Choice) -> bool:
-        """Choose a time, and another one if it is not available. Return True on success."""
+        """Choose a time, or another one if that time is not available. Return True on success."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         fault = choice.fault
         while time.monotonic() < deadline and not self._stopping.is_set():

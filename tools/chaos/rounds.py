@@ -32,7 +32,7 @@ NOTES_SECONDS = 60.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What to run."""
+    """The options of a chaos run."""
 
     rounds: int
     #: Round n of a seed is round 1 of the seed n - 1 higher (a flood, with more people).
@@ -59,14 +59,14 @@ class Round:
 
 
 def run(plan: Plan) -> Generator[Round, None, None]:
-    """Run the rounds. If one finds a violation, keep logs and data in its ``folder``."""
+    """Run all rounds. After a violation, keep logs and data in the round's ``folder``."""
     folder = Path(tempfile.mkdtemp(prefix="adapter-chaos-"))
     has_fault = False
     try:
         with (
             Stage(folder) as stage,
-            # It comes back after each fault. Meanwhile, waits are limited to one check, because the
-            # same thread restarts the second worker.
+            # PostgreSQL comes back after each fault. Until then, waits are short, because the same
+            # thread restarts the second worker.
             Database(stage.database_url, size=2, wait_seconds=LOOK_SECONDS) as store,
             Watch(stage, store) as watch,
         ):

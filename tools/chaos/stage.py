@@ -49,14 +49,14 @@ SETTINGS = {
 
 
 class Sandbox(SandboxClient):
-    """The sandbox with its records."""
+    """A client for the sandbox and its records."""
 
     def forget_faults(self) -> None:
         """Delete all pending faults."""
         requests.delete(self.url + "/_sandbox/faults", timeout=5).raise_for_status()
 
     def tell(self, adapter_url: str, *, delay: float, stage: float) -> None:
-        """Send webhooks about records in Knock to the adapter, after these delays in seconds."""
+        """Make the sandbox send webhooks about Knock's records, with these delays in seconds."""
         url, retry_seconds = adapter_url + "/propexo/webhooks", WEBHOOK_RETRY_SECONDS
         self.sync(
             url=url, secret=UPSTREAM_SECRET, retry_seconds=retry_seconds, delay=delay, stage=stage
@@ -163,7 +163,7 @@ class Stage:
         return process
 
     def _end(self) -> None:
-        """End every process that was started, gracefully first, and all their children."""
+        """End all started processes and their children, gracefully first."""
         family = list(self._family())
         for process in family:
             with contextlib.suppress(psutil.Error):

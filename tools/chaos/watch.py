@@ -38,7 +38,7 @@ SELECT id FROM bookings WHERE state = 'unknown' AND due_at IS NOT NULL AND updat
     SELECT max(at) FROM history WHERE booking_id = bookings.id)
     AND due_at < updated_at + interval '90 seconds'
 """
-#: Later words that will be sent, unless they wait for a lead that a person must look at.
+#: Later messages to send, except those that wait for a lead in review.
 UNSENT = """
 SELECT m.id FROM messages m JOIN bookings b ON b.id = m.booking_id
 WHERE m.state IN ('sending', 'submitted') OR m.state = 'waiting' AND NOT EXISTS (

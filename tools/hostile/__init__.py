@@ -1,4 +1,4 @@
-"""The hostile run: seeded hostile requests and payloads, a concurrent genuine sender, and an audit.
+"""Run the hostile test: seeded hostile requests, a concurrent genuine sender, and an audit.
 
     python -m tools.hostile --requests 300 --payloads 3000 --seed 7
 

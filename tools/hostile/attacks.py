@@ -1,4 +1,4 @@
-"""Draw hostile HTTP requests, as bytes."""
+"""Generate random hostile HTTP requests as bytes."""
 
 import base64
 import dataclasses
@@ -155,7 +155,7 @@ PROXY_HEADERS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Attack:
-    """One connection's bytes, and which responses are acceptable."""
+    """The bytes to send on one connection, and the acceptable responses."""
 
     kind: str
     data: bytes
@@ -174,7 +174,7 @@ class Attack:
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Target:
-    """What the attacks know about the adapter."""
+    """The facts about the adapter that attacks use."""
 
     url: str
     sources: Mapping[str, Source]
@@ -195,7 +195,7 @@ class Target:
 
 
 def draw(target: Target, seed: int, number: int) -> Attack:
-    """Return the request with this number. Only signatures with a time and cookies vary."""
+    """Return the request with this number. Only timestamped signatures and cookies vary."""
     rng = random.Random(f"{seed}:request:{number}")
     names, weights = zip(*((make, weight) for make, weight in KINDS.items()), strict=True)
     make = rng.choices(names, weights)[0]
@@ -253,13 +253,13 @@ def _as_http(rng: random.Random, target: Target, request: WebhookRequest) -> tup
 
 
 def _limit(source: Source) -> float:
-    """Return how long a response may take. Some wait for an outcome, if their mapping says so."""
+    """Return the time limit for a response. Some sources wait for an outcome."""
     wait = str((source.respond or {}).get("wait", "0")).rstrip("s")
     return 2.0 + float(wait)
 
 
 def signed(rng: random.Random, target: Target) -> Attack:
-    """Draw a hostile customer's request through a genuine sender."""
+    """Generate a hostile customer's request through a genuine sender."""
     source = _source(rng, target)
     payload = hostile_payload(rng, target.samples[source.name])
     return _sent(rng, target, source, payload)
@@ -288,14 +288,14 @@ def _chunked(rng: random.Random, body: bytes) -> bytes:
 
 
 def signed_bomb(rng: random.Random, target: Target) -> Attack:
-    """Draw a huge, deep or misleading body with a genuine signature."""
+    """Generate a huge, deep or misleading body with a genuine signature."""
     source = _source(rng, target)
     kind, body = rng.choice(BOMBS)(rng)
     return _sent(rng, target, source, Payload(body=body, content_type=kind, headers={}, query=""))
 
 
 def unsigned_bomb(rng: random.Random, target: Target) -> Attack:
-    """Draw a huge, deep or misleading body without a signature."""
+    """Generate a huge, deep or misleading body without a signature."""
     kind, body = rng.choice(BOMBS)(rng)
     headers = [("Host", target.host), ("Content-Type", _clean(kind)), ("Connection", "close")]
     query = rng.choice(("", "", "?token=" + MARK))
@@ -304,7 +304,7 @@ def unsigned_bomb(rng: random.Random, target: Target) -> Attack:
 
 
 def forged(rng: random.Random, target: Target) -> Attack:
-    """Draw a request whose signature or secret is missing, wrong, old or duplicated."""
+    """Generate a request whose signature or secret is missing, invalid, old or duplicated."""
     source = _source(rng, target)
     payload = hostile_payload(rng, target.samples[source.name])
     age = rng.choice((0.0, 0.0, -400.0, 400.0, -1e9))
@@ -345,7 +345,7 @@ def _spoiled(rng: random.Random, headers: Headers) -> Headers:
 
 
 def content_type(rng: random.Random, target: Target) -> Attack:
-    """Draw a signed sample with a false content type, charset or encoding."""
+    """Generate a signed sample with a false content type, charset or encoding."""
     source = _source(rng, target)
     payload = hostile_payload(rng, target.samples[source.name])
     payload = dataclasses.replace(payload, content_type=_clean(rng.choice(CONTENT_TYPES)))
@@ -453,7 +453,7 @@ BOMBS: Sequence[Callable[[random.Random], tuple[str, bytes]]] = (
 
 
 def broken_http(rng: random.Random, target: Target) -> Attack:
-    """Draw bytes that are not an HTTP request, or are two of them."""
+    """Generate bytes that are not a valid HTTP request, or that contain two requests."""
     name = _source(rng, target).name
     lead = json.dumps(
         {"name": MARK, "email": f"{MARK}@example.com", "phone": "+13035550173"}
@@ -558,7 +558,7 @@ def _broken(rng: random.Random, name: bytes, start: bytes, lead: bytes) -> Itera
 
 
 def odd_path(rng: random.Random, target: Target) -> Attack:
-    """Draw an odd method, path, host or proxy header."""
+    """Generate a request with an odd method, path, host or proxy header."""
     method = rng.choice(METHODS) if rng.random() < 0.6 else "POST"
     name = _source(rng, target).name
     path = rng.choice((*PATHS, *CONSOLE, "/hooks/{}")).replace("{}", name)
@@ -580,7 +580,7 @@ def odd_path(rng: random.Random, target: Target) -> Attack:
 
 
 def console_stranger(rng: random.Random, target: Target) -> Attack:
-    """Draw a request to the console from someone who has not signed in."""
+    """Generate a request to the console from someone who has not signed in."""
     path = rng.choice(CONSOLE)
     secret = json.dumps({"user": "admin", "mark": MARK}).encode()
     cookie = rng.choice(
@@ -598,7 +598,7 @@ def console_stranger(rng: random.Random, target: Target) -> Attack:
 
 
 def console_user(rng: random.Random, target: Target) -> Attack:
-    """Draw a signed-in user's hostile input, or the page of a hostile lead."""
+    """Generate a signed-in user's request with hostile input, or for a hostile lead's page."""
     headers = [("Host", target.host), ("Cookie", target.cookie), ("Connection", "close")]
     drawn = rng.random()
     if drawn < 0.4:
@@ -637,7 +637,7 @@ def _user(data: bytes, limit_seconds: float = 2.0) -> Attack:
 
 
 def metrics(rng: random.Random, target: Target) -> Attack:
-    """Draw a request for the metrics, usually with a wrong token."""
+    """Generate a request for the metrics, usually with an invalid token."""
     token = rng.choice(
         ("", MARK, "Bearer", "Bearer ", f"Bearer {MARK}", f"Basic {MARK}", "Bearer " + "a" * 5000)
     )
@@ -650,7 +650,7 @@ def metrics(rng: random.Random, target: Target) -> Attack:
 
 
 def lead_api(rng: random.Random, target: Target) -> Attack:
-    """Draw a request to the API, with a hostile query or ID, and often with a wrong token."""
+    """Generate an API request with a hostile query or ID, often with an invalid token."""
     is_proved = rng.random() < 0.7
     wrong = ("", MARK, "Bearer", f"Basic {MARK}", "Bearer " + "a" * 5000)
     token = f"Bearer {target.api_token}" if is_proved else rng.choice(wrong)
@@ -666,7 +666,7 @@ def lead_api(rng: random.Random, target: Target) -> Attack:
 
 
 def propexo(rng: random.Random, target: Target) -> Attack:
-    """Draw a webhook that claims to come from Propexo."""
+    """Generate a webhook that claims to come from Propexo."""
     kind, body = rng.choice(BOMBS)(rng)
     facts: dict[str, Any] = {
         "root_job_id": rng.choice((MARK, None, 7, [], "a" * 9000, "\x00")),

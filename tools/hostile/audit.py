@@ -1,4 +1,4 @@
-"""Compare what happened with the promises."""
+"""Compare the results of a hostile run with the adapter's promises."""
 
 import dataclasses
 import json
@@ -22,7 +22,7 @@ EXPECTED = ('"booking_refused"',)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Genuine:
-    """The responses to the genuine sender, by lead."""
+    """The genuine sender's responses, keyed by lead."""
 
     answers: Sequence[dict[str, Any]]
 
@@ -31,18 +31,18 @@ class Genuine:
         return [answer["lead"] for answer in self.answers]
 
     def percentile(self, part: float) -> float:
-        """Return the longest time among this share of the responses."""
+        """Return a percentile of the response times."""
         return percentile([answer["seconds"] for answer in self.answers], part)
 
 
 def percentile(seconds: Sequence[float], part: float) -> float:
-    """Return the longest time among this share, or 0 if there are none."""
+    """Return a percentile of the durations, or 0 if there are none."""
     ordered = sorted(seconds)
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else 0.0
 
 
 def booked_once(stage: Stage, leads: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Return the leads that are not booked, and those that were posted more than once."""
+    """Return the leads that are not booked, and the leads posted more than once."""
     posted = Counter(post.get("email_1") for post in stage.upstream.posts())
     with psycopg.connect(stage.database_url) as connection:
         rows = connection.execute(
@@ -75,7 +75,7 @@ def faults_of_genuine(stage: Stage, genuine: Genuine) -> Iterator[str]:
 
 
 def faults_of_events(stage: Stage, sent: Sent) -> Iterator[str]:
-    """Yield events that were acknowledged and lost, are not mapped, or failed."""
+    """Yield events that were lost after acknowledgement, not mapped, or failed."""
     with psycopg.connect(stage.database_url) as connection:
         known = {row[0] for row in connection.execute("SELECT id FROM events")}
         failed = connection.execute(

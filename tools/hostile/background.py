@@ -1,4 +1,4 @@
-"""Do something repeatedly in a thread while a block runs."""
+"""Run a step repeatedly in a background thread while a block executes."""
 
 import threading
 from typing import Self

@@ -62,7 +62,7 @@ def _wait_for_the_end(ended: threading.Event) -> None:
 
 
 def _send(url: str, secret: str, number: int, due: float) -> None:
-    """Send one lead. Its time counts from when it was due, not from when a thread was free."""
+    """Send one lead, and time the response from the scheduled moment of sending."""
     body = json.dumps(lead(number)).encode()
     headers = {"Content-Type": "application/json"}
     request = WebhookRequest("POST", f"{url}/hooks/rentfeed", headers, body)

@@ -1,4 +1,4 @@
-"""Map hostile payloads. Each must give ``Mapped``, in limited time, and log none of its content."""
+"""Map hostile payloads. Require results in limited time, and no payload data in the log."""
 
 import concurrent.futures
 import dataclasses

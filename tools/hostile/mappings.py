@@ -1,4 +1,4 @@
-"""Put the bundled mappings and the gallery's mappings into one folder."""
+"""Copy the bundled mappings and the gallery's mappings into one folder."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Draw hostile payloads: a mapping's samples with changes, in its sender's format."""
+"""Generate hostile payloads: a mapping's samples with changes, in the sender's format."""
 
 import copy
 import dataclasses
@@ -145,7 +145,7 @@ _WITHIN = 60_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Payload:
-    """One request's content."""
+    """The content of one request."""
 
     body: bytes
     content_type: str
@@ -175,7 +175,7 @@ def samples_of(source: Source) -> list[Sample]:
 
 
 def hostile_payload(rng: random.Random, samples: Sequence[Sample]) -> Payload:
-    """Draw one payload."""
+    """Generate one payload."""
     sample = rng.choice(samples)
     body = encoded(rng, sample.kind, mutated(rng, sample.tree))
     if rng.random() < 0.15:
@@ -241,7 +241,7 @@ def _spots(node: Any, most: int) -> list[tuple[Any, Any]]:
 
 
 def hostile_text(rng: random.Random) -> str:
-    """Draw a text, rarely a long one."""
+    """Generate a hostile text, which is rarely long."""
     drawn: float = rng.random()
     if drawn < 0.4:
         return rng.choice(TEXTS)
@@ -465,5 +465,5 @@ SPOILERS: Sequence[Callable[[random.Random, bytes], bytes]] = (
 
 
 def mapping_samples(sources: Mapping[str, Source]) -> dict[str, list[Sample]]:
-    """Return all samples by mapping."""
+    """Return all samples, keyed by mapping."""
     return {name: samples_of(source) for name, source in sources.items()}

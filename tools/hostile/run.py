@@ -24,7 +24,7 @@ Progress = Callable[[str, int], object]
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What to run."""
+    """The options of a hostile run."""
 
     requests: int
     payloads: int

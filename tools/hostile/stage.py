@@ -101,7 +101,7 @@ class Stage:
                 process.wait()
 
     def family(self) -> dict[int, str]:
-        """Return the adapter's processes by ID, without PostgreSQL's connections."""
+        """Return the adapter's processes, keyed by ID, without PostgreSQL's connections."""
         found = {}
         for process in (self.run, *self.run.children(recursive=True)):
             with contextlib.suppress(psutil.Error):

@@ -75,7 +75,7 @@ def send_all(
 
 
 def forgive_busy_machine(sent: Sent, target: Target, seed: int) -> None:
-    """Repeat each slow request alone, and drop its fault unless it is slow again."""
+    """Repeat each slow request alone, and keep its fault only if the repeat is slow too."""
 
     def is_slow_again(number: int) -> bool:
         attack = draw(target, seed, number)

@@ -12,7 +12,7 @@ MAX_BYTES = 512 * 1024**2
 
 
 class Watch(Background):
-    """Samples twice a second."""
+    """Samples the processes and their memory twice a second."""
 
     def __init__(self, stage: Stage) -> None:
         super().__init__(LOOK_SECONDS)

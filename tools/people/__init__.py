@@ -2,8 +2,8 @@
 
     python -m tools.people --sequences 10000 --seed 7
 
-``steps`` has the words of a sequence: who does what, through which source. ``world`` plays one on
-the real pipeline, PostgreSQL and the sandbox. ``promises`` compares the end with what was promised,
-from its own small model of a person's last word. ``story`` prints a sequence for a reader, and
-``sequences`` has named ones and draws others at random.
+``steps`` defines the steps of a sequence: a person, an action and a source. ``world`` runs a
+sequence with the real pipeline, PostgreSQL and the sandbox. ``promises`` checks the result against
+the rules, based on a small independent model of a person's latest request. ``story`` prints a
+sequence for readers. ``sequences`` defines named sequences and generates random ones.
 """

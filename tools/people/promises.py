@@ -64,10 +64,10 @@ class Knowledge:
         return [self.leads[lead_id] for lead_id in word.leads]
 
     def is_handled(self, word: Word) -> bool:
-        """Return True if a user discarded the message's lead and is therefore responsible.
+        """Return True if a user discarded the message's lead.
 
-        The same decision covers a message that looks like a retry of a discarded one, and
-        one that its sender had sent again, unchanged, when the user decided.
+        The decision also covers a message that looks like a retry of a discarded one, and one that
+        the sender had repeated unchanged before the user decided.
         """
         repeated = {
             name
@@ -160,7 +160,7 @@ class Knowledge:
         )
 
     def _instants_of(self, lead: Lead) -> set[dt.datetime | None]:
-        """Return the tours that a lead concerns, or for a cancellation, those it cancels."""
+        """Return the tours that a lead concerns or, for a cancellation, the tours to cancel."""
         words = self.words_of[lead.id]
         return {
             one.instant
@@ -352,7 +352,7 @@ def asked_for_a_reason(known: Knowledge) -> Iterator[str]:
 
 
 def _is_certain(known: Knowledge, lead: Lead) -> bool:
-    """Return True if there is no doubt: all messages are about one booking, or are requests."""
+    """Return True if all messages are about one booking, or all are requests."""
     words = known.words[known.person_of(lead)]
     one_thread = len({word.thread for word in words}) == 1
     are_requests = all(word.instant is not None for word in words)

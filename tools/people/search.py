@@ -45,7 +45,7 @@ def _plainer(step: Step) -> Iterator[Step]:
 
 
 def play_random(ground: Ground, count: int, seed: int) -> dict[str, list[Play]]:
-    """Run ``count`` sequences. Return those that violated a rule, by rule."""
+    """Run ``count`` sequences. Return the sequences that violated a rule, keyed by rule."""
     failing: dict[str, list[Play]] = collections.defaultdict(list)
     draw = Draw(seed)
     for _ in range(count):

@@ -35,7 +35,7 @@ from tools.people.steps import (
 )
 
 NAMED: Mapping[str, Play] = {
-    # K1: a key never forgets.
+    # K1: several requests with the same key.
     "K1 moved there and back": (
         Ask(ANN, "A", "crm"), Wait(), Ask(ANN, "B", "crm"), Wait(), Ask(ANN, "A", "crm"),
     ),
@@ -81,7 +81,7 @@ NAMED: Mapping[str, Play] = {
     "K1 discarded by a user, then requested again": (
         Fault("400"), Ask(ANN, "A"), Wait(), Discard(ANN), Ask(ANN, "A"),
     ),
-    # K2: one key for several people.
+    # K2: several people with the same key.
     "K2 the first waits": (
         Fault("400"), Ask(ANN, "A", key="shared"), Wait(), Ask(BO, "B", key="shared"),
     ),
@@ -93,7 +93,7 @@ NAMED: Mapping[str, Play] = {
         Ask(ANN, "A", key="shared"), Wait(), Ask(BO, "B", key="shared"), Wait(),
         Ask(ANN, "C", key="shared"),
     ),
-    # K3: one contact of several people.
+    # K3: several people with the same contact.
     "K3 one office's address": (
         Ask(CARL, "A", "form"), Wait(), Ask(DANA, "B", "form"),
     ),
@@ -108,7 +108,7 @@ NAMED: Mapping[str, Play] = {
     "K3 a user has one of them sent": (
         Ask(CARL, "A"), Wait(), Ask(DANA, "B"), Wait(), Release(DANA),
     ),
-    # V1 to V9 of an audit under faults.
+    # V1 to V9: bugs found by an audit with injected faults.
     "V1 the original is canceled, its duplicate remains": (
         Fault("503"), Ask(ANN, "A"), Wait(0), Ask(ANN, "A", "form"), Cancel(ANN, late=1.5),
     ),

@@ -153,7 +153,7 @@ class Repeat(Written):
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Fault(Written):
-    """The next request to Propexo fails in this way."""
+    """The next request to Propexo fails."""
 
     kind: str
 

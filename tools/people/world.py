@@ -59,12 +59,12 @@ TIMES: dict[str, Any] = {
 }
 #: Longer than Propexo's longest delay.
 LATEST = dt.timedelta(minutes=20)
-#: Longer than the adapter follows up on any booking.
+#: Longer than the adapter's follow-up on any booking.
 SETTLE = dt.timedelta(hours=6)
 
 #: Propexo's IDs of the communities.
 PLACES = {"com_maple": MAPLE, "com_harbor": HARBOR}
-#: The adapter does not know what users cancel in Knock by themselves, so it cannot book it again.
+#: If a user cancels a tour in Knock directly, the adapter does not know and cannot book it again.
 NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 #: As after the migrations. IDs in messages are distinguished from other numbers by length.
@@ -118,7 +118,7 @@ class Message:
 
     @property
     def text(self) -> str:
-        """Return a description."""
+        """Return a description of the message."""
         verb = f"asks for tour {self.step.tour}" if isinstance(self.step, Ask) else "cancels"
         away = f" at {HARBOR}" * (self.place == HARBOR)
         return (
@@ -285,7 +285,7 @@ class World:
         self.messages.append(message)
         ago = f" (sent {step.late:g} s ago)" if step.late and source.has_time else ""
         self._deliver(message, message.text + f", key {key}" * source.has_key + ago)
-        # What cannot be told from a retry of an earlier message says nothing new.
+        # A message that could be a retry of an earlier one counts as that earlier message.
         same = [one for one in self.messages if one.events & message.events]
         message.at = min(one.at for one in same)
 
@@ -353,9 +353,9 @@ class World:
                 continue
             self._cancel_tour(tour)
             if not named:
-                # The adapter does not know which booking it concerned, or only asks: the renter
-                # told Uma that they want no tour, also not the one that another source requested.
-                # Without a contact, it does not even know that this renter's tour was canceled.
+                # The adapter does not know which booking the user canceled in Knock. The renter
+                # wants no tour, including tours requested through other sources. Without a contact,
+                # the adapter does not even know that this renter's tour was canceled.
                 self._note_canceled(who, tour, self.clock() if lead.person_keys else NEVER)
         self._act("discarded", lead, lambda: self.repairs.discard(lead.id, "done", by="Uma"))
 
@@ -421,7 +421,7 @@ class World:
     # Time
 
     def _work(self, time: dt.timedelta) -> None:
-        """Process everything that is due in this time."""
+        """Process everything that becomes due in this time."""
         until = self.clock() + time
         self.harness.pipeline.recover()
         self._run_tasks(until)

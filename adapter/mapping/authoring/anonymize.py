@@ -1,4 +1,4 @@
-"""Replace a webhook's personal data, so that it can be kept as a sample."""
+"""Replace the personal data in a webhook, so that the webhook can be kept as a sample."""
 
 import re
 from collections.abc import Collection, Mapping

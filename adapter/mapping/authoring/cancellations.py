@@ -9,7 +9,7 @@ from adapter.mapping.authoring.payload_keys import key_of
 from adapter.mapping.authoring.plausible import has_date
 from adapter.parsing.paths import MISSING
 
-#: Values that say that a tour was canceled, and keys that say so by themselves.
+#: Values that indicate a canceled tour, and keys that do so by themselves.
 CANCELED: Final = re.compile(
     r"(?<!un)(?<!un[-_ ])cancel|delete|decline|\bvoid(?:ed)?\b|no[-_ ]?show", re.IGNORECASE
 )
@@ -17,12 +17,12 @@ CANCELED_KEY: Final = re.compile(
     r"(is|was|tour|appointment)?cancell?ed(at|on|date|time)?|isdeleted"
 )
 CANCELED_ANSWER: Final = re.compile(r"cancel(l?ed|l?ation)?|noshow")
-#: Maximum number of words in a value that can say that a tour was canceled.
+#: Maximum number of words in a value that indicates a canceled tour.
 MOST_WORDS: Final = 3
 
 
 def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]]:
-    """Return the values, by path, that distinguish cancellations from bookings.
+    """Return the values that distinguish cancellations from bookings, by path.
 
     A value may be ``{"empty": False}``, which stands for any value. ``accept`` is the path of the
     event's name, which is preferred.
@@ -30,7 +30,7 @@ def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]
     found: dict[str, list[Any]] = {}
     left = set(range(len(observed.rows)))
     paths = sorted(observed.values, key=lambda path: path != accept)
-    # A status is better than a list of events, of which a later one may book again.
+    # A status is better than a list of events, in which a later event may book again.
     statuses = [path for path in paths if not is_history(path, observed)]
     if any(_canceled(path, observed) for path in statuses):
         paths = statuses
@@ -45,7 +45,7 @@ def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]
 
 
 def canceled_rows(observed: Observed) -> set[int]:
-    """Return the indexes of rows with a value that says that the tour was canceled."""
+    """Return the indexes of the rows that represent canceled tours."""
     return {row for path in observed.values for row in _canceled(path, observed)}
 
 
@@ -55,18 +55,18 @@ def _canceled(path: str, observed: Observed) -> set[int]:
 
 
 def is_history(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to a dated cancellation in a list of a tour's events."""
+    """Return True if a path leads to a dated cancellation in a list of events."""
     is_answer = CANCELED_ANSWER.fullmatch(key_of(path)) and path.startswith("answers")
     return bool(is_answer) and any(map(has_date, observed.filled(path)))
 
 
 def continued_cancellations(observed: Observed) -> list[str]:
-    """Return the paths of cancellations that are followed by other events in a list."""
+    """Return the paths of cancellations after which a list contains other events."""
     return [path for path in observed.values if _continued(path, observed)]
 
 
 def _continued(path: str, observed: Observed) -> set[int]:
-    """Return the indexes of rows whose list has other events after a cancellation."""
+    """Return the indexes of the rows in which other events follow a cancellation in a list."""
     if not is_history(path, observed):
         return set()
     name, _, key = path.partition(".")
@@ -75,7 +75,7 @@ def _continued(path: str, observed: Observed) -> set[int]:
 
 
 def says_canceled(path: str, value: Any) -> bool:
-    """Return True if a value, possibly together with its key, says that a tour was canceled."""
+    """Return True if a value, alone or with its key, says that a tour was canceled."""
     key, text = key_of(path), str(value).strip()
     if value is MISSING or value is None or text.lower() in ("", "false", "0", "no"):
         return False
@@ -89,7 +89,7 @@ def says_canceled(path: str, value: Any) -> bool:
 
 
 def _condition(path: str, value: Any) -> Any:
-    """Return the ``cancellation`` condition for a value that says the tour was canceled."""
+    """Return the ``cancellation`` condition for a value that indicates a canceled tour."""
     is_flag = isinstance(value, bool) or str(value).lower() in ("true", "1", "yes")
     is_named = CANCELED_KEY.fullmatch(key_of(path)) or CANCELED_ANSWER.fullmatch(key_of(path))
     is_word = CANCELED.search(str(value))

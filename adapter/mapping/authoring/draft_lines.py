@@ -1,4 +1,4 @@
-"""Write the lines of a draft mapping that read fields, with their date formats."""
+"""Write the lines of a draft mapping that read fields from the payload."""
 
 import json
 import re
@@ -24,7 +24,7 @@ WITHOUT_TIME_HINT: Final = "or remove this line and add 'without_time: …' at t
 
 
 def field_line(name: str, paths: Sequence[str] | None, option: str = "", hint: str = "") -> str:
-    """Return a draft's line for a field. If no path was found, it contains TODO and a hint."""
+    """Return the line for a field in a draft. Without paths, the line contains TODO and a hint."""
     if not paths:
         return f"{name}: {TODO}   {hint}".rstrip()
     value = f"{{ from: {path_list(paths)}, {option} }}" if option else path_list(paths)
@@ -69,7 +69,7 @@ def _start_in_mail(observed: Observed, guesses: Guesses, mail: Mail) -> str:
 
 
 def _otherwise(observed: Observed, paths: Sequence[str]) -> str:
-    """Return TODO as the date format, or "" if all values at the paths are in ISO 8601."""
+    """Return TODO as the date format, or "" if all values at the paths are ISO 8601."""
     texts = [text for path in paths for text in _texts(observed, path)]
     return "" if all(map(ISO.match, texts)) else TODO
 
@@ -80,7 +80,7 @@ def _is_utc(observed: Observed, paths: Sequence[str]) -> bool:
 
 
 def _date_and_time(observed: Observed, guesses: Guesses) -> Iterator[str]:
-    """Yield the options of ``starts_at`` if the tour's date and time of day have separate paths."""
+    """Yield the options of ``starts_at`` for a date and a time of day at separate paths."""
     date, time = guesses["date"], guesses["time"]
     times = _texts(observed, time[0])
     if times and _texts(observed, date[0]):
@@ -103,12 +103,12 @@ def _formats_of_both(observed: Observed, date: str, time: str) -> list[str]:
 
 
 def formats_at(observed: Observed, paths: Sequence[str]) -> list[str]:
-    """Return the date formats that parse all values at the given paths, or [] if one is unknown."""
+    """Return the date formats that parse all values at the paths, or [] if a format is unknown."""
     return _fewest_formats([(text,) for path in paths for text in _texts(observed, path)])
 
 
 def _texts(observed: Observed, path: str) -> list[str]:
-    """Return the values at a path as text, leaving out objects with date parts."""
+    """Return the values at a path as text, without objects that contain date parts."""
     return [str(one) for one in observed.filled(path) if not isinstance(one, dict)]
 
 

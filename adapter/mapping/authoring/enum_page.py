@@ -1,4 +1,4 @@
-"""Find Propexo's spelling of enum values in its OpenAPI file or documentation."""
+"""Find Propexo's spellings of enum values in an OpenAPI file or a documentation page."""
 
 import dataclasses
 import json
@@ -42,7 +42,7 @@ MAX_REFERENCES: Final = 5
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Enum:
-    """A setting that maps an enum field's values in the adapter to Propexo's spellings."""
+    """A setting that contains Propexo's spellings of an enum field's values."""
 
     variable: str
     #: Propexo's word for each of the adapter's values.
@@ -60,7 +60,7 @@ class Enum:
 
 
 def enums_in(text: str) -> list[Enum]:
-    """Return a setting for each enum field whose values a web page or OpenAPI file lists."""
+    """Return a setting for each enum field whose values are listed in a page or OpenAPI file."""
     documents = [one for part in (text, *_blocks(text)) for one in _data(part)]
     found: dict[str, list[str]] = {}
     for field in VARIABLES:
@@ -97,7 +97,7 @@ def _data(text: str) -> Iterator[Any]:
 
 
 def mistake_in(text: str) -> str | None:
-    """Return the syntax error in a YAML or JSON text, with its line, or None if there is none."""
+    """Return the syntax error in a YAML or JSON text, with its line, or None if it is valid."""
     try:
         yaml.safe_load(text)
     except yaml.MarkedYAMLError as exc:

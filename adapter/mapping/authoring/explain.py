@@ -1,4 +1,4 @@
-"""Explain which payload paths a mapping reads for each field, and how it converts the values."""
+"""Explain which payload paths each field is read from, and how the values are converted."""
 
 import dataclasses
 import itertools
@@ -31,7 +31,7 @@ MAX_MIDDLE_WIDTH: Final = 34
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the explanation: a field or section, its paths, and what happens to their values."""
+    """A row of the explanation: a field or section, its paths, and how their values are used."""
 
     what: str
     where: str
@@ -118,7 +118,7 @@ def _reshape_rows(data: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def _next_to(reader: Mapping[str, Any]) -> str:
-    """Describe what text a ``read:`` entry extracts, such as ``the text after 'Tour date:'``."""
+    """Describe the text that a ``read:`` entry extracts, as in ``the text after 'Tour date:'``."""
     where = next((key for key in ("line", "after", "before") if key in reader), "after")
     labels = reader.get(where, "")
     quoted = map(repr, labels if isinstance(labels, list) else [labels])

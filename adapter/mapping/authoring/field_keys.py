@@ -84,7 +84,7 @@ NOTES: Final = (
     r"|bio|requirements|reason|(call)?summary|description|body|querytext|inputtranscript"
     r"|(body|message|comment|note)(text|content)|answers?|subject|utmsource|unit|unitnumber|listingunit|floorplan(name)?|work|leadtype"
 )
-#: What the values of some fields look like, for answers with any name.
+#: Patterns for the values of some fields, for answers with any name.
 VALUES: Final = {
     "email_1": re.compile(r"[^@\s]+@[^@\s]+\.[a-z]+"),
     "phone_1": re.compile(r"\+?1?[-. (]*[2-9]\d{2}[-. )]*\d{3}[-. ]*\d{4}"),

@@ -1,4 +1,4 @@
-"""Guess which paths in a sender's samples contain each field, based on keys and values."""
+"""Guess which paths in a sender's samples contain which fields, based on keys and values."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from adapter.mapping.authoring.whose import (
 #: Fields that may have several paths, of which the first nonempty one is used.
 WITH_FALLBACKS: Final = CONTACT | {"community", "move_in_date", "starts_at"}
 MOST_FALLBACKS: Final = 3
-#: Parts of event names that mean that no tour is booked.
+#: Parts of the names of events that book no tour.
 NOT_A_LEAD: Final = re.compile(
     r"start(ed)?(?![a-z])|ended|rejected|reminder|no[-_ ]?show|opened|viewed|abandoned|partial"
     r"|ringing|in[-_ ]progress|paid|ping",
@@ -29,7 +29,7 @@ NOT_A_LEAD: Final = re.compile(
 
 
 def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
-    """Return the most likely paths for each field, including fallbacks for empty values."""
+    """Return the most likely path for each field, followed by fallbacks in case it is empty."""
     guesses: dict[str, tuple[str, ...]] = {}
     for target in KEYS:
         taken = {path for paths in guesses.values() for path in paths}
@@ -42,7 +42,10 @@ def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
 
 
 def _only_contacts(guesses: Guesses, observed: Observed) -> dict[str, tuple[str, ...]]:
-    """Return paths of an email address and a phone number under other keys, if each is the only."""
+    """Return paths to an email address and a phone number that no other guess uses.
+
+    If several unused paths lead to the same kind of contact, none of them is returned.
+    """
     taken = {path for paths in guesses.values() for path in paths}
     free = [path for path in contact_paths(observed) if path not in taken]
     found: dict[str, tuple[str, ...]] = {}
@@ -54,7 +57,7 @@ def _only_contacts(guesses: Guesses, observed: Observed) -> dict[str, tuple[str,
 
 
 def event_paths(observed: Observed) -> list[str]:
-    """Return paths outside of ``for_each`` and ``read`` if all values look like event names."""
+    """Return the paths whose values all look like event names. Skip ``for_each`` and ``read``."""
     return [
         path
         for path in observed.values
@@ -65,7 +68,7 @@ def event_paths(observed: Observed) -> list[str]:
 
 
 def contact_paths(observed: Observed) -> list[str]:
-    """Return the paths of values that look like an email address or a phone number."""
+    """Return the paths whose values look like email addresses or phone numbers."""
     columns = ((path, [*map(str, observed.filled(path))]) for path in observed.values)
     return [
         path
@@ -93,7 +96,7 @@ def _is_candidate(target: str, path: str, observed: Observed) -> bool:
 
 
 def _has_value_of(target: str, path: str, observed: Observed) -> bool:
-    """Return True if all answers at a path look like a field's values, such as email addresses."""
+    """Return True if all answers at a path match a field's format, such as an email address."""
     if path.split(".")[0] not in observed.readers:
         return False
     pattern = VALUES.get(target)
@@ -116,7 +119,7 @@ def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> t
 def _of_one_renter(
     guesses: dict[str, tuple[str, ...]], observed: Observed
 ) -> dict[str, tuple[str, ...]]:
-    """Drop a first or last name that may be someone else's if the renter's full name is known."""
+    """Drop a first or last name that may not be the renter's if the renter's full name is known."""
     if "name" not in guesses or not may_be_renters(guesses["name"][0], observed):
         return guesses
     return {
@@ -127,7 +130,7 @@ def _of_one_renter(
 
 
 def _consistent(guesses: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Drop guesses that contradict others, such as a full name if there is also a last name."""
+    """Drop guesses that contradict others, such as a full name alongside a last name."""
     if "last_name" in guesses:
         guesses.pop("name", None)
     elif "name" in guesses:

@@ -42,17 +42,17 @@ GUEST_CARD: Final = re.compile(
 )
 CARDS: Final = re.compile(r"^without_time: (?:prospect|invite)\b.*", re.MULTILINE)
 INVITABLE: Final = re.compile(r"^without_time: prospect\b", re.MULTILINE)
-#: What a test expects if leads without a tour time are held.
+#: A test's expected result if leads without a tour time are held.
 HELD: Final = '    held: { starts_at: "" }\n'
 
 
 def install_mapping(
     template: Source, mapping: Path, *, without_time: WithoutTime | None = None
 ) -> list[Path]:
-    """Copy a gallery mapping to the file ``mapping``. Return the files written, samples first.
+    """Copy a gallery mapping to the file ``mapping``. Return the written files, samples first.
 
-    ``without_time`` says what happens to leads without a tour time, if not what the gallery says.
-    Raise :class:`ConfigurationError`, and write nothing, if a file would be overwritten.
+    ``without_time`` replaces the gallery's choice for leads without a tour time. Raise
+    :class:`ConfigurationError`, and write nothing, if a file would be overwritten.
     """
     files = _samples(template, mapping.parent)
     header = EXAMPLES_HEADER.format(mapping=mapping.name)
@@ -67,7 +67,7 @@ def install_mapping(
 
 
 def first_mapping(template: Source, folder: Path) -> dict[Path, bytes]:
-    """Return the content of each file for a new folder with one mapping, by path."""
+    """Return the files for a new folder with one mapping, as content by path."""
     return _samples(template, folder) | {
         folder / FILE: _examples_text(template, template.name, FIRST_HEADER).encode(),
         folder / template.path.name: _mapping_text(template, folder).encode(),
@@ -75,9 +75,9 @@ def first_mapping(template: Source, folder: Path) -> dict[Path, bytes]:
 
 
 def community_text(template: Source, name: str, *, invites: bool = False) -> str:
-    """Return a template for an entry in communities.yaml, with placeholders in capitals.
+    """Return an entry for communities.yaml with placeholders in capital letters.
 
-    If ``invites``, it contains the tour hours, from which renters can choose a time.
+    With ``invites``, the entry also contains tour hours, from which renters can choose a time.
     """
     paths = template.sections["community"].get("from_", ())
     hours = TOUR_HOURS if invites else ""
@@ -92,7 +92,7 @@ def _samples(template: Source, folder: Path) -> dict[Path, bytes]:
 
 
 def _examples_text(template: Source, name: str, header: str) -> str:
-    """Return YAML with the communities for a mapping's tests, using ``name`` as the source."""
+    """Return YAML with made-up communities for a mapping's tests, with ``name`` as the source."""
     communities = document_from_file(template.path.parent / FILE)[0].data
     entries = {
         key: _renamed(entry, template.name, name)
@@ -108,7 +108,7 @@ def _renamed(entry: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
 
 
 def _mapping_text(template: Source, folder: Path) -> str:
-    """Return a mapping's text, with the path to the JSON Schema updated or removed."""
+    """Return a mapping's text, updating or removing the path to the JSON Schema."""
     text = template.path.read_text(encoding="utf-8")
     first, _, rest = text.partition("\n")
     if not first.startswith(SCHEMA_LINE):
@@ -118,7 +118,7 @@ def _mapping_text(template: Source, folder: Path) -> str:
 
 
 def _with_choice(text: str, without_time: WithoutTime | None) -> str:
-    """Change a mapping's text to hold leads without a tour time, or to invite their renters."""
+    """Edit a mapping's text to hold leads without a tour time, or to invite the renters."""
     if without_time is WithoutTime.HOLD:
         return GUEST_CARD.sub(HELD, CARDS.sub("without_time: hold", text))
     if without_time is WithoutTime.INVITE:
@@ -127,7 +127,7 @@ def _with_choice(text: str, without_time: WithoutTime | None) -> str:
 
 
 def _refuse_overwrite(mapping: Path, files: Mapping[Path, bytes]) -> None:
-    """Raise ConfigurationError if a file exists and has different content."""
+    """Raise ConfigurationError if one of the files already exists with different content."""
     if mapping.exists():
         raise ConfigurationError(f"{mapping} already exists; choose another name with --as")
     for file, content in files.items():

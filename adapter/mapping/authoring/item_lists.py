@@ -51,7 +51,7 @@ def _are_leads(items: list[Any]) -> bool:
 
 
 def _is_person(item: Any) -> bool:
-    """Return True if a list item has a key for a person's data, such as an email address."""
+    """Return True if a list item has a key for personal data, such as an email address."""
     return any(PERSON.fullmatch(re.sub("[^a-z]", "", key.lower())) for key in _keys(item))
 
 

@@ -9,7 +9,7 @@ from adapter.mapping.authoring.payload_keys import key_of, owned_key, words_in
 from adapter.mapping.authoring.readings import quoted
 from adapter.mapping.authoring.whose import STAFF
 
-#: Keys and words that indicate a time in which the renter could come, without a tour time.
+#: Keys and words for a period in which the renter is available, as opposed to a tour time.
 WINDOW_KEYS: Final = frozenset({"earliest", "latest"})
 WINDOWS: Final = frozenset({"window", "windows", "availabilities"})
 #: Maximum number of lines of notes.
@@ -47,7 +47,7 @@ def _is_note(path: str, observed: Observed) -> bool:
 
 
 def _is_in_read_list(path: str, observed: Observed) -> bool:
-    """Return True if a path leads into a list that a line under ``read:`` already reads."""
+    """Return True if a path leads into a list that is already read by a line under ``read:``."""
     parts = path.split(".")
     lists = (quoted(".".join(parts[:length])) for length in range(1, len(parts)))
     return any(f"list: {one}," in line for one in lists for line in observed.readers.values())
@@ -61,7 +61,7 @@ def _is_unused_answer(path: str, observed: Observed) -> bool:
 
 
 def _is_answer(value: Any) -> bool:
-    """Return True if a value is text or a number, or a list of them, but not an ID or URL."""
+    """Return True if a value is text, a number or a list of these, but not an ID or a URL."""
     items = value if isinstance(value, list) else [value]
     return all(isinstance(item, str | int | float) for item in items) and not any(
         re.fullmatch(r"[0-9a-f-]{24,}|https?://.*", str(item)) for item in items
@@ -74,14 +74,14 @@ def _of_each(path: str) -> str:
 
 
 def _is_question(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to a question that has an answer beside it."""
+    """Return True if a path leads to a question with an answer in the same object."""
     parent = path.rpartition(".")[0]
     beside = {*observed.beside(path), *observed.beside(f"{parent}.0.answer")}
     return key_of(path).startswith("question") and "answer" in beside
 
 
 def is_window(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to the start of a time in which the renter could come."""
+    """Return True if a path leads to the start of a period in which the renter is available."""
     keys = {key_of(path), *observed.beside(path)}
     return bool(WINDOW_KEYS & keys or WINDOWS & {*words_in(path)})
 

@@ -1,4 +1,4 @@
-"""Find the structures in sample payloads, such as lists of leads or answers."""
+"""Find lists of leads, lists of answers and other structures in sample payloads."""
 
 import dataclasses
 import re
@@ -24,7 +24,7 @@ from adapter.parsing.paths import MISSING, leaves, walk
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Observed:
-    """The structures and values in the samples, with a row for each lead."""
+    """The structures and values found in the samples, with a row for each lead."""
 
     #: ``name: path`` for each line of ``for_each``, or () if each sample is one lead.
     each: tuple[tuple[str, str], ...]
@@ -46,7 +46,7 @@ class Observed:
         return [value for value in self.values.get(path, ()) if not _is_blank(value)]
 
     def is_filled(self, path: str) -> list[bool]:
-        """Return one Boolean per row: True if the row's value at a path is not empty."""
+        """Return a list with True for each row that has a nonempty value at the path."""
         return [not _is_blank(value) for value in self.values.get(path, ())]
 
     def is_of_item(self, path: str) -> bool:
@@ -57,7 +57,7 @@ class Observed:
         return any(first == name for name, _ in self.each)
 
     def beside(self, path: str) -> list[str]:
-        """Return the keys of all values with the same parent as the value at a path."""
+        """Return the keys of the object that contains the value at a path."""
         parent = path.rpartition(".")[0]
         return [key_of(one) for one in self.values if one.rpartition(".")[0] == parent]
 
@@ -84,7 +84,7 @@ def observe(samples: Sequence[Any]) -> Observed:
 
 
 def with_query(payload: Any, query: str) -> Any:
-    """Return the payload with the query parameters added under ``query``, as mappings expect."""
+    """Return the payload with the query parameters under the key ``query``."""
     parameters = forms.parse_query(query)
     if not parameters or not isinstance(payload, Mapping) or "query" in payload:
         return payload
@@ -160,7 +160,7 @@ def _free_name(name: str, found: Collection[str], rows: Sequence[Mapping[str, An
 
 
 def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the values at each path, one per row. Values from ``read:`` come first."""
+    """Return the values at each path, one per row. Paths from ``read:`` come first."""
     values: dict[str, list[Any]] = {}
     several = _lists(rows)
     for number, row in enumerate(rows):
@@ -174,7 +174,7 @@ def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str
 
 
 def _leaves(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield all paths with their values. An object with date parts counts as a single value."""
+    """Yield each path in a row with its value. An object of date parts counts as a single value."""
     dates = {path: value for path, value in walk(row) if date_part_kinds(value)}
     yield from dates.items()
     inside = tuple(f"{path}." for path in dates)
@@ -182,7 +182,7 @@ def _leaves(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the maximum length of each list in the rows, by its path without indexes."""
+    """Return the maximum length of each list in the rows, by the list's path without indexes."""
     most: dict[str, int] = {}
     for row in rows:
         for path, value in walk(row):
@@ -193,11 +193,12 @@ def _lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def _written(path: str, lists: Mapping[str, int]) -> str:
-    """Return a path as it should be written in a draft, leaving out or adding list indexes.
+    """Return a path as it is written in a draft, with list indexes removed or added.
 
-    The index of a list that has one item in all samples is left out. With it, a mapping would drop
-    the other items of a longer list. Without it, such a list needs review. An object that is a list
-    of several items elsewhere gets the index. Notes take all items, so their index is kept.
+    The index of a list that has one item in all samples is left out. With the index, a mapping
+    would drop the other items of a longer list. Without it, such a list needs review. An object
+    that is a list of several items elsewhere gets the index. Notes use all items, so their index is
+    kept.
     """
     above: list[str] = []
     kept: list[str] = []

@@ -1,4 +1,4 @@
-"""Recognize what a payload's keys stand for, such as secrets and people's names."""
+"""Recognize the meaning of a payload's keys, such as secrets and people's names."""
 
 import re
 import unicodedata
@@ -13,7 +13,7 @@ SECRET: Final = re.compile(
 REQUEST_TOKEN: Final = re.compile(r"(response|submission|lead|booking|event)\.token")
 #: The second key of a form's field such as ``lead[email]``.
 _BRACKETS: Final = re.compile(r"(?<=[\w\]])\[([\w -]+)\]")
-#: What a form puts in front of the name of a field, in lower case without separators.
+#: Words that forms put before the name of a field, in lower case without separators.
 ASKED: Final = re.compile(r"^(please)?(enter|provide|giveus|tellus|whatis|whats)?(your(?=.{5}))?")
 #: Keys of a person's names, without separators, such as ``Name (First)`` and ``lname``.
 FIRST_NAME: Final = r".*(first|given)name|fname|.*name(first|given)|first|given|prenom|nombres?"
@@ -40,7 +40,7 @@ WRAPPERS: Final = frozenset(
 
 
 def without_request(key: str) -> str:
-    """Remove words such as ``pleaseenter`` from the key of a form field or question.
+    """Remove words such as ``pleaseenter`` from a key that is a label or question.
 
     For example, ``whatisyourfullname`` becomes ``fullname``.
     """
@@ -48,7 +48,7 @@ def without_request(key: str) -> str:
 
 
 def names_in(path: str) -> list[str]:
-    """Split a path into its keys. A form field such as ``lead[email]`` has two keys."""
+    """Split a path into keys. The name of a form field, such as ``lead[email]``, is two keys."""
     return _BRACKETS.sub(r".\1", path).split(".")
 
 
@@ -60,13 +60,13 @@ def is_secret(path: str) -> bool:
 
 
 def numbered_name(path: str) -> str:
-    """Return "firstname" or "lastname" for a numbered field such as ``input_1_3``, or ""."""
+    """Return "firstname" or "lastname" for a numbered name field such as ``input_1_3``, or ""."""
     found = NUMBERED.fullmatch(path)
     return "" if found is None else "firstname" if found["first"] else "lastname"
 
 
 def key_of(path: str) -> str:
-    """Return a path's last meaningful key, in lowercase and without separators."""
+    """Return the last meaningful key in a path, in lowercase and without separators."""
     names = _meaningful(path) or [path]
     plain = unicodedata.normalize("NFKD", names[-1][:80]).lower()
     key = without_request(re.sub(r"[^a-z0-9]", "", re.sub(r"^q\d+_", "", plain)))

@@ -35,7 +35,7 @@ EVENT: Final = re.compile(
 )
 #: Keys next to the type of a form question.
 ANSWER: Final = frozenset({"label", "value", "question", "answer", "answers"})
-#: A word for a kind of thing, such as ``FORM_RESPONSE``, rather than the name of one.
+#: A word for a kind of object, such as ``FORM_RESPONSE``, rather than the name of an object.
 KIND: Final = re.compile(r"[A-Z]?[a-z]+([A-Z][a-z]+)*|[A-Z]+([_.:-][A-Z]+)*|[a-z]+([_.:][a-z]+)+")
 #: Meeting locations that are not communities.
 MEETING: Final = re.compile(
@@ -75,9 +75,10 @@ def _is_event_type(path: str, value: Any) -> bool:
 
 
 def _are_events(path: str, filled: Sequence[Any], observed: Observed) -> bool:
-    """Return True if values distinguish events, because they differ or look like event names.
+    """Return True if values distinguish between events.
 
-    Otherwise, leads with another value would be ignored because of a single sample.
+    They do if they differ or look like event names. Otherwise, leads with another value would be
+    ignored because of a single sample.
     """
     beside = {*observed.beside(path)}
     is_question = key_of(path) in ("type", "kind") and "title" in beside
@@ -88,7 +89,7 @@ def _are_events(path: str, filled: Sequence[Any], observed: Observed) -> bool:
 
 
 def _is_community(path: str, value: Any) -> bool:
-    """Return True if a value may be a community's name or ID, rather than an event type."""
+    """Return True if a value may be a community's name or ID and not an event type."""
     key, text = key_of(path), str(value)
     if not isinstance(value, str | int) or isinstance(value, bool):
         return False
@@ -102,7 +103,7 @@ def _is_test_flag(_: str, value: Any) -> bool:
 
 
 def _is_renters_name(path: str, value: Any) -> bool:
-    """Return True if a value may be the renter's name, rather than a form's or a bot's."""
+    """Return True if a value may be the renter's name and not the name of a form or a bot."""
     key, around = key_of(path), {*words_around(path)}
     if ROLE_ALONE.fullmatch(key):
         return isinstance(value, str) and FULL_NAME.fullmatch(value.strip()) is not None
@@ -147,7 +148,7 @@ def _is_date(_: str, value: Any) -> bool:
 
 
 def _is_tour_date(path: str, value: Any) -> bool:
-    """Return True if a value may be a tour's date, because its key says so or it is in parts."""
+    """Return True if a value may be a tour's date, based on its key or its date parts."""
     is_likely = isinstance(value, Mapping) or matching_pattern("date", path) == 0
     return is_likely and _is_date(path, value)
 

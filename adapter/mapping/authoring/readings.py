@@ -28,7 +28,7 @@ ANSWER_VALUES: Final = (
 #: Keys that other lists also have, and the values that mark a list with them as answers.
 TITLES: Final = frozenset({"title", "question", "field", "name"})
 PLAIN_VALUES: Final = frozenset({"value", "values", "answer", "val"})
-#: Keys of the options of a question, and of what an option has beside its ID.
+#: Keys of a question's options, and of an option's text.
 OPTIONS: Final = ("options", "choices")
 OPTION_TEXTS: Final = ("text", "label", "name", "title")
 #: Data that a program has calculated, instead of what a renter answered.
@@ -58,7 +58,7 @@ class Reading:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Mail:
-    """The ``read:`` names for the parts of an email, and the paths to its text and subject."""
+    """The ``read:`` names for the parts of an email, and the paths of its text and subject."""
 
     name: str
     asked: str
@@ -68,7 +68,7 @@ class Mail:
 
     @property
     def names(self) -> tuple[str, str, str]:
-        """The ``read:`` names for an email's text, and its sentences about a time or a change."""
+        """The ``read:`` names for an email's text, and for sentences about a time or a change."""
         return (self.name, self.asked, self.change)
 
     def line(self) -> str:
@@ -78,7 +78,7 @@ class Mail:
         return f"{{ text: {paths}, without: quotes{subject} }}"
 
     def sentences(self) -> dict[str, str]:
-        """Return ``read:`` lines that find sentences mentioning a time or asking for a change."""
+        """Return the ``read:`` lines that find sentences about a time or a change."""
         kinds = {self.asked: "time", self.change: "change"}
         return {name: f"{{ text: {self.name}, find: {kind} }}" for name, kind in kinds.items()}
 
@@ -92,7 +92,7 @@ class Mail:
 
 
 def read(data: Any, path: str) -> Any:
-    """Return the value at a path, or MISSING if there is none or it cannot be read."""
+    """Return the value at a path, or MISSING if there is no value or it cannot be read."""
     try:
         return path_from_text(path).read(data)
     except (Unreadable, ValueError):
@@ -117,7 +117,7 @@ def _list(paths: Sequence[str]) -> str:
 
 
 def reading_at(path: str, value: Any) -> Reading | None:
-    """Propose a ``read:`` line for a list of answers or a JSON string. Otherwise, return None."""
+    """Propose a ``read:`` line for a list of answers or a JSON string, or return None."""
     if CALCULATED.fullmatch(path):
         return None
     if isinstance(value, list) and len(value) > 1:
@@ -157,7 +157,7 @@ def _is_in_any(items: list[Any], path: str) -> bool:
 
 
 def _labels_in(items: list[Any], values: Sequence[str]) -> tuple[str, str] | None:
-    """Return the keys of a question's options and their texts if its answer is an option's ID."""
+    """Return the keys of a question's options and of their texts, if its answers are option IDs."""
     for item in items:
         given = _first_value(item, values)
         for key in OPTIONS:
@@ -215,7 +215,7 @@ def _json(value: Any) -> Any:
 
 
 def mail_in(rows: Sequence[Row], free_name: Callable[[str], str]) -> Mail | None:
-    """Return the names and paths to use for emails, or None if the samples contain no email."""
+    """Return the names and paths to use for emails, or None if no sample contains an email."""
     texts = {path: value for row in rows for path, value in walk(row) if isinstance(value, str)}
     chats = {path for row in rows for path, value in walk(row) if _is_chat(path, value)}
     found = dict.fromkeys(
@@ -239,7 +239,7 @@ def mail_in(rows: Sequence[Row], free_name: Callable[[str], str]) -> Mail | None
 
 
 def label_readings(mail: Mail, rows: Sequence[Row]) -> Iterator[Reading]:
-    """Yield a proposed ``read:`` line for each label, such as ``Phone:``, in the rows' emails."""
+    """Yield a proposed ``read:`` line for each label in the rows' emails, such as ``Phone:``."""
     texts = [mail.text(row) or "" for row in rows]
     for text in texts:
         labels = dict.fromkeys(LABEL.findall(text))
@@ -250,7 +250,7 @@ def label_readings(mail: Mail, rows: Sequence[Row]) -> Iterator[Reading]:
 
 
 def _is_mail(path: str, text: str) -> bool:
-    """Return True for text of several lines that has labels or a key such as ``body``."""
+    """Return True for multiline text that contains labels or has a key such as ``body``."""
     if len(text) > LONGEST:
         return False
     is_message = FREE_TEXT.fullmatch(_plain_key(path)) is not None
@@ -265,7 +265,7 @@ def _is_chat(path: str, value: Any) -> bool:
 
 
 def _is_in_chat(path: str, chats: Collection[str]) -> bool:
-    """Return True if a path leads to the text of a message in one of the chats."""
+    """Return True if a path leads to the text of a message in a chat."""
     item = path.rpartition(".")[0]
     return item.rpartition(".")[0] in chats and FREE_TEXT.fullmatch(_plain_key(path)) is not None
 

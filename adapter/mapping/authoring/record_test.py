@@ -1,4 +1,4 @@
-"""Turn the result of mapping a payload into a test for the mapping file."""
+"""Create a test for a mapping file from the result of mapping a payload."""
 
 import datetime as dt
 import re
@@ -14,7 +14,7 @@ from adapter.models import WebhookRequest
 
 
 def payload_of(source: Source, file: Path, scope: Scope) -> Any:
-    """Return the ``payload`` for a test: a file name in the mapping's folder, or the data."""
+    """Return the ``payload`` of a test: the name of a file in the mapping's folder, or the data."""
     folder = source.path.parent.resolve()
     if source.kind != "query" and file.resolve().is_relative_to(folder):
         return str(file.resolve().relative_to(folder))
@@ -61,7 +61,7 @@ def entry_from_mapped(
     content_type: str | None = None,
     headers: dict[str, str] | None = None,
 ) -> str:
-    """Return a test as YAML, ready to paste under ``tests:``."""
+    """Return a test as YAML, ready to be pasted under ``tests:``."""
     entry: dict[str, Any] = {"name": _name(mapped), "payload": payload}
     if headers:
         entry["headers"] = headers

@@ -34,7 +34,7 @@ _PEOPLES_KEYS: Final = {
     "email_1": "email",
     "phone_1": "phone",
 }
-#: Keys of data that is always private, regardless of whose it is.
+#: Keys of data that is always private, regardless of its owner.
 PRIVATE: Final = re.compile(
     r"(ssn|socialsecurity(number|no)?|dob|birth(day|date)?|dateofbirth|passport|(driver)?licen[sc]e"
     r"(number|no)?|iban|(card|account)number|ipaddress|ip|useragent"
@@ -92,7 +92,7 @@ MOST_WORDS: Final = 6
 EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 PHONE: Final = re.compile(r"(?<![\w.-])\+?1?[-. (]{0,2}[2-9]\d\d[-. )]{1,2}\d{3}[-. ]\d{4}(?!\w)")
 #: First and last names of the made-up people who replace those who are not renters. The numbers of
-#: names have no common divisor, so that each of the combinations below is another one.
+#: names have no common divisor, so that all combinations below are different.
 OTHER_NAMES: Final = (
     ("Walter", "Nina", "Hugo", "Ruth", "Ivan", "Clara", "Felix"),
     ("Berg", "Castillo", "Mbeki", "Sato", "Weaver", "Iverson", "Quinn", "Abbott"),
@@ -106,7 +106,7 @@ PEOPLE: Final = (
 
 
 def _names_field(path: str) -> bool:
-    """Return True if a path leads to a list item's ``key`` that contains a form field's name."""
+    """Return True if a path leads to a list item's ``key``, which names a form field."""
     return re.search(r"\.\d+\.key$", path.lower()) is not None
 
 
@@ -136,7 +136,7 @@ def redacted(
 def replacements(
     payload: Any, number: int, people: People | None = None, kept: Collection[str] = ()
 ) -> dict[str, str]:
-    """Return the replacement for each personal or secret text in a payload, longest text first."""
+    """Return a replacement for each personal or secret text in a payload, longest text first."""
     changes: dict[str, str] = {}
     # If a text belongs to both the renter and someone else, it is replaced as the renter's.
     texts = sorted(_texts(payload, people or {}), key=lambda one: not owner_of(one[0]))
@@ -152,7 +152,10 @@ def replacements(
 
 
 def _numbers_of_others(owners: Collection[str]) -> dict[str, int]:
-    """Return a negative number for each person who is not a renter, the same in all samples."""
+    """Return a number for each person who is not a renter.
+
+    The numbers are negative, and each person has the same number in all samples.
+    """
     numbers: dict[str, int] = {}
     for owner in sorted(owners):
         first = zlib.crc32(owner.encode("utf-8", "replace"))
@@ -162,14 +165,14 @@ def _numbers_of_others(owners: Collection[str]) -> dict[str, int]:
 
 
 def replaced_fields(payload: Any, changes: Mapping[str, str]) -> list[str]:
-    """Return the paths of the values in a payload that the given replacements would change."""
+    """Return the paths of the values in a payload that the replacements would change."""
     leaves = ((path, str(value)) for path, value in _leaves(payload, "", 0) if value is not None)
     paths = [path[1:] for path, text in leaves if _redacted_text(text, changes) != text]
     return list(dict.fromkeys(paths))
 
 
 def possible_names(written: Any, fields: Collection[str], kept: Collection[str]) -> list[str]:
-    """Return the paths of texts in a sample that look like a person's name and were not replaced.
+    """Return the paths of texts that look like a person's name but were not replaced.
 
     ``fields`` contains the replaced paths, and ``kept`` the community names.
     """
@@ -182,7 +185,7 @@ def possible_names(written: Any, fields: Collection[str], kept: Collection[str])
 
 
 def fields_left(payload: Any, written: Any, fields: Collection[str]) -> list[str]:
-    """Return the given fields whose values are unchanged in the written sample."""
+    """Return the fields whose values are the same in the payload and the redacted sample."""
     before, after = dict(_leaves(payload, "", 0)), dict(_leaves(written, "", 0))
     return [one for one in fields if before.get(f".{one}") == after.get(f".{one}", object)]
 
@@ -194,7 +197,7 @@ def _kept_ids(payload: Any) -> Iterator[str]:
 
 
 def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
-    """Yield the path, text and item number of each value in a payload, and of values inside texts.
+    """Yield the path, text and item number of each value, including values inside strings.
 
     The number is the item's index in a batch of leads, so that each item gets its own person.
     """
@@ -219,7 +222,7 @@ def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
 
 
 def _answers_beside(data: Any, depth: int) -> Iterator[tuple[str, str]]:
-    """Yield each label or question in the data, and the answer beside it."""
+    """Yield each label or question in the data, with the answer from the same object."""
     if depth > MAX_DEPTH or not isinstance(data, Mapping | list):
         return
     if isinstance(data, Mapping):
@@ -238,7 +241,7 @@ def _item_number(path: str, places: Mapping[str, int]) -> int:
 
 
 def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
-    """Yield the path and value of each leaf, including every item of each list."""
+    """Yield the path and value of each leaf, including all items of all lists."""
     if depth > MAX_DEPTH:
         return
     if isinstance(data, Mapping | list):
@@ -250,7 +253,7 @@ def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
 
 
 class _Person:
-    """A made-up person who replaces a renter or, if the number is negative, someone else."""
+    """A made-up person who replaces a renter or, with a negative number, another person."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -280,7 +283,7 @@ def _count(text: str) -> int:
 
 
 def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
-    """Yield each text to replace in a value, with its replacement."""
+    """Yield each text in a value that must be replaced, with its replacement."""
     key = key_of(path)
     if (is_secret(path) and not _names_field(path)) or PRIVATE.fullmatch(key):
         yield text, REMOVED
@@ -333,7 +336,7 @@ def _is_sentence(text: str) -> bool:
 
 
 def _redacted_data(data: Any, changes: Mapping[str, str]) -> Any:
-    """Return a copy of JSON data with all strings and integers redacted. Keys stay the same."""
+    """Return a copy of JSON data in which strings and integers are redacted, but not keys."""
     if isinstance(data, Mapping):
         return {key: _redacted_data(value, changes) for key, value in data.items()}
     if isinstance(data, list):
@@ -360,7 +363,7 @@ def _redacted_text(text: str, changes: Mapping[str, str]) -> str:
 
 
 def _redacted_form(text: str, changes: Mapping[str, str]) -> str:
-    """Return a copy of a form-encoded body with each value redacted."""
+    """Return a copy of a URL-encoded form in which each value is redacted."""
     return "&".join(_redacted_pair(pair, changes) for pair in text.split("&"))
 
 
@@ -373,7 +376,7 @@ def _redacted_pair(pair: str, changes: Mapping[str, str]) -> str:
 
 
 def _replaced(text: str, changes: Mapping[str, str]) -> str:
-    """Replace whole words in a text, whether or not they are escaped."""
+    """Replace whole words in a text, including words that are escaped."""
     forms = {escape(old): escape(new) for old, new in changes.items() for escape in _ESCAPES}
     if not forms:
         return text
@@ -383,7 +386,10 @@ def _replaced(text: str, changes: Mapping[str, str]) -> str:
 
 
 def _word_pattern(form: str) -> str:
-    """Return a pattern that matches text as a whole word. A common word must stand alone."""
+    """Return a pattern that matches a text only as a whole word.
+
+    A text that is a common word must be a whole value.
+    """
     if ORDINARY.fullmatch(form.lower()):
         return rf"(?<=[>\"\n]){re.escape(form)}(?=[<\"\r\n])"
     return rf"(?:(?<!\w)|(?<=\\[nrt])){re.escape(form)}(?!\w)"

@@ -42,7 +42,7 @@ def request_ids(observed: Observed) -> list[str]:
 
 
 def identifies(path: str, filled: Sequence[Any], observed: Observed) -> bool:
-    """Return True if the values at a path are IDs that identify requests and all differ."""
+    """Return True if the values at a path are unique IDs that identify requests."""
     if not all(isinstance(value, str | int) for value in filled) or is_secret(path):
         return False
     is_unique = _is_unique(path, observed)
@@ -54,9 +54,9 @@ def identifies(path: str, filled: Sequence[Any], observed: Observed) -> bool:
 
 
 def _is_unique(path: str, observed: Observed) -> bool:
-    """Return True if the values at a path differ, except among the events for one booking.
+    """Return True if no two bookings have the same value at a path.
 
-    A cancellation has its booking's ID, and so do other events for the same person.
+    Several events for one booking may have the same value, such as a booking and its cancellation.
     """
     canceled = canceled_rows(observed)
     rows = [n for n in range(len(observed.rows)) if n not in canceled]
@@ -79,7 +79,7 @@ def _emails(observed: Observed, row: int) -> frozenset[str]:
 
 
 def _is_of_batch(path: str, observed: Observed) -> bool:
-    """Return True for the ID of an ``entry`` item. It identifies a Meta page, not a lead."""
+    """Return True if a path is the ID of an ``entry`` item, which identifies a page, not a lead."""
     parent, _, key = path.rpartition(".")
     is_entry = key == "id" and parent.endswith("entry")
     return is_entry and any(isinstance(read(row, parent), list) for row in observed.rows)
@@ -99,7 +99,7 @@ def _may_be_request_id(path: str) -> bool:
 
 
 def _id_owner(path: str) -> list[str]:
-    """Return the words for what an ID identifies, such as ["lead"] for ``lead.id``."""
+    """Return the words that describe an ID's owner, such as ["lead"] for ``lead.id``."""
     names = [words_in(name) for name in names_in(path) if not name.isdigit() and name != "data"]
     if not names or not names[-1] or names[-1][-1] not in IDS:
         return []

@@ -1,4 +1,4 @@
-"""Draft a mapping from samples, based on guesses that the user must confirm."""
+"""Draft a mapping from samples. It contains guesses that the user must confirm."""
 
 import dataclasses
 import itertools
@@ -54,9 +54,9 @@ NO_RENTER: Final = (
     "# No name, email address or phone number was found. If the webhooks contain only IDs, add",
     "# 'fetch', as under 'Webhooks with only IDs' in docs/mapping.md.",
 )
-#: A key that is an ID, so that it says nothing to a reader of the notes.
+#: A key that is an ID, which means nothing to a reader of the notes.
 CODE: Final = re.compile(r"(?=.*\d)(?=.*[A-Z])(?=.*[a-z])[A-Za-z0-9]{8,}")
-#: Keys that may say what a webhook is, and what to do about them.
+#: Keys that may show the kind of a webhook, and hints for users about these keys.
 CHANGE_FLAG: Final = re.compile(r"cancel|reschedul")
 STATUS: Final = re.compile(r"intent|(tour|appointment|booking|lead)?status|(function|tool)(name)?")
 CHANGE_HINT: Final = "does true cancel a tour ('cancellation') or need review ('ignore')?"
@@ -109,7 +109,7 @@ MOST_OTHERS: Final = 5
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
-    """A draft of a mapping, with the guesses that it is based on."""
+    """A draft of a mapping, with the guesses behind it."""
 
     name: str
     samples: Sequence[Any]
@@ -118,14 +118,14 @@ class Draft:
 
     @property
     def canceled(self) -> dict[str, list[Any]]:
-        """The values, by path, that distinguish cancellations from bookings."""
+        """The values that distinguish cancellations from bookings, by path."""
         found = cancellations(self.observed, self.guesses.get("accept", (None,))[0])
         continued = continued_cancellations(self.observed)
         return {path: values for path, values in found.items() if path not in continued}
 
     @property
     def accepted(self) -> list[Any]:
-        """The event names that appear to represent leads, or all event names if none do."""
+        """The event names that seem to represent leads, or all event names if none do."""
         if "accept" not in self.guesses:
             return []
         canceled = self.canceled.get(self.guesses["accept"][0], ())
@@ -133,7 +133,7 @@ class Draft:
         return [one for one in events if not NOT_A_LEAD.search(str(one))] or events
 
     def communities(self) -> list[Any]:
-        """Return the community names in the samples, in order of appearance."""
+        """Return the community names in the samples, in the order of their appearance."""
         paths = self.guesses.get("community", ())
         rows = range(len(self.observed.rows))
         filled = (self._first(paths, row) for row in rows)
@@ -156,7 +156,7 @@ class Draft:
         return {name: [str(one) for one in found] for name, found in sorted(values.items())}
 
     def _outcome(self, payload: Any) -> str:
-        """Return the line of a draft's test that states the outcome expected for a payload."""
+        """Return the line in a draft's test that states the expected outcome for a payload."""
         rows = observe([payload]).rows[:1] if payload is not None else ()
         tests = [read(row, path) for row in rows for path in self.guesses.get("test", ())[:1]]
         if any(str(value).lower() in ("true", "1") for value in tests):
@@ -211,7 +211,7 @@ class Draft:
         return "\n".join(lines)
 
     def _values(self, target: str) -> list[Any]:
-        """Return the distinct values at the best path for a field."""
+        """Return the distinct values at the most likely path for a field."""
         path = self.guesses[target][0]
         values = [value for value in self.observed.filled(path) if not isinstance(value, dict)]
         texts = [one for value in values for one in (value if isinstance(value, list) else [value])]
@@ -266,7 +266,7 @@ class Draft:
                 yield f"  {start}{quoted(path)}: {_one_or_list(values)}   {GUESS}{hint}"
 
     def _others(self, path: str) -> str:
-        """Return a comment that lists the other values of a status that shows cancellations."""
+        """Return a comment that lists the other values of a status that marks cancellations."""
         found = {str(one) for one in self.observed.filled(path)} - {*map(str, self.canceled[path])}
         is_event = path in self.guesses.get("accept", ())
         others = ", ".join(sorted(found)[:MOST_OTHERS]) if not is_event else ""
@@ -313,7 +313,7 @@ class Draft:
         return f"dedupe: {path_list(parts)}   {REPEAT_HINT}"
 
     def _with_start(self, ids: Sequence[str]) -> Sequence[str]:
-        """Add the tour's start to the ``dedupe`` paths if a rescheduled tour may keep its ID."""
+        """Add the tour's start to the ``dedupe`` paths if a moved tour may keep its ID."""
         start = self._first_of("starts_at", "date")
         return [*ids, start] if start and MOVABLE.search(ids[0]) else ids
 
@@ -361,7 +361,7 @@ class Draft:
             yield from [f"#  {more}"] if more else ()
 
     def _table_lines(self, name: str) -> Iterator[str]:
-        """Yield the line for a field, with a table that translates the values in the samples."""
+        """Yield the lines for a field with a table that translates the values in the samples."""
         values = self._values(name)
         rows = {str(value): table_value(name, str(value)) for value in values}
         known = ", ".join(f"{quoted(value)}: {ours}" for value, ours in rows.items() if ours)
@@ -372,13 +372,13 @@ class Draft:
 
 
 def draft_from_samples(name: str, samples: Sequence[Any]) -> Draft:
-    """Draft a source's mapping from the parsed payloads of sample webhooks."""
+    """Draft a mapping from the parsed payloads of a source's sample webhooks."""
     observed = observe(samples)
     return Draft(name=name, samples=samples, observed=observed, guesses=guess_paths(observed))
 
 
 def _undecided_lines(observed: Observed, guesses: Guesses) -> Iterator[str]:
-    """Yield a comment on each unused status or flag, because other values may need a condition."""
+    """Yield a comment for each unused status or flag, because its other values may matter."""
     taken = {path for paths in guesses.values() for path in paths}
     for path in observed.values:
         key, values = key_of(path), observed.filled(path)
@@ -411,7 +411,7 @@ def _signature_line(name: str) -> str:
 
 
 def _note(path: str) -> str:
-    """Return a notes line for a path, with a label unless it is the renter's message."""
+    """Return a line for the notes, with a label unless the path leads to the renter's message."""
     name = re.sub(r"^q\d+_", "", path.split(".")[-1].strip('"'))
     is_message = MESSAGES.search(name) or CODE.fullmatch(name)
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]+", " ", name).strip().capitalize()
@@ -430,6 +430,6 @@ def _contact_type(observed: Observed) -> str:
 
 
 def table_value(name: str, text: str) -> str:
-    """Guess the adapter's value for a sender's word. Return "" if unsure."""
+    """Guess the adapter's value for a word used by a sender, or return "" if unsure."""
     rows = TABLES.get(name, ())
     return next((ours for words, ours in rows if re.search(words, text, re.IGNORECASE)), "")

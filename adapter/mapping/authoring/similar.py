@@ -1,4 +1,4 @@
-"""Find the senders of the gallery whose webhooks have the same format as given samples."""
+"""Find senders in the gallery whose webhooks have the same format as the given samples."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -11,18 +11,18 @@ from adapter.mapping.samples import CONTENT_TYPES, content_type_of
 from adapter.parsing.body import parse
 from adapter.parsing.paths import leaves
 
-#: The share of common paths, and their number, from which two webhooks have the same format.
+#: Minimum share and number of common paths for two webhooks to have the same format.
 ALIKE: Final = 0.4
 FEWEST_COMMON: Final = 4
 #: The same for paths inside objects, which are less common than ``email`` and ``phone``.
 ALIKE_INSIDE: Final = 0.2
 FEWEST_INSIDE: Final = 6
-#: Senders whose share is within this of the best are named too.
+#: Maximum difference from the best share for a sender to be included too.
 TIE: Final = 0.02
 
 
 def similar_senders(payloads: Sequence[Any], gallery: Path) -> list[str]:
-    """Return the names of the gallery's senders whose samples have mostly the same paths."""
+    """Return the senders in the gallery whose samples share the most paths with the payloads."""
     given = [*map(_paths, payloads)]
     shares: dict[str, float] = {}
     for name, paths in _gallery_paths(gallery):
@@ -33,7 +33,7 @@ def similar_senders(payloads: Sequence[Any], gallery: Path) -> list[str]:
 
 
 def _gallery_paths(gallery: Path) -> Iterator[tuple[str, frozenset[str]]]:
-    """Yield the sender's name and the paths in the payload for each sample in the gallery."""
+    """Yield the sender's name and the set of paths for each sample in the gallery."""
     names = sorted(names_in(gallery), key=len, reverse=True)
     for file in sorted((gallery / "samples").glob("*")):
         name = next((one for one in names if file.name.startswith(one)), None)
@@ -50,7 +50,7 @@ def _paths(payload: Any) -> frozenset[str]:
 
 
 def _share(one: frozenset[str], other: frozenset[str]) -> float:
-    """Return the fraction of paths that two samples share, or 0 if it is too low to be a match."""
+    """Return the fraction of paths that two samples share, or 0 if it is too low for a match."""
     common = one & other
     share = len(common) / len(one | other) if common else 0
     inside = sum("." in path for path in common)

@@ -13,7 +13,7 @@ STAFF: Final = frozenset(
     | {"location", "office", "broker", "company", "business", "member", "called", "vendor"}
     | {"provider", "to", "cc", "bcc", "teammate", "admin"}
 )
-#: Words in a path that indicate someone who belongs to the renter, the community or a portal.
+#: Words in a path that indicate someone connected to the renter, the community or a portal.
 OTHERS: Final = frozenset(
     {"co", "coapplicant", "cosigner", "guarantor", "roommate", "roommates", "spouse", "partner"}
     | {"occupant", "occupants", "emergency", "reference", "references", "referrer", "referral"}
@@ -33,7 +33,7 @@ RENTER: Final = frozenset(
 )
 #: Words for a person whose name may be the renter's.
 PEOPLE: Final = frozenset({"person", "sender", "profile", "profiles", "caller"})
-#: Words in a path that indicate a time before the tour was moved, or another one than the tour's.
+#: Words in a path for the time before the tour was moved, or a time that is not the tour's.
 OTHER_TIMES: Final = frozenset(
     {"previous", "prev", "prior", "old", "original", "former", "alternate", "alternative"}
     | {"second", "third", "backup", "available", "availability", "hours", "reminder"}
@@ -47,7 +47,7 @@ WHEN: Final = frozenset({"starts_at", "date", "time"})
 
 
 def is_of_another(target: str, path: str) -> bool:
-    """Return True for another person's name or contacts, and for times other than the tour's."""
+    """Return True if a path leads to someone else's data or to a time that is not the tour's."""
     words = {*words_in(path)}
     if target in WHEN:
         return bool(OTHER_TIMES & words or NOT_VISITS & {*words_around(path)[-1:]})
@@ -57,7 +57,7 @@ def is_of_another(target: str, path: str) -> bool:
 
 
 def owner_of(path: str) -> str:
-    """Return the part of a path that identifies someone other than the renter, or ""."""
+    """Return the part of a path that identifies a person other than the renter, or ""."""
     names = names_in(path)
     for at in reversed(range(len(names))):
         index = [one for one in names[at + 1 : at + 2] if one.isdigit()]
@@ -71,7 +71,7 @@ def owner_of(path: str) -> str:
 
 
 def has_renters_type(path: str, observed: Observed) -> bool:
-    """Return True if the ``type`` beside a value says that it is the renter's, such as "lead"."""
+    """Return True if the ``type`` in the same object marks a value as the renter's."""
     types = observed.filled(f"{path.rpartition('.')[0]}.type")
     return bool(types) and all(str(one).lower() in RENTER for one in types)
 

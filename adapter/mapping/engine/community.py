@@ -1,4 +1,4 @@
-"""Find a lead's community and attribution. Neither has a default."""
+"""Find a lead's community and attribution, for which there are no default values."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ NO_PATHS: Final = PathLookup(places=())
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CommunityLookup:
-    """The ``community`` section: a fixed community, or a lookup by the sender's name for it."""
+    """The ``community`` section: a fixed community, or a lookup by the sender's name."""
 
     source: str
     at: str
@@ -27,7 +27,7 @@ class CommunityLookup:
     known: Mapping[str, Community] = dataclasses.field(default_factory=dict)
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the draft's community and its IDs. If the community is unknown, block the booking."""
+        """Set the draft's community and its IDs, or block the booking if it is unknown."""
         community = self.always or self._find(scope, draft)
         if community:
             draft.community = community
@@ -61,7 +61,7 @@ class Attribution:
     lookup: PathLookup = NO_PATHS
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the draft's attribution ID. If the lead has none, block the booking."""
+        """Set the draft's attribution ID, or block the booking if there is none."""
         if draft.community is None:
             return
         table = draft.community.attributions.get(self.source, {})

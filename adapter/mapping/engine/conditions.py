@@ -35,7 +35,7 @@ class Condition:
     empty: bool | None = None
 
     def evaluate(self, scope: Scope) -> tuple[Verdict, Reason | None]:
-        """Evaluate the condition, and return the reason if it does not hold."""
+        """Evaluate the condition. Return a verdict and, unless the condition holds, the reason."""
         try:
             found = scope.read(self.path)
         except Unreadable as exc:
@@ -67,7 +67,7 @@ class Condition:
 
 
 def absence(scope: Scope, path: Path) -> str:
-    """Return an error message for a path that is not in the payload, naming a similar key."""
+    """Return an error message for a path that is missing in the payload, naming a similar key."""
     near = scope.closest_key(path)
     return f"{path.text} is not in the payload" + (f" (there is {near[:40]!a})" if near else "")
 

@@ -1,4 +1,4 @@
-"""Collect an appointment's values while they are read, and the reasons that block the booking."""
+"""Collect the values of an appointment, and the reasons to hold it for review."""
 
 import dataclasses
 import datetime as dt
@@ -12,7 +12,7 @@ from adapter.settings import Policy
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Draft:
-    """An appointment whose fields are being filled in one after another."""
+    """An appointment whose fields are filled in one by one."""
 
     #: When the webhook was received (aware). If None, past and far-future times are allowed.
     now: dt.datetime | None = None
@@ -58,7 +58,7 @@ class Draft:
         self.found += other.found
 
     def waive(self, fields: Container[str]) -> None:
-        """Remove the blocks for the given fields, and add unreadable values to the notes."""
+        """Remove the blocks for the given fields, and add their unreadable values to the notes."""
         self.blocking_reasons = [
             reason for reason in self.blocking_reasons if reason.field not in fields
         ]

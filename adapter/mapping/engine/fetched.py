@@ -31,7 +31,7 @@ class FetchReader:
 
     @property
     def path(self) -> Path:
-        """The first path in the URL. It determines whether each item has its own document."""
+        """The first path in the URL. If it is inside an item, each item has its own document."""
         return next(self.paths)
 
     @property
@@ -45,7 +45,7 @@ class FetchReader:
         return (self.token,) if self.token else self.basic
 
     def url(self, scope: Scope) -> str | None:
-        """Return the URL to fetch for a webhook or item, or None if a value in it is missing.
+        """Return the URL to fetch for a webhook or item, or None if a value for the URL is missing.
 
         A value cannot change the host: it is percent-encoded, unless it is itself a URL that
         starts with the text before the placeholder.
@@ -62,7 +62,7 @@ class FetchReader:
         return url
 
     def _takes_url(self, before: str, value: str) -> bool:
-        """Return True if a value is itself a URL, and the mapping allows that."""
+        """Return True if a value is a full URL that the mapping allows."""
         is_whole = len(self.pieces) == 2 and self.pieces[1] == ("", None)
         return is_whole and before.count("/") == 3 and value.startswith(before)
 
@@ -92,13 +92,13 @@ def _text(scope: Scope, path: Path) -> str:
 
 
 def _path_in(rest: str) -> str:
-    """Return the percent-encoded path of a sender's URL, without query string or dot segments."""
+    """Return the percent-encoded path in a sender's URL, without query string and dot segments."""
     parts = rest.partition("?")[0].partition("#")[0].split("/")
     return "/".join(quote(part, safe="") for part in parts if part not in ("", ".", ".."))
 
 
 def requests_for(readers: Sequence[FetchReader], scopes: Sequence[Scope]) -> dict[str, FetchReader]:
-    """Return the URLs that have not been fetched yet for a webhook, with their readers."""
+    """Return the URLs that have not been fetched for a webhook yet, with their readers."""
     wanted = {reader.url(scope): reader for scope in scopes for reader in readers}
     known = scopes[0].fetched if scopes else {}
     return {url: reader for url, reader in wanted.items() if url and url not in known}
@@ -111,5 +111,5 @@ def documents_from(stored: Any) -> Mapping[str, Any]:
 
 
 def without_failures(documents: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return only documents that were fetched successfully, so that the others are tried again."""
+    """Return only the documents that were fetched successfully, so that the others are retried."""
     return {url: one for url, one in documents.items() if PROBLEM not in one}

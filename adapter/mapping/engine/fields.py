@@ -1,4 +1,4 @@
-"""Fill an appointment's fields from a payload, and handle unreadable values."""
+"""Fill an appointment's fields from a payload, and handle values that cannot be read."""
 
 import dataclasses
 import enum
@@ -17,7 +17,7 @@ from adapter.parsing.text import CAP_ITEMS
 
 
 class OnUnreadable(enum.StrEnum):
-    """The way to handle an optional value that cannot be read."""
+    """The ways to handle an optional value that cannot be read."""
 
     #: The original text goes into the notes.
     NOTE = "note"
@@ -29,7 +29,7 @@ class FieldFiller(Protocol):
     """Fills the appointment fields that one line of a mapping defines."""
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Read values and add them to the draft. Never raise."""
+        """Read values and add them to the draft, without raising an exception."""
 
 
 #: Maximum length of a value in a template, in characters.
@@ -51,7 +51,7 @@ class Template:
         return tuple(path for _, path in self.pieces if path)
 
     def value(self, scope: Scope) -> str:
-        """Return the text with its placeholders filled in, or "" if any of them has no value."""
+        """Return the text with its placeholders filled in, or "" if a placeholder has no value."""
         parts = []
         for literal, path in self.pieces:
             value = _text_at(scope, path) if path else ""
@@ -88,7 +88,7 @@ class PathLookup:
     paths: tuple[Path, ...] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        """Collect the paths in advance, because they are needed for every item."""
+        """Collect all paths in advance, because they are needed for every item."""
         paths = tuple(path for place in self.places for path in paths_of(place))
         object.__setattr__(self, "paths", paths)
 
@@ -98,7 +98,7 @@ class PathLookup:
         return ", ".join(place.text for place in self.places)
 
     def values(self, scope: Scope) -> Iterator[tuple[Path | Template, Any]]:
-        """Yield each path or template that has a value in the payload, and the value.
+        """Yield each path or template that has a value in the payload, with the value.
 
         Raise :class:`Unreadable` if a path cannot be resolved.
         """
@@ -108,16 +108,17 @@ class PathLookup:
                 yield place, value
 
     def first(self, scope: Scope) -> tuple[str, Any]:
-        """Return the first path that has a value, and the value or None.
+        """Return the first path that has a value, together with the value.
 
-        Raise :class:`Unreadable` if a path cannot be resolved.
+        If no path has a value, return all paths as text and None. Raise :class:`Unreadable` if a
+        path cannot be resolved.
         """
         for place, value in self.values(scope):
             return place.text, value
         return self.text, None
 
     def missing(self, scope: Scope) -> str:
-        """Return an error message that says which path is missing or empty."""
+        """Return an error message that names the path that is missing or empty."""
         for path in self.paths:
             try:
                 if scope.read(path) is MISSING:
@@ -129,7 +130,7 @@ class PathLookup:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Unresolved:
-    """Stands in for the value at a path that leads through a list with several items."""
+    """A stand-in for the value at a path that leads through a list of several items."""
 
     why: str
     #: The values in the items of the list, or None.
@@ -146,7 +147,7 @@ def _value_at(scope: Scope, place: Path | Template) -> Any:
 
 
 def _inner_values(scope: Scope, path: Path) -> list[Any] | None:
-    """Return the values in the first 50 items of the list that a path leads through, or None."""
+    """Return the values in the list that a path leads through, or None if there is no list."""
     for number in range(len(path.parts) - 1, 0, -1):
         try:
             items = scope.read(Path(path.text, path.parts[:number], path.quoted))
@@ -167,7 +168,7 @@ def _read_inner(item: Any, parts: Sequence[str], quoted: frozenset[int]) -> Any:
 
 
 def paths_of(place: Path | Template) -> tuple[Path, ...]:
-    """Return the paths in a template, or a path itself, as a tuple."""
+    """Return the paths in a template, or a single path, as a tuple."""
     return place.paths if isinstance(place, Template) else (place,)
 
 
@@ -238,7 +239,7 @@ class Field:
         return self.required or self.unreadable is OnUnreadable.HOLD
 
     def _values(self, scope: Scope) -> Iterator[tuple[str, Any]]:
-        """Yield each path that has a value, with the value or the reason it cannot be resolved."""
+        """Yield each path that is not empty, with its value or its error."""
         if self.lookup.collect_all:
             yield from self._all_values(scope)
             return
@@ -295,7 +296,7 @@ class FullName(Field):
     is_fallback: bool = False
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the first and last name, unless an earlier line has already set the last name."""
+        """Set the first and last name, unless a previous line has set the last name."""
         if not (self.is_fallback and "last_name" in draft.appointment):
             Field.fill(self, scope, draft)
 
@@ -315,7 +316,7 @@ class NotesFiller:
         return [path for line in self.lines for path in line.paths]
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the notes to all lines whose placeholders have values."""
+        """Set the notes to the lines whose placeholders all have values."""
         texts = (line.value(scope) for line in self.lines)
         draft.text = "\n".join(text for text in texts if text)
 

@@ -23,7 +23,7 @@ _DECORATION: Final = "*|-_ \n"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MailReader(abc.ABC):
-    """Reads ``text: …``, the text at the first path that is not empty."""
+    """Reads ``text: …``, the first nonempty text at the given paths."""
 
     path: Path
     #: The paths to try if the first one is empty, such as the path of the HTML.
@@ -130,7 +130,7 @@ def texts_at(scope: Scope, path: Path) -> list[str]:
 
 
 def listed(value: Any) -> list[Any]:
-    """Return a value as a list. A single value becomes a list with one item."""
+    """Return a value as a list. A value that is not a list becomes a list with one item."""
     found = as_list(value)
     return found if isinstance(found, list) else [found]
 
@@ -138,7 +138,7 @@ def listed(value: Any) -> list[Any]:
 def _first_match(
     pattern: Callable[[str], re.Pattern[str]], labels: Sequence[str], mail: str
 ) -> re.Match[str] | None:
-    """Return the match for the first label that occurs in an email, or None."""
+    """Return the match of the first label that occurs in an email, or None."""
     found = (pattern(label).search(mail) for label in labels)
     return next(filter(None, found), None)
 
@@ -152,7 +152,7 @@ def _lines(text: str) -> str:
 
 @functools.cache  # has one entry per label in the mappings
 def _words_pattern(label: str) -> re.Pattern[str]:
-    """Return a regular expression that finds a label anywhere, even across two lines."""
+    """Return a regular expression that finds a label anywhere in a text, even across two lines."""
     words = r"\s+".join(map(re.escape, label.removesuffix(":").split()))
     colon = r"[*_ ]*[:\uff1a][*_]*" if label.endswith(":") else ""
     start = r"(?<!\w)" if label[0].isalnum() else ""

@@ -38,7 +38,7 @@ NOT_NEEDED_BY_PROSPECTS: Final = frozenset({"starts_at", "name", "last_name"})
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NamedReader:
-    """A name under ``read:``, and the reader that provides its value."""
+    """A name under ``read:``, with the reader that provides its value."""
 
     name: str
     at: str
@@ -46,7 +46,7 @@ class NamedReader:
 
     @property
     def needs(self) -> set[str]:
-        """The first part of each path that the reader uses. It may be another reader's name."""
+        """The first part of each path that the reader uses, which may be another reader's name."""
         reader = self.reader
         needed = {path.parts[0] for path in getattr(reader, "paths", (reader.path,))}
         if isinstance(reader, ItemReader):
@@ -58,7 +58,7 @@ class NamedReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ForEach:
-    """A line of ``for_each``: a list's path, and the name for each of its items."""
+    """A line of ``for_each``: the path of a list, and a name for each item in the list."""
 
     name: str
     at: str
@@ -105,7 +105,7 @@ class CompiledMapping:
     key_levels: Sequence[ForEach] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        """Select the dedupe key's readers in advance, because every webhook waits for its key."""
+        """Select the readers for the dedupe key in advance, because every webhook needs the key."""
         names = self._key_names()
         levels = [
             dataclasses.replace(one, readers=_named(names, one.readers)) for one in self.for_each
@@ -114,7 +114,7 @@ class CompiledMapping:
         object.__setattr__(self, "key_levels", levels)
 
     def _key_names(self) -> set[str]:
-        """Return the first part of each path that the dedupe key depends on."""
+        """Return the first part of each path that is needed to compute the dedupe key."""
         groups = (*self.event_filter.ignore, *self.event_filter.cancellation)
         conditions = (*itertools.chain(*groups), *self.event_filter.accept)
         places = [*(one.path for one in conditions), *(level.path for level in self.for_each)]
@@ -159,7 +159,7 @@ class CompiledMapping:
         )
 
     def dedupe_key(self, scope: Scope) -> str | None:
-        """Return the dedupe key that all deliveries for the same booking share, or None.
+        """Return the dedupe key that all deliveries of the same booking share, or None.
 
         A cancellation often has the same ID as its booking, so its key gets a prefix. An ignored
         delivery has no key, so that it cannot turn a booking with the same ID into a duplicate.
@@ -185,7 +185,7 @@ class CompiledMapping:
         return scope, [one for one, _ in scopes]
 
     def _read(self, scope: Scope, readers: Iterable[NamedReader]) -> tuple[Scope, Draft]:
-        """Return a scope with the values for ``read:`` added, and a draft with any problems."""
+        """Return a scope with the values for ``read:``, and a draft with any problems found."""
         draft = Draft()
         for reading in readers:
             result = reading.reader.read(scope)
@@ -203,7 +203,7 @@ class CompiledMapping:
     def _item_scopes(
         self, scope: Scope, levels: Iterable[ForEach]
     ) -> tuple[list[tuple[Scope, Draft]], Reason | None]:
-        """Return a scope and a draft for each item, or the reason that the items cannot be read."""
+        """Return a scope and a draft for each item, or the reason that items cannot be read."""
         scopes = [(scope, Draft())]
         for level in levels:
             try:
@@ -236,7 +236,7 @@ class CompiledMapping:
         return inner
 
     def _shared_values(self, scopes: Sequence[Scope]) -> Mapping[int, Draft]:
-        """Fill the fields that are the same for all items. Return their drafts by filler index."""
+        """Fill the fields that are the same for all items. Return a draft for each such field."""
         if len(scopes) == 1:
             return {}
         names, shared = self.inner_names, {}
@@ -312,7 +312,7 @@ class CompiledMapping:
         )
 
     def _sent_at(self, scope: Scope) -> dt.datetime | None:
-        """Return the time at which the renter made the request (UTC), or None if uncertain."""
+        """Return the UTC time when the renter made the request, or None if it is uncertain."""
         try:
             _, value = self.sent_at.first(scope)
             return read_absolute_instant(unwrap_single(value))
@@ -393,7 +393,7 @@ def _key_part(value: object) -> str:
 
 
 def _joined_key(outcome: Outcome, keys: Sequence[Sequence[str] | None]) -> str | None:
-    """Return a webhook's dedupe key, combined from its items' keys, or None if any is missing."""
+    """Combine the dedupe keys of a webhook's items into one key, or None if a key is missing."""
     parts = keys[0] if len(keys) == 1 else keys
     if not parts or (len(keys) > 1 and not all(parts)):
         return None
@@ -402,7 +402,7 @@ def _joined_key(outcome: Outcome, keys: Sequence[Sequence[str] | None]) -> str |
 
 
 def _key_from_parts(parts: Sequence[Any]) -> str:
-    """Combine parts into one dedupe key, as JSON if there are several."""
+    """Combine the parts of a dedupe key into a string, as JSON if there are several parts."""
     key = parts[0] if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
     if len(key) <= MAX_KEY_LENGTH:
         return key

@@ -1,4 +1,4 @@
-"""Find lists that a mapping reads only partly, for example with ``contacts.0.name``."""
+"""Find lists that a mapping reads only in part, as with the path ``contacts.0.name``."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ MAX_LISTED: Final = 5
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PartialList:
-    """A list in the payload that a mapping reads only at certain indexes."""
+    """A list in the payload from which a mapping reads only certain items."""
 
     #: The path of the list.
     path: Path
@@ -53,7 +53,7 @@ class PartialList:
         return all(scope.is_empty(scope.read(path)) for path in paths)
 
     def reason(self, scope: Scope) -> Reason | None:
-        """Return a reason that lists the items that are not read, or None if there are none."""
+        """Return a reason that names the unread items, or None if there are none."""
         left = self.left_out(scope)
         if not left:
             return None
@@ -64,7 +64,7 @@ class PartialList:
 
 
 def partial_lists_from(used: Iterable[tuple[Path, str, tuple[Path, ...]]]) -> list[PartialList]:
-    """Return the lists that the given paths do not read completely.
+    """Return the lists that are read only in part by the given paths.
 
     ``used`` are the paths that read data, each with its position and the paths tried before it.
     """

@@ -23,7 +23,7 @@ _XML_START: Final = re.compile(r"<\?[a-z]|\A\s*<(?!!|html\b)", re.IGNORECASE)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReadResult:
-    """The value for a name under ``read:``, with any problem that occurred."""
+    """The value for a name under ``read:``, with any problem found while reading it."""
 
     value: Any
     problem: str | None = None
@@ -70,12 +70,12 @@ class JsonReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class XmlReader:
-    """Reads ``xml: …``, an XML document in a string, such as an ADF lead in an email."""
+    """Reads ``xml: …``, a string that contains an XML document, such as an ADF lead."""
 
     path: Path
 
     def read(self, scope: Scope) -> ReadResult:
-        """Parse the XML document in the string. Return an empty object if there is none."""
+        """Parse the XML document in the string, or return an empty object if there is none."""
         try:
             text = unwrap_single(scope.read(self.path))
             start = _XML_START.search(text[:CAP_MAIL]) if isinstance(text, str) else None
@@ -91,14 +91,14 @@ class XmlReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Labels:
-    """The ``labels`` of a list: display names for option IDs."""
+    """The ``labels`` of a list, which provide display names for option IDs."""
 
     path: Path
     by: Path
     value: Path
 
     def table(self, options: object) -> Mapping[str | None, Any]:
-        """Return the options' labels by option ID."""
+        """Return the label of each option, by option ID."""
         pairs = (
             (key_from_value(unwrap_single(self.by.read(option))), self.value.read(option))
             for option in _items(options)
@@ -106,7 +106,7 @@ class Labels:
         return {key: label for key, label in pairs if key and label is not MISSING}
 
     def relabel(self, element: object, value: Any, shared: Mapping[str | None, Any]) -> Any:
-        """Replace option IDs in a value with their labels. Keep IDs that have no label."""
+        """Replace the option IDs in a value with their labels. Keep IDs that have no label."""
         own = _read(element, self.path)
         table = shared if own is MISSING else self.table(own)
         if isinstance(value, list):
@@ -129,7 +129,7 @@ class ListReader:
     keeps_all: bool = False
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the answers by key. For a repeated key, use the first nonempty value."""
+        """Return the answers by key. If a key is repeated, use its first nonempty value."""
         try:
             items = _items(scope.read(self.path))
             if len(items) > MAX_ITEMS:
@@ -180,7 +180,7 @@ class ItemReader:
     index: str
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the item whose key is the value at the path, or a list if several match."""
+        """Return the item whose key equals the value at the path, or a list of several matches."""
         try:
             value = unwrap_single(scope.read(self.path))
             if scope.is_empty(value):

@@ -1,4 +1,4 @@
-"""Communities, and the results of applying a mapping."""
+"""Define communities and the results of applying a mapping."""
 
 import dataclasses
 import datetime as dt
@@ -39,7 +39,7 @@ class Community:
 
 
 class Outcome(enum.StrEnum):
-    """The outcome of an item or webhook. If items differ, the value listed first here applies."""
+    """The outcome of an item or a webhook. If items differ, the outcome listed first applies."""
 
     #: A complete and plausible appointment.
     BOOK = "book"
@@ -56,7 +56,7 @@ class Outcome(enum.StrEnum):
 
 
 class WithoutTime(enum.StrEnum):
-    """A mapping's way to handle leads that have no tour time (its ``without_time`` setting)."""
+    """The ways to handle leads without a tour time (a mapping's ``without_time`` setting)."""
 
     #: The lead is held, and an agent picks a time or calls the renter.
     HOLD = "hold"
@@ -82,7 +82,7 @@ class Item:
     """One item of a webhook, mapped to an appointment or guest card."""
 
     outcome: Outcome
-    #: What it becomes in Knock, or would become if nothing blocked it.
+    #: The kind of record that it becomes in Knock if nothing blocks the booking.
     kind: Kind = Kind.APPOINTMENT
     community: Community | None = None
     #: When the tour starts (aware, UTC).

@@ -1,4 +1,4 @@
-"""Resolve paths in the payload, headers, query string and values named in the mapping."""
+"""Resolve paths in the payload, headers, query string and names defined by the mapping."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ _REPEATED: Final = "\0repeated"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
-    """The data of a webhook or one of its items, used to resolve a mapping's paths."""
+    """The data of a webhook or an item, in which a mapping's paths are resolved."""
 
     payload: Any
     #: The values for ``read:`` and ``for_each:``, by name.
@@ -51,11 +51,11 @@ class Scope:
         return found
 
     def is_empty(self, value: object) -> bool:
-        """Return True if a value is missing, empty, or one of the sender's words for "empty"."""
+        """Return True if a value is missing, empty, or a word that the sender uses for "empty"."""
         return value is MISSING or is_empty(value, self.blanks)
 
     def with_names(self, names: Mapping[str, Any]) -> "Scope":
-        """Return a copy of the scope with additional names."""
+        """Return a copy of the scope with additional names and their values."""
         return Scope(  # dataclasses.replace() takes three times as long
             payload=self.payload,
             names={**self.names, **names},
@@ -69,11 +69,11 @@ class Scope:
 
     @property
     def has_others(self) -> bool:
-        """True if a list of answers has repeated keys with different values."""
+        """True if a list of answers contains a key several times with different values."""
         return any(name.endswith(_REPEATED) for name in self.names)
 
     def others(self, path: Path) -> Iterator[Any]:
-        """Yield the values at a path that were left out because their key is repeated."""
+        """Yield the additional values at a path whose key is repeated in a list of answers."""
         repeated = self.names.get(others_name(path.parts[0]))
         if not repeated or len(path.parts) < 2:
             return
@@ -90,12 +90,12 @@ class Scope:
 
 
 def others_name(name: str) -> str:
-    """Return the name for the values that a reader leaves out because their keys are repeated."""
+    """Return the name under which a reader stores the additional values of repeated keys."""
     return name + _REPEATED
 
 
 def preview_from_value(value: object) -> str | None:
-    """Return a value as ASCII JSON of at most 60 characters, or None if it is missing."""
+    """Return a value as ASCII JSON of at most 60 characters, or None if the value is missing."""
     if value is MISSING or value is None:
         return None
     text = json.dumps(_preview(value), default=str)
@@ -103,7 +103,7 @@ def preview_from_value(value: object) -> str | None:
 
 
 def _preview(value: object) -> object:
-    """Return a value truncated in depth and length."""
+    """Return a value in which nested and long parts are truncated."""
     if isinstance(value, Mapping):
         pairs = zip(value.items(), range(5), strict=False)
         return {_preview_item(key): _preview_item(item) for (key, item), _ in pairs}
@@ -125,5 +125,5 @@ def _preview_item(value: object) -> Any:
 def reason_for(
     field: str, reason: str, *, at: str | None = None, path: str | None = None, value: object = None
 ) -> Reason:
-    """Create a reason, with its value shortened for storage."""
+    """Create a reason with a value that is shortened for storage."""
     return Reason(field=field, reason=reason, at=at, path=path, value=preview_from_value(value))

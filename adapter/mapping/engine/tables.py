@@ -1,4 +1,4 @@
-"""Translate a sender's words into the adapter's, using the mapping's tables."""
+"""Translate a sender's words into the adapter's, using the tables in the mapping."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ NO_VALUE: Final = NoValue()
 
 
 def key_from_value(value: object) -> str | None:
-    """Return a value as case-folded text for comparison.
+    """Convert a value to case-folded text for a table lookup.
 
     Return None for an object, a list, or a string that is too long.
     """
@@ -43,7 +43,7 @@ def key_from_value(value: object) -> str | None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """A lookup table that translates a sender's values into the adapter's."""
+    """A table in a mapping that translates a sender's words into the adapter's."""
 
     rows: Mapping[str, Any]
     #: True if the target field takes a list. Items are then looked up one by one.
@@ -52,7 +52,7 @@ class Table:
     label: str = ""
 
     def __call__(self, value: object) -> object:
-        """Translate a value or a list of values. Raise :class:`Unreadable` if one is unknown."""
+        """Translate a value or a list of values. Raise :class:`Unreadable` for an unknown value."""
         if not self.many:
             row = self._row(unwrap_single(value))
             return NO_VALUE if row == [] else row
@@ -83,7 +83,7 @@ class Table:
 
 
 def text_from_value(value: object, cap: int = 200) -> str:
-    """Return a value as text for the notes. List items are joined with commas."""
+    """Return a value as text for the notes, with commas between list items."""
     items = value[:MAX_ITEMS] if isinstance(value, list) else [value]
     return ", ".join(filter(None, (_item_text(item, cap) for item in items)))[: cap * 3]
 

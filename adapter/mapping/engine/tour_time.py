@@ -1,4 +1,4 @@
-"""Read ``starts_at``, the start of the tour, from one or two paths, and convert it to UTC."""
+"""Read the start of the tour (``starts_at``) from one or two paths, and convert it to UTC."""
 
 import dataclasses
 import datetime as dt
@@ -37,7 +37,7 @@ EDGE_OF_DAY: Final = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TourTime:
-    """The ``starts_at`` section: its paths, and how to read them."""
+    """The ``starts_at`` section: paths, formats and time zone of the tour's start."""
 
     at: str
     #: One lookup for the date and time together, or one for the date and one for the time of day.
@@ -47,7 +47,7 @@ class TourTime:
     zone_from: PathLookup | None = None
     dst: str | None = None
     ignore_offset: bool = False
-    #: What to do if the offset does not match the community's time zone. ``trust`` accepts the
+    #: How to handle an offset that does not match the community's time zone. ``trust`` accepts the
     #: time; ``must_agree`` blocks the booking unless the offset is Z; ``own_clock`` blocks it
     #: even then, because some senders put Z on local times. By default, suspicious offsets
     #: block the booking, and others are reported.
@@ -67,7 +67,7 @@ class TourTime:
         return ", ".join(lookup.text for lookup in self.lookups)
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the tour's start time. If it is uncertain, block the booking instead."""
+        """Set the tour's start time, or block the booking if the time is uncertain."""
         value: object = None
         try:
             found = [unwrap_single(lookup.first(scope)[1]) for lookup in self.lookups]
@@ -87,7 +87,7 @@ class TourTime:
             draft.block(self._reason(str(exc), value))
 
     def _reject_repeated(self, scope: Scope) -> None:
-        """Raise Unreadable if the answer with the time is repeated with a different value."""
+        """Raise Unreadable if the payload contains several answers with different tour times."""
         for lookup in self.lookups:
             used = next((place for place, _ in lookup.values(scope)), None)
             for place in lookup.places:
@@ -134,7 +134,7 @@ class TourTime:
     def _zone(
         self, scope: Scope, community: Community | None
     ) -> tuple[zoneinfo.ZoneInfo | None, str]:
-        """Return the time zone for a time without an offset, or None and the reason."""
+        """Return the time zone for times without an offset, or None and the reason."""
         if self.zone:
             return self.zone, ""
         if self.zone_from:
@@ -145,7 +145,7 @@ class TourTime:
         return (community.timezone if community else None), ""
 
     def _compare(self, instant: Instant, value: object, draft: Draft) -> None:
-        """Compare the time's UTC offset with the community's, and report a difference.
+        """Compare a time's UTC offset with the community's, and report any difference.
 
         Raise :class:`Unreadable` if the offset is probably wrong.
         """
@@ -163,7 +163,7 @@ class TourTime:
             draft.note(reason)
 
     def _doubt(self, instant: Instant) -> None:
-        """Raise :class:`Unreadable` if the time's UTC offset is probably wrong."""
+        """Raise :class:`Unreadable` if a time's UTC offset is probably incorrect."""
         if self.offset in ("trust", "own_clock"):
             return
         if self.has_date and not instant.offset:
@@ -177,7 +177,7 @@ class TourTime:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NoTourTime:
-    """Replaces ``starts_at`` in a mapping whose leads never have a tour time."""
+    """Replaces ``starts_at`` in mappings whose leads have no tour times."""
 
     at: str
 
@@ -188,14 +188,14 @@ class NoTourTime:
 
 
 def _joined(parts: Sequence[Any]) -> str:
-    """Join a date and a time of day with a space. Raise Unreadable if there is no time of day."""
+    """Join a date and a time of day with a space. Raise Unreadable if the time is missing."""
     if parts[1] is None:
         raise Unreadable(NO_TIME_OF_DAY)
     return " ".join(clean_text(part, CAP_PART) for part in parts)
 
 
 def fields_from_instant(at: dt.datetime) -> dict[str, str]:
-    """Return the appointment's date and time fields for a time in UTC."""
+    """Convert a time in UTC to the appointment's date and time fields."""
     return {
         "appointment_date": at.date().isoformat(),
         "appointment_time": at.time().isoformat("seconds"),

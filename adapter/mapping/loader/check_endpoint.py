@@ -29,7 +29,7 @@ NAMES: Final = "{event}, {status}, {say}, {booking.<field>}, {request.<path>}"
 
 
 def check_signature(document: Document, block: Mapping[str, Any]) -> tuple[str, ...]:
-    """Check the ``signature`` section. Return the names of its secrets' environment variables."""
+    """Check the ``signature`` section. Return the environment variables that hold its secrets."""
     if not block:
         return ()
     scheme = block.get("scheme")
@@ -85,7 +85,7 @@ class RespondChecker:
         self.inner = inner
 
     def check(self, section: Mapping[str, Any]) -> None:
-        """Add a problem to the document for each error that the schema cannot detect."""
+        """Check the ``respond`` section for errors that the schema does not detect."""
         if len(section.keys() & respond.KINDS.keys()) > 1:
             self.document.add(("respond",), f"has several of {', '.join(respond.KINDS)}: keep one")
         wait, deadline = (
@@ -152,7 +152,7 @@ def _unknown_placeholder(name: str) -> str:
 
 
 def _misplaced(value: Any, *, is_item: bool = False) -> Iterator[str]:
-    """Yield each ``each`` or ``each_free_time`` key that is not the only key of a list item."""
+    """Yield each ``each`` or ``each_free_time`` key that is not alone in a list item."""
     if isinstance(value, list):
         for item in value:
             yield from _misplaced(item, is_item=True)

@@ -1,4 +1,4 @@
-"""Check a mapping's paths against its sample payloads, and warn about questionable lines."""
+"""Check a mapping's paths against its sample payloads, and warn about likely mistakes."""
 
 import dataclasses
 import difflib
@@ -42,14 +42,14 @@ MAX_PATH_LENGTH: Final = 100
 MIN_SECRET_LENGTH: Final = 16
 #: Test expectations for a lead that is booked or becomes a guest card.
 BOOKED: Final = ("expect", "expect_some", "prospect", "prospect_some")
-#: What ``sent_at`` reads.
+#: The values that ``sent_at`` accepts, for messages.
 INSTANT: Final = "a date and time with an offset, or seconds since 1970, so the arrival counts"
 #: Fields that a booking requires.
 NEEDED_FIELDS: Final = frozenset({"starts_at", "name", "last_name", "email_1", "phone_1"})
 
 
 def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> None:
-    """Check a mapping against its samples, and add the problems to its document.
+    """Check a mapping against its samples, and add the problems to the mapping's document.
 
     ``samples`` are each test's sample, as it is and with the test's changes.
     """
@@ -73,7 +73,7 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
 
 
 def scope_of(source: Source, sample: Sample) -> Scope:
-    """Return a sample's data for resolving a mapping's paths."""
+    """Return a sample's data for resolving the paths in a mapping."""
     fetched = sample.fetched
     return source.scope_from_payload(sample.payload, sample.headers, sample.query, fetched=fetched)
 
@@ -108,7 +108,7 @@ def _check_paths(source: Source, scopes: Sequence[Scope]) -> None:
 
 
 def _optional_fields(source: Source, found: Collection[KeyPath]) -> Iterator[str]:
-    """Yield the fields that a lead may lack, because they have a default or an alternative."""
+    """Yield the fields that may be missing in a lead, because they have a default or fallback."""
     fields = source.document.data["appointment"]
     yield from (name for name, one in fields.items() if isinstance(one, dict) and "default" in one)
     for one, other in (("email_1", "phone_1"), ("phone_1", "email_1")):
@@ -119,7 +119,7 @@ def _optional_fields(source: Source, found: Collection[KeyPath]) -> Iterator[str
 def mark_new_paths(
     source: Source, scope: Scope, problems: Iterable[Problem]
 ) -> tuple[Problem, ...]:
-    """Return the problems, with a different message for paths that occur only in this webhook."""
+    """Update the messages of problems about paths that are in this webhook but in no sample."""
     scopes = source.compiled.item_scopes(scope)
     found = tuple(
         f"{used.path.text!r} {NOT_IN_SAMPLES}"
@@ -143,7 +143,7 @@ def _hint(source: Source, used: UsedPath) -> str:
 
 
 def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
-    """Return an error message's ending that suggests a similar path in the samples, or ""."""
+    """Return a suggestion of a similar path, as the end of an error message, or ""."""
     known: dict[str, None] = {}
     for scope in scopes[:MAX_SCOPES]:
         whole = scope.payload if isinstance(scope.payload, Mapping) else {}
@@ -156,9 +156,10 @@ def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
 
 
 def _is_like(one: str, other: str) -> bool:
-    """Return True if one path may be a misspelling of the other, judging by parents and last keys.
+    """Return True if one path may be a misspelling of the other.
 
-    Two keys of one object that are not similar are two values, and not a mistake.
+    Parents and last keys are compared. Two dissimilar keys of the same object are separate values
+    and not a misspelling.
     """
     parents, keys = zip(*(path.rpartition(".")[::2] for path in (one, other)), strict=True)
     return parents[0] != parents[1] or bool(difflib.get_close_matches(keys[0], [keys[1]]))
@@ -173,13 +174,13 @@ def _exists(used: UsedPath, scope: Scope) -> bool:
 
 
 def _is_unknown(used: UsedPath, scope: Scope) -> bool:
-    """Return True if a path reads headers or a query string that the test does not include."""
+    """Return True if a path reads headers or a query string that the test does not contain."""
     first = used.path.parts[0]
     return (first == "headers" and not scope.headers) or (first == "query" and not scope.query)
 
 
 def _check_list_readers(source: Source, scopes: Sequence[Scope]) -> None:
-    """Report lists in ``read:`` that have no value in any sample."""
+    """Report lists under ``read:`` that have no value in any sample."""
     for reading in (*source.compiled.readers, *source.compiled.item_readers):
         if not isinstance(reading.reader, ListReader):
             continue
@@ -192,13 +193,13 @@ def _check_list_readers(source: Source, scopes: Sequence[Scope]) -> None:
 
 
 def _is_unfetched(source: Source, path: Path, scopes: Iterable[Scope]) -> bool:
-    """Return True if a path reads a fetched document, but no test contains one."""
+    """Return True if a path reads a fetched document that no test provides."""
     is_fetched = path.parts[0] in source.sections.get("fetch", {})
     return is_fetched and not any(scope.fetched for scope in scopes)
 
 
 def check_changes(source: Source, number: int, test: Mapping[str, Any], sample: Sample) -> None:
-    """Report a test that tries to change a name under ``read:`` or ``fetch:``."""
+    """Report a test that changes a name under ``read:`` or ``fetch:``, which is not possible."""
     names = {*source.sections.get("read", {}), *source.sections.get("fetch", {})}
     for text in test.get("change", {}):
         first = text.partition(".")[0]
@@ -212,7 +213,7 @@ def check_changes(source: Source, number: int, test: Mapping[str, Any], sample: 
 
 
 def _warn_of_objects_as_texts(source: Source, scopes: Sequence[Scope]) -> None:
-    """Warn about a ``text`` whose paths find only objects, such as chat messages."""
+    """Warn about a ``text`` whose paths lead only to objects, such as chat messages."""
     for reading in (*source.compiled.readers, *source.compiled.item_readers):
         reader = reading.reader
         if not isinstance(reader, MailReader):
@@ -234,7 +235,7 @@ def _found(path: Path, scope: Scope) -> list[Any]:
 
 
 def _warn_of_items_left_out(source: Source, scopes: Sequence[Scope]) -> None:
-    """Warn about lists in the samples if the mapping reads only some of their items."""
+    """Warn about lists in the samples from which the mapping reads only some items."""
     for one in source.compiled.partial_lists:
         most = max(len(one.left_out(scope)) for scope in scopes)
         if not most:
@@ -271,7 +272,7 @@ def _is_path(text: str, where: tuple[str, ...], scopes: Iterable[Scope]) -> bool
 
 
 def _warn_of_missing_keys(source: Source, scopes: Sequence[Scope]) -> None:
-    """Warn if the dedupe paths yield no key for any lead in the samples."""
+    """Warn if no lead in the samples has a value at the dedupe paths."""
     if not source.compiled.dedupe or source.document.has_errors:
         return
     mapped = [source.compiled.apply(scope, None) for scope in scopes]
@@ -285,7 +286,7 @@ def _warn_of_missing_keys(source: Source, scopes: Sequence[Scope]) -> None:
 
 
 def _warn_of_unread_times(source: Source, scopes: Sequence[Scope]) -> None:
-    """Warn if ``sent_at`` finds values in the samples, but none of them is a valid time."""
+    """Warn if the samples have values for ``sent_at``, but none of them is a valid time."""
     found = [value for scope in scopes if (value := _first(source.compiled.sent_at, scope))]
     if found and not any(map(_is_instant, found)):
         message = f"finds {str(found[0])[:40]!r} in a sample, which is not {INSTANT}"
@@ -308,7 +309,7 @@ def _is_instant(value: Any) -> bool:
 
 
 def _warn_of_unsigned_keys(source: Source, samples: Sequence[Sample]) -> None:
-    """Warn if the dedupe key comes from a header that the signature does not cover."""
+    """Warn if the dedupe key is read from a header that the signature does not cover."""
     block = source.signature
     signed = str(block.get("signed", "")).lower()
     for path in (path for lookup in source.compiled.dedupe for path in lookup.paths):
@@ -335,7 +336,7 @@ def _secrets_in(sample: Sample) -> Iterator[str]:
 
 
 def _is_random(text: str) -> bool:
-    """Return True if a text looks like a secret: long, with both letters and digits."""
+    """Return True if a text looks random, like a secret: long, with letters and digits."""
     is_word = len(text) >= MIN_SECRET_LENGTH and text.isascii() and " " not in text
     return is_word and any(map(str.isdigit, text)) and any(map(str.isalpha, text))
 
@@ -354,7 +355,7 @@ def _warn_of_untested_cards(source: Source) -> None:
 
 
 def _warn_of_missing_move_in_dates(source: Source) -> None:
-    """Warn if a mapping never sets the move-in date for communities that export to Yardi."""
+    """Warn if a mapping never sets the move-in date although a community exports to Yardi."""
     if "move_in_date" in source.sections.get("appointment", {}):
         return
     keys = [
@@ -375,7 +376,7 @@ def _always(source: Source) -> Community | None:
 
 
 def _warn_of_unused_events(source: Source, samples: Sequence[Sample]) -> None:
-    """Warn if the mapping does not read an event's name, and so treats every event as a lead."""
+    """Warn if the mapping does not read an event's name, and so treats all events as leads."""
     used = {_without_items(used.path.text) for used in source.used_paths}
     observed = observe([sample.payload for sample in samples])
     for path in event_paths(observed):
@@ -393,7 +394,7 @@ def _without_items(path: str) -> str:
 
 
 def _warn_of_booked_cancellations(source: Source, samples: Mapping[int, Sample]) -> None:
-    """Warn if a test books a tour that its sample seems to say was canceled."""
+    """Warn if a test books a tour although its sample seems to contain a cancellation."""
     tests = source.sections.get("tests", [])
     for number, sample in samples.items():
         kind = next((one for one in BOOKED if one in tests[number]), None)
@@ -408,7 +409,7 @@ def _warn_of_booked_cancellations(source: Source, samples: Mapping[int, Sample])
 
 
 def _has_canceled_item(source: Source, sample: Sample) -> bool:
-    """Return True if the mapping cancels or ignores another item of the same webhook."""
+    """Return True if the mapping cancels or ignores another item in the same webhook."""
     if source.document.has_errors:
         return False
     items = source.compiled.apply(scope_of(source, sample), None).items
@@ -416,7 +417,7 @@ def _has_canceled_item(source: Source, sample: Sample) -> bool:
 
 
 def _canceled_paths(source: Source, sample: Sample) -> Iterator[str]:
-    """Yield the path of each value that says the tour was canceled, unless ``accept`` lists it."""
+    """Yield the path of each value that indicates a cancellation, unless ``accept`` lists it."""
     compiled = source.compiled
     accepted = [*compiled.event_filter.accept, *compiled.item_filter.accept]
     for path, value in leaves(sample.payload):

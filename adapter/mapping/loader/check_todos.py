@@ -1,4 +1,4 @@
-"""Report every ``TODO`` that is left in a mapping."""
+"""Report each ``TODO`` that remains in a mapping."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from adapter.mapping.loader.yaml_document import Document, KeyPath
 TODO: Final = "TODO"
 _TODO: Final = re.compile(rf"\b{TODO}\b")
 _FILL_IN: Final = "fill in this TODO, or remove the line"
-#: What to write in sections that the samples may give no hints for.
+#: Advice for sections about which the samples may give no hints.
 _HINTS: Final[Mapping[KeyPath, str]] = {
     ("community",): (
         "write a path; or query.community, if the sender's URL ends with ?community=maple-court; "
@@ -33,7 +33,7 @@ SAMPLES: Final = frozenset({"payload", "change"})
 
 
 def check_todos(document: Document) -> None:
-    """Add a problem to the document for each TODO, replacing other problems at its position."""
+    """Add a problem for each TODO, in place of other problems at the same position."""
     todos = list(_todos(document.data, ()))
     positions = {document.position(where) for where in todos}
     document.problems = {
@@ -47,7 +47,7 @@ def check_todos(document: Document) -> None:
 
 
 def _todos(value: Any, where: KeyPath) -> Iterator[KeyPath]:
-    """Yield the key path of each key or string that contains TODO."""
+    """Yield the position of each key or string that contains TODO."""
     if isinstance(value, str):
         if _TODO.search(value):
             yield where

@@ -37,7 +37,7 @@ UNNAMED_MONEY: Final = "specify dollars or cents: add 'as: dollars' or 'as: cent
 
 
 class FieldCompiler:
-    """Compiles the fields in the ``appointment`` section of one mapping."""
+    """Compiles the ``appointment`` section of one mapping."""
 
     def __init__(self, document: Document, paths: PathRegistry, policy: Policy) -> None:
         self.document = document
@@ -119,7 +119,7 @@ class FieldCompiler:
     def _start_formats(
         self, loaded: Mapping[str, Any], date: Mapping[str, Any], where: KeyPath
     ) -> tuple[tuple[Format, ...], Reader | None]:
-        """Return the time formats, and a reader for the date if it is parsed separately."""
+        """Return the time formats, and a reader for the date if the date has its own formats."""
         texts = loaded.get("format", ())
         try:
             is_apart = bool(date) and not any(compile_format(text).has_date for text in texts)
@@ -211,7 +211,7 @@ class FieldCompiler:
         )
 
     def _label(self, target: Target) -> str:
-        """Return a field's label for the notes, or "Rent" if two fields share one rent range."""
+        """Return a field's label for the notes, or "Rent" if two fields use one rent range."""
         section = self.document.data.get(SECTION, {})
         ends = [section.get(name) for name in RENT]
         both = [one.get("from") for one in ends if isinstance(one, Mapping)]

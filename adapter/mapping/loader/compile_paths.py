@@ -1,4 +1,4 @@
-"""Parse a mapping's paths, and collect them so that they can be checked later."""
+"""Parse the paths in a mapping, and collect them so that they can be checked later."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -29,7 +29,7 @@ class PathRegistry:
     used: list[UsedPath] = dataclasses.field(default_factory=list)
 
     def path(self, text: str, where: KeyPath, field: str | None = None) -> Path | None:
-        """Parse a path. If it is invalid, add a problem to the document and return None."""
+        """Parse a path, or add a problem to the document and return None if it is invalid."""
         name = field or ".".join(where)
         try:
             path = path_from_text(text)
@@ -42,7 +42,7 @@ class PathRegistry:
         return path
 
     def reads(self) -> Iterator[tuple[Path, str, tuple[Path, ...]]]:
-        """Yield each path that reads lead data, with its position and the paths tried before it."""
+        """Yield each path that reads lead data, with its position and preceding alternatives."""
         before: dict[KeyPath, tuple[Path, ...]] = {}
         for one in self.used:
             if one.where[0] in NOT_DATA:
@@ -62,7 +62,7 @@ class PathRegistry:
         return self.template(text, where) if _is_template(text) else self.path(text, where)
 
     def template(self, text: str, where: KeyPath, field: str | None = None) -> Template | None:
-        """Parse a template. If it is invalid, add a problem to the document and return None."""
+        """Parse a template, or add a problem to the document and return None if it is invalid."""
         try:
             compiled = template_from_text(
                 text, lambda name: self.path(name, where, field) or Path(name, ("",))

@@ -70,7 +70,7 @@ class SectionCompiler:
         return {**groups, "accept": [accept]}
 
     def groups(self, section: str, data: Any) -> Groups:
-        """Compile ``ignore`` or ``cancellation`` to one or more condition groups."""
+        """Compile ``ignore`` or ``cancellation`` to one or more groups of conditions."""
         listed = isinstance(data, list)
         groups = []
         for number, lines in enumerate(data if listed else [data]):
@@ -82,7 +82,7 @@ class SectionCompiler:
         return groups
 
     def conditions(self, section: str, lines: Mapping[str, Any], where: KeyPath) -> list[Condition]:
-        """Compile a group of conditions, one per line."""
+        """Compile a group of conditions, with one condition per line."""
         compiled = (self._condition(section, text, lines[text], (*where, text)) for text in lines)
         return [condition for condition in compiled if condition]
 
@@ -116,7 +116,7 @@ class SectionCompiler:
         return frozenset(key for key in keys if key is not None)
 
     def fetches(self, name: str, data: Mapping[str, Any]) -> list[NamedReader]:
-        """Compile an entry in the ``fetch:`` section. Return its reader, or [] if it is invalid."""
+        """Compile an entry under ``fetch:``. Return a list with its reader, or [] on error."""
         where: KeyPath = ("fetch", name, "get")
         token, basic = data.get("token"), tuple(data.get("basic", ()))
         for variable in filter(None, (token, *basic)):
@@ -139,7 +139,7 @@ class SectionCompiler:
         return [NamedReader(name=name, at=self.document.at(("fetch", name)), reader=reader)]
 
     def readings(self, name: str, data: Mapping[str, Any]) -> list[NamedReader]:
-        """Compile a name under ``read`` into a reader, or into two for a lookup with ``equals``."""
+        """Compile a name under ``read`` to a reader, or to two readers for ``equals``."""
         where: KeyPath = ("read", name)
         shapes = (shape for shape in READERS if data.keys() >= {*shape[0]})
         needed, optional = next(shapes, ((), ()))
@@ -206,7 +206,7 @@ class SectionCompiler:
         return Labels(path=path, by=by, value=value) if path and by and value else None
 
     def _inner(self, text: str, where: KeyPath) -> Path | None:
-        """Parse a path inside a list item. Such paths cannot be checked against the samples."""
+        """Parse a path inside a list item, which cannot be checked against the samples."""
         try:
             return path_from_text(text)
         except ValueError as exc:
@@ -224,7 +224,7 @@ class SectionCompiler:
         return levels
 
     def community(self, section: Mapping[str, Any] | None, known: Communities) -> CommunityLookup:
-        """Compile the ``community`` section with the communities in communities.yaml."""
+        """Compile the ``community`` section, using the communities in communities.yaml."""
         data = section or {}
         where: KeyPath = ("community",)
         at = self.document.at(where)
@@ -252,7 +252,7 @@ class SectionCompiler:
                 )
 
     def attribution(self, texts: Sequence[str] | None, community: CommunityLookup) -> Attribution:
-        """Compile ``attribution``. It is required if a community has an attribution table."""
+        """Compile ``attribution``, which is required if a community has a table of attributions."""
         lookup = self.paths.lookup(texts or (), ("attribution",))
         linked = [community.always] if community.always else list(community.known.values())
         tables = [one.key for one in linked if self._is_table(one)]
@@ -267,7 +267,7 @@ class SectionCompiler:
 
 
 def split_filter(groups: Mapping[str, Groups], inner: set[str]) -> tuple[Filter, Filter]:
-    """Separate the conditions for a whole webhook from the conditions for its items."""
+    """Separate the conditions for an entire webhook from the conditions for its items."""
     lines = [[line] for group in groups.get("accept", []) for line in group]
 
     def pick(candidates: Groups, *, reads: bool) -> Groups:

@@ -1,4 +1,4 @@
-"""Load mapping files: parse, check and compile them, and run their tests."""
+"""Load mapping files: parse, check and compile the files, and run their tests."""
 
 import dataclasses
 import hashlib
@@ -42,7 +42,7 @@ CONTENT: Final = "body"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Loaded:
-    """The sources that were loaded, and all problems in file order."""
+    """The loaded sources, and all problems in the order of the files."""
 
     sources: Mapping[str, Source]
     problems: tuple[Problem, ...]
@@ -51,9 +51,9 @@ class Loaded:
 def load_files(
     folder: Path, files: Iterable[Path], policy: Policy, *, strict: bool = True
 ) -> Loaded:
-    """Load the given mapping files, with the communities in ``folder``.
+    """Load the given mapping files, and the communities in their folder.
 
-    If ``strict`` is False, they may be drafts: signatures, tests, samples and TODOs are not
+    If ``strict`` is False, the files may be drafts: signatures, tests, samples and TODOs are not
     checked.
     """
     documents = ((file, *document_from_file(file)) for file in files)
@@ -100,7 +100,7 @@ def _load_documents(
 
 
 def files_of(mapping: Path, communities: Path) -> tuple[bytes, bytes] | None:
-    """Return the contents of a mapping file and communities.yaml, or None if one is unreadable."""
+    """Return the contents of a mapping and communities.yaml, or None if a file is unreadable."""
     try:
         return mapping.read_bytes(), communities.read_bytes()
     except OSError:
@@ -122,7 +122,7 @@ def _is_loadable(document: Document, file: Path) -> bool:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Depth:
-    """The checks to perform while a mapping is compiled."""
+    """The set of checks to perform when a mapping is compiled."""
 
     #: True to check the signature and require tests.
     has_signature: bool
@@ -192,7 +192,7 @@ class _Compiler:
                 self.document.add(used.where, message, field=used.field)
 
     def _sections(self) -> Mapping[str, Any]:
-        """Load the document's sections, except for invalid ones."""
+        """Load the document's sections, without the invalid ones."""
         _use_delivery_id(self.document)
         data = self.document.data
         missing = () if self.depth.has_signature else ("tests",)
@@ -297,7 +297,7 @@ def _examples(source: Source) -> Mapping[str, Community]:
 
 
 def _use_delivery_id(document: Document) -> None:
-    """Use ``delivery_id`` as the ``dedupe`` key if the mapping does not define one."""
+    """Use ``delivery_id`` as the ``dedupe`` key in mappings that do not define a key."""
     delivery_id = document.data.get("delivery_id")
     if "dedupe" in document.data or not isinstance(delivery_id, str):
         return
@@ -307,7 +307,7 @@ def _use_delivery_id(document: Document) -> None:
 
 
 def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMapping:
-    """Set each list reader's ``keys`` to the keys that the mapping uses."""
+    """Set the ``keys`` of each list reader to the keys that the mapping uses."""
 
     def with_keys(named: NamedReader) -> NamedReader:
         if not isinstance(named.reader, ListReader):
@@ -332,14 +332,14 @@ def _reads_any(lookup: PathLookup, names: Container[str] | None) -> bool:
 
 
 def _names_of(level: ForEach) -> set[str]:
-    """Return the names that exist only inside an item of this ``for_each`` list."""
+    """Return the names that exist only inside an item of the given ``for_each`` list."""
     return {level.name, *(reading.name for reading in level.readers)}
 
 
 def _nested(
     readers: Iterable[NamedReader], levels: Sequence[ForEach]
 ) -> tuple[list[NamedReader], list[ForEach]]:
-    """Assign each reader to the ``for_each`` list whose items it needs, or to the whole webhook."""
+    """Assign each reader to the ``for_each`` list that it depends on, or to the whole webhook."""
     depths = {level.name: number for number, level in enumerate(levels, start=1)}
     at_depth: list[list[NamedReader]] = [[] for _ in (None, *levels)]
     for reading in readers:

@@ -1,4 +1,4 @@
-"""Run the tests in a mapping file, and report differences."""
+"""Run the tests in a mapping file, and report failures."""
 
 import dataclasses
 import datetime as dt
@@ -82,7 +82,7 @@ def _sample(source: Source, test: Mapping[str, Any], number: int) -> Sample | No
 
 
 def _variants(sample: Sample, test: Mapping[str, Any]) -> list[Sample]:
-    """Return a test's sample twice: unchanged, and with the test's changes applied."""
+    """Return two versions of a test's sample: unchanged, and with the test's changes applied."""
     try:
         return [sample, sample.changed(test.get("change", {}))]
     except (ValueError, Unreadable):  # reported when the test runs
@@ -90,7 +90,7 @@ def _variants(sample: Sample, test: Mapping[str, Any]) -> list[Sample]:
 
 
 def _require_expectation(source: Source) -> None:
-    """Require at least one test that shows what happens to a lead.
+    """Add a problem unless at least one test shows what happens to a lead.
 
     A mapping that books no tour may be correct: some senders send only IDs, or no tour times.
     """
@@ -109,7 +109,7 @@ def _require_expectation(source: Source) -> None:
 
 
 def _warn_without_lead(source: Source, shown: Set[str]) -> None:
-    """Warn if a mapping with ``without_time`` has only tests for ignored or canceled leads.
+    """Warn if a mapping with ``without_time`` has tests only for ignored or canceled leads.
 
     There is no warning if the mapping ignores leads without a tour time.
     """
@@ -202,7 +202,7 @@ def _missing_reasons(wanted: Any, mapped: Mapped) -> Iterator[str]:
 
 
 def all_reasons(mapped: Mapped) -> list[Reason]:
-    """Return the reasons for a webhook, followed by the reasons for its items."""
+    """Return the reasons for a webhook, followed by the reasons for each of its items."""
     return [*mapped.reasons, *(reason for item in mapped.items for reason in item.reasons)]
 
 
@@ -214,7 +214,7 @@ def format_reason(reason: Reason) -> str:
 
 
 def _text(preview: str | None) -> str:
-    """Return a reason's value if it is a complete string or number, or else ""."""
+    """Return the string or number in a reason, or "" if it was cut off or has another type."""
     try:
         value = json.loads(preview or "null")
     except ValueError:

@@ -81,7 +81,7 @@ class Texts(fields.Field[Any]):
         return list(map(str, items))
 
     def accepts(self, item: object) -> bool:
-        """Return True if the item is allowed: a string or a number."""
+        """Return True if an item is a string or a number."""
         return isinstance(item, str | int | float) and not isinstance(item, bool)
 
 
@@ -91,7 +91,7 @@ class PathList(Texts):
     expected = "a path in the payload, or a list of paths"
 
     def accepts(self, item: object) -> bool:
-        """Return True if the item is allowed: a number or a nonempty string."""
+        """Return True if an item is a number or a nonempty string."""
         return super().accepts(item) and item != ""
 
 
@@ -119,7 +119,7 @@ class BodyKinds(Texts):
 
 
 class Shorthand(fields.Field[Any]):
-    """An object that may be abbreviated to the value of its main key."""
+    """An object that may be shortened to the value of its main key."""
 
     def __init__(self, schema: type[StrictSchema], key: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -132,7 +132,7 @@ class Shorthand(fields.Field[Any]):
 
 
 def described(text: str) -> dict[str, Any]:
-    """Return field metadata with a description for editors to show."""
+    """Return metadata for a field, with a description that editors show."""
     return {"metadata": {"description": text}}
 
 
@@ -156,7 +156,7 @@ class FromSchema(StrictSchema):
 
 
 class CommunitySection(StrictSchema):
-    """The schema for the ``community`` section."""
+    """The schema for the ``community`` section of a mapping."""
 
     from_ = PathList(data_key="from")
     always = fields.String()
@@ -215,7 +215,7 @@ class LabelsSection(StrictSchema):
 
 
 class ReadSection(StrictSchema):
-    """The schema for a name under ``read``, with one of ``json``, ``xml``, ``list`` or ``text``."""
+    """The schema for a name under ``read``, with ``json``, ``xml``, ``list`` or ``text``."""
 
     json = fields.String()
     xml = fields.String(**described("The path of text that contains an XML document."))
@@ -243,7 +243,7 @@ class ReadSection(StrictSchema):
 
 
 class FetchSection(StrictSchema):
-    """The schema for an entry under ``fetch``: a URL and the credentials for it."""
+    """The schema for an entry under ``fetch``, with a URL and the credentials for it."""
 
     get = fields.String(
         required=True, **described("The URL, such as https://api.example.com/tours/{id}.")
@@ -261,7 +261,7 @@ ONE_TEMPLATE: Final = "must be one of { json: … }, { xml: … }, { text: … }
 
 
 class JsonTemplate(fields.Raw):
-    """An object or a list, whose strings may contain placeholders."""
+    """An object or a list with strings that may contain placeholders."""
 
     def _validate(self, value: Any) -> None:
         if not isinstance(value, dict | list):
@@ -269,7 +269,7 @@ class JsonTemplate(fields.Raw):
 
 
 class TemplateSection(StrictSchema):
-    """The schema for a response template for one outcome."""
+    """The schema for the template of a response to one outcome."""
 
     error_messages: dict[str, str] = {"type": ONE_TEMPLATE}  # noqa: RUF012 - as in marshmallow
     json = JsonTemplate()
@@ -346,7 +346,7 @@ RespondSection: Final = _RespondOptions.from_dict(
 
 
 class Appointments(fields.Raw):
-    """The fields of an appointment, or a list of appointments."""
+    """The fields of one appointment, or a list with the fields of several appointments."""
 
 
 class TestSection(StrictSchema):
@@ -375,7 +375,7 @@ class TestSection(StrictSchema):
 
 
 class FieldOptions(StrictSchema):
-    """The schema for a field, without its transform's options."""
+    """The schema for the options of a field, without those of its transform."""
 
     from_ = PathList(data_key="from")
     all = PathList()
@@ -388,7 +388,7 @@ class FieldOptions(StrictSchema):
 
 @functools.cache
 def field_schema(transform: str | None) -> type[StrictSchema]:
-    """Return the schema for a field, including its transform's options."""
+    """Return the schema for the options of a field, including those of its transform."""
     options = TRANSFORMS[transform].options if transform in TRANSFORMS else ()
     extra: dict[str, Any] = {option.name: fields.Raw() for option in options}
     return FieldOptions.from_dict(extra, name="FieldOptions")  # type: ignore[return-value]
@@ -396,7 +396,7 @@ def field_schema(transform: str | None) -> type[StrictSchema]:
 
 #: Kinds of senders.
 FAMILIES: Final = ("portal", "mail", "chatbot", "voice", "form", "ads", "crm", "scheduler")
-#: Where a sender's sample payloads come from.
+#: The possible origins of a sender's sample payloads.
 SHAPES: Final = ("traffic", "documentation")
 
 
@@ -405,7 +405,7 @@ def _prose(description: str) -> fields.String:
 
 
 class AboutSection(StrictSchema):
-    """Facts about the sender, for readers of the mapping. The adapter does not use them."""
+    """The schema for ``about``, which contains facts about the sender for human readers."""
 
     family = _one_of(FAMILIES)
     switch_on = _prose("How to turn on its webhook.")
@@ -466,7 +466,7 @@ class Sections(StrictSchema):
 
 
 def load_into(document: Document, schema: Schema, data: Any, where: KeyPath) -> Any:
-    """Load data with a schema. If it is invalid, add problems to the document and return None."""
+    """Validate and load data. If it is invalid, add problems to the document and return None."""
     try:
         return schema.load(data)
     except ValidationError as exc:
@@ -475,7 +475,7 @@ def load_into(document: Document, schema: Schema, data: Any, where: KeyPath) -> 
 
 
 def report(document: Document, messages: Any, where: KeyPath) -> None:
-    """Add marshmallow's nested error messages to the document as problems with positions."""
+    """Add nested error messages from marshmallow to the document, as problems with positions."""
     if isinstance(messages, Mapping):
         for key, rest in messages.items():
             # Dictionaries report their entries under "key" and "value".

@@ -26,7 +26,7 @@ KeyPath = tuple[str, ...]
 
 
 class _Loader(yaml.SafeLoader):
-    """A YAML loader that accepts only JSON scalars and rejects anchors, tags and deep nesting."""
+    """A YAML loader that accepts only JSON scalars, and no anchors, tags or deep nesting."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
     depth = 0
@@ -55,16 +55,16 @@ for _tag, _pattern, _first in (
 
 
 class _Dumper(yaml.SafeDumper):
-    """A YAML dumper that quotes only strings that would otherwise not load as strings."""
+    """A YAML dumper that quotes a string only if it would otherwise load as another type."""
 
     yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
-        """Return True, so that repeated values are written in full instead of as aliases."""
+        """Return True, so that repeated values are written in full and not as aliases."""
         return True
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
-        """Indent lists under their keys, for readability."""
+        """Indent lists below their keys, for readability."""
         super().increase_indent(flow, indentless=False)
 
 
@@ -77,13 +77,13 @@ _Dumper.add_representer(str, _lines)
 
 
 def text_from_data(data: Any) -> str:
-    """Dump plain data as YAML that loads back as the same data."""
+    """Convert plain data to YAML that loads back as the same data."""
     return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
 
 
 @dataclasses.dataclass(slots=True)
 class Document:
-    """A YAML file with its data, the positions of its keys, and its problems."""
+    """A YAML file with its data, the positions of its keys, and the problems found in it."""
 
     #: The file name shown in messages.
     file: str
@@ -93,7 +93,7 @@ class Document:
     problems: dict[Problem, None] = dataclasses.field(default_factory=dict)
 
     def position(self, where: KeyPath) -> tuple[int, int]:
-        """Return the line and column of a key, or of its nearest parent."""
+        """Return the line and column of a key, or those of its nearest parent."""
         while where not in self.marks and where:
             where = where[:-1]
         return self.marks.get(where, (1, 1))
@@ -112,7 +112,7 @@ class Document:
     def add_at(
         self, position: tuple[int, int], field: str, message: str, *, warning: bool = False
     ) -> None:
-        """Add a problem at a line and column, unless it has already been added."""
+        """Add a problem at a line and column, unless the same problem was added before."""
         line, column = position
         problem = Problem(
             file=self.file, line=line, column=column, field=field, message=message, warning=warning
@@ -126,7 +126,7 @@ class Document:
 
 
 def document_from_file(path: Path) -> tuple[Document, bytes]:
-    """Load a YAML file. Return a document, including any errors, and the file's raw bytes."""
+    """Load a YAML file. Return a document, which contains any errors, and the file's bytes."""
     try:
         raw = path.read_bytes()
     except OSError as exc:
@@ -157,7 +157,7 @@ def document_from_bytes(file: str, raw: bytes) -> Document:
 
 
 def _parser_message(problem: str | None) -> str:
-    """Return the YAML parser's error message, with a hint about the usual cause."""
+    """Return the error message of the YAML parser, with a hint about the usual cause."""
     message = problem or "is not YAML"
     if "expected ':'" in message:
         return f"{message} (here or on the previous line)"
@@ -195,7 +195,7 @@ def _item(document: Document, node: yaml.Node, where: KeyPath) -> Any:
 
 
 def _object(document: Document, node: yaml.MappingNode, where: KeyPath) -> dict[str, Any]:
-    """Build a dictionary with all keys as strings, even ``true`` and ``20417``."""
+    """Convert a YAML mapping to a dictionary in which all keys are strings."""
     data: dict[str, Any] = {}
     for key, value in node.value:
         position = _position(key.start_mark)

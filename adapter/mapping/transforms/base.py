@@ -1,4 +1,4 @@
-"""The class for transforms, and a registry of transforms by name."""
+"""Define the class for transforms, and a registry of transforms by name."""
 
 import dataclasses
 import difflib
@@ -20,7 +20,7 @@ Reader = Callable[[object], object]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Noted:
-    """A converted value, with a line for the notes about what the conversion left out."""
+    """A converted value, with a note about information that the conversion left out."""
 
     value: object
     note: str
@@ -43,7 +43,7 @@ class Option:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
-    """An example in a transform's documentation. It also runs as a test."""
+    """An example in a transform's documentation, which also runs as a test."""
 
     given: object
     gives: object = None
@@ -54,7 +54,7 @@ class Example:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Transform:
-    """A named function that converts a single value, with its documentation."""
+    """A named function that converts a value, with its documentation."""
 
     name: str
     description: str
@@ -109,7 +109,7 @@ def transform(
 
 
 def choice(*allowed: str) -> Callable[[object], str]:
-    """Return a parser for an option that allows only the given values."""
+    """Return a parser for an option that accepts only the given values."""
 
     def read(value: object) -> str:
         if not isinstance(value, str) or value not in allowed:
@@ -120,7 +120,7 @@ def choice(*allowed: str) -> Callable[[object], str]:
 
 
 def text_or_empty(value: object, cap: int) -> str | None:
-    """Return the cleaned text of a value or one-item list, or :data:`EMPTY`."""
+    """Return the cleaned text of a value or a one-item list, or :data:`EMPTY`."""
     value = single_value(value)
     return EMPTY if value is None or value == [] else clean_text(value, cap) or EMPTY
 

@@ -27,9 +27,10 @@ _BETWEEN: Final = re.compile(r" ?(?:,|;|&|\bor\b(?! more)|\band\b) ?")
 @transform(
     "bedrooms",
     description=(
-        "A sorted list of the numbers of bedrooms that the renter wants. 0 is a studio, and 3 is "
-        "three or more. The value may be a string or a list. Unreadable list items, and sentences "
-        "in which bedrooms are found, go into the notes."
+        "The numbers of bedrooms that the renter wants, as a sorted list. 0 means a studio, and 3 "
+        "means three or more bedrooms. The value may be a string or a list. Unreadable list items "
+        "go into the notes. If the value is a sentence that mentions bedrooms, the sentence also "
+        "goes into the notes."
     ),
     examples=[
         Example(given="Studio", gives=[0]),
@@ -96,7 +97,7 @@ def _sizes_of_piece(piece: str) -> set[int]:
 
 
 def _sizes_in_prose(text: str) -> set[int]:
-    """Return the bedroom counts in a sentence, or an empty set if it is ambiguous."""
+    """Return the bedroom counts in a sentence, or an empty set if the sentence is ambiguous."""
     text = text.lower()
     if _DENIAL.search(text):
         return set()

@@ -72,7 +72,7 @@ _TWO_WORDS: Final = re.compile(r"([A-Za-z]{2,}) ([A-Za-z]{2,})")
 
 
 def _words_of(lexicon: Lexicon) -> Iterator[str]:
-    """Yield all words that the name parser treats specially, such as titles and suffixes."""
+    """Yield all words with a special meaning for the name parser, such as titles and suffixes."""
     for field in dataclasses.fields(lexicon):
         for entry in getattr(lexicon, field.name):
             yield from entry.lower().split() if isinstance(entry, str) else ()
@@ -84,7 +84,7 @@ _is_email: Final = Email()
 
 
 def is_no_name(text: str) -> bool:
-    """Return True if text is not a name, such as an email address or a phone number.
+    """Return True if a text cannot be a name, such as an email address or a phone number.
 
     People, programs and phone systems enter these as names. The text has at most 200 characters.
     """
@@ -93,7 +93,7 @@ def is_no_name(text: str) -> bool:
 
 
 def is_filler(text: str) -> bool:
-    """Return True if text is a placeholder that a program sent instead of a name."""
+    """Return True if a text is a placeholder that a program has sent instead of a name."""
     if text.isalpha() and text.lower() not in _FILLERS:
         return False  # the common case for parts of names
     if _MERGE_TAG.search(text):
@@ -120,8 +120,9 @@ def _words(text: str) -> list[str]:
     "text",
     description=(
         "The text on one line. Invisible characters are removed, and each run of whitespace "
-        "becomes one space. A number becomes text. Escaped characters are decoded. A filler such "
-        "as `undefined`, or a merge tag that was not filled in, is unreadable."
+        "becomes one space. Numbers are converted to text. Escaped characters are decoded. "
+        "Placeholder text such as `undefined` is unreadable, and so is a merge tag that was not "
+        "filled in."
     ),
     examples=[
         Example(given="  Dana \n", gives="Dana"),
@@ -147,9 +148,9 @@ def text_from(value: object) -> object:
     "name",
     description=(
         "A full name in one field. Middle names go into the first name, and suffixes into the last "
-        "name. Titles and nicknames are removed. A single word is a last name. "
-        '"Last, First" is recognized. An email address, a phone number, a date or a filler is '
-        "unreadable."
+        "name. Titles and nicknames are removed. A single word is read as a last name. The format "
+        '"Last, First" is recognized. An email address, a phone number, a date or placeholder text '
+        "is unreadable."
     ),
     examples=[
         Example(given="Dana Okafor", gives={"first_name": "Dana", "last_name": "Okafor"}),
@@ -177,7 +178,7 @@ def text_from(value: object) -> object:
     ],
 )
 def name_from(value: object) -> object:
-    """Split a full name into ``first_name`` and ``last_name``. A single word is a last name."""
+    """Split a full name into ``first_name`` and ``last_name``. A single word is the last name."""
     text = text_or_empty(_name_from_parts(value), CAP_NAME)
     if text is EMPTY:
         return EMPTY
@@ -191,7 +192,7 @@ def name_from(value: object) -> object:
 
 
 def _name_from_parts(value: object) -> object:
-    """Join an object's first, middle and last name into a string. Return other values unchanged."""
+    """Join the parts of a name in an object into a string. Return other values unchanged."""
     parts = value.items() if isinstance(value, Mapping) else ()
     names = {
         str(key)[:20].lower().replace("_", "").removesuffix("name"): part for key, part in parts
@@ -203,7 +204,7 @@ def _name_from_parts(value: object) -> object:
 
 
 def _plain_name(text: str) -> dict[str, str] | None:
-    """Split a name that is two ordinary words, or return None. This is faster than the parser."""
+    """Split a name of two ordinary words without the slow name parser. Return None for others."""
     match = _TWO_WORDS.fullmatch(text)
     if not match or not _NOT_PLAIN.isdisjoint(text.lower().split()):
         return None
@@ -224,8 +225,9 @@ def _parsed_name(text: str) -> dict[str, str]:
 @transform(
     "email",
     description=(
-        "The only email address in the text, in lower case. The addresses in "
-        "ADAPTER_PLACEHOLDER_EMAILS count as empty, because many people would share them."
+        "The email address in the text, in lower case. Text with several addresses is unreadable. "
+        "The addresses in ADAPTER_PLACEHOLDER_EMAILS count as empty, because many people share "
+        "them."
     ),
     examples=[
         Example(given=" Dana.Okafor@Example.com", gives="dana.okafor@example.com"),
@@ -240,7 +242,7 @@ def _parsed_name(text: str) -> dict[str, str]:
     ],
 )
 def email_from(value: object, *, policy: Policy) -> object:
-    """Extract the only email address in a text, in lowercase."""
+    """Extract the only email address from a text, in lowercase."""
     text = text_or_empty(value, CAP_EMAIL)
     if text is EMPTY:
         return EMPTY
@@ -269,9 +271,9 @@ def _region(value: object) -> str:
 @transform(
     "phone",
     description=(
-        "The first valid phone number in the text, with its country code. Its extension and "
+        "The first valid phone number in the text, with its country code. An extension and any "
         "other numbers go into the notes. A withheld caller ID, such as Anonymous or +266696687 "
-        "(the same word on a keypad), counts as empty."
+        "(“Anonymous” on a keypad), counts as empty."
     ),
     options=[
         Option(
@@ -279,9 +281,9 @@ def _region(value: object) -> str:
             read=_region,
             takes=f"two capital letters, such as `CA`, or `{INTERNATIONAL}`",
             meaning=(
-                "The country of numbers without a country code. The default is US. "
+                "The country for numbers without a country code. The default is US. "
                 f"With `{INTERNATIONAL}`, every number starts with its country code, with or "
-                "without a plus, as WhatsApp, Vonage and Plivo send it."
+                "without a plus sign, as in numbers from WhatsApp, Vonage and Plivo."
             ),
         )
     ],
@@ -331,7 +333,7 @@ def _is_withheld(text: str) -> bool:
 
 
 def _numbers(text: str, region: str) -> list[phonenumbers.PhoneNumber]:
-    """Return all valid phone numbers in a text, in order."""
+    """Return all valid phone numbers in a text, in the order of their appearance."""
     if region == INTERNATIONAL:
         region, text = "ZZ", re.sub(r"^[^0-9+]*(?:00|\+)?(?=[0-9])", "+", text)
         # WhatsApp still includes the 1 that Mexico's mobile numbers had until 2019.
@@ -356,7 +358,7 @@ def _separated(text: str, region: str) -> str:
 
 
 def _is_number(text: str, region: str) -> bool:
-    """Return True if the text is a single phone number with its digits in the usual groups."""
+    """Return True if a text is a single phone number with its digits in common groups."""
     if not 7 <= _count_digits(text) <= 15:
         return False
     matches = _matches(text, region, phonenumbers.Leniency.STRICT_GROUPING)
@@ -378,6 +380,6 @@ def _e164(number: phonenumbers.PhoneNumber) -> str:
 
 
 def _uncommon_title(name: HumanName) -> str:
-    """Return a first name that the parser has mistaken for a title, or ""."""
+    """Return a first name that the name parser has mistaken for a title, or ""."""
     words = {word.rstrip(".").lower() for word in name.title.split()}
     return "" if words <= _COURTESIES else str(name.title)

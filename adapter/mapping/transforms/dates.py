@@ -26,9 +26,9 @@ def _date_formats(value: object) -> tuple[Format, ...]:
 @transform(
     "date",
     description=(
-        "A calendar date, in ISO 8601 unless `format` is set. No time zone is applied: if there "
-        "is also a time, the date is used as written. A time in UTC other than midnight is "
-        "unreadable, because its date depends on the time zone."
+        "A calendar date, in ISO 8601 unless `format` is set. If the value also has a time, the "
+        "date is used as written, without time zone conversion. A value with a UTC time other than "
+        "midnight is unreadable, because its date depends on the time zone."
     ),
     options=[
         Option(

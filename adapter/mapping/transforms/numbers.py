@@ -32,7 +32,7 @@ _MONEY: Final = re.compile(rf"{_AMOUNT}{_PERIOD}(?: ?(?:[-\u2013\u2014]|to) ?{_A
     ],
 )
 def integer_from(value: object) -> object:
-    """Convert a value to a whole number."""
+    """Convert a value to an integer."""
     text = text_or_empty(value, CAP_NUMBER)
     if text is EMPTY:
         return EMPTY
@@ -73,8 +73,8 @@ _TAKE: Final = Option(
     read=choice("low", "high"),
     allowed=("low", "high"),
     meaning=(
-        "Which end of a range to use. A single amount counts as the high end, and its low end is "
-        "empty. Without this option, a range is unreadable."
+        "Which end of a range to use. A single amount counts as the high end, and the low end is "
+        "then empty. Without this option, a range is unreadable."
     ),
 )
 
@@ -82,8 +82,8 @@ _TAKE: Final = Option(
 @transform(
     "dollars",
     description=(
-        "An amount in US dollars, converted to cents. It may have commas, `$` or USD, two digits "
-        "for cents, and “/mo” or “per month”. It may also be a range of two amounts."
+        "An amount in US dollars, converted to cents. The amount may have commas, `$` or USD, two "
+        "digits for cents, and “/mo” or “per month”. The value may also be a range of two amounts."
     ),
     options=[_TAKE],
     examples=[

@@ -84,7 +84,7 @@ def _sum(found: Sum) -> dict[str, int]:
 
 
 def _in_time(ledger: Ledger) -> dict[str, int] | None:
-    """Return the claims that the portal still accepts, or None if its deadline is not known."""
+    """Return the claims that the portal still accepts, or None if the deadline is not known."""
     return None if ledger.rules.credit_days is None else _sum(sum_of(ledger.open_claims))
 
 

@@ -53,7 +53,7 @@ _UNMAPPED: Final = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sum:
-    """The number of lines, and their total amount in cents."""
+    """A number of lines, and their total amount in cents."""
 
     lines: int = 0
     cents: int = 0
@@ -78,11 +78,11 @@ class Ledger:
 
     @property
     def sums(self) -> Mapping[Verdict, Sum]:
-        """The number of lines and the total amount in cents, by verdict."""
+        """The number of lines and the total amount in cents for each verdict."""
         return {one: sum_of(self.of(one)) for one in Verdict}
 
     def of(self, verdict: Verdict) -> list[Judged]:
-        """Return the lines with the given verdict."""
+        """Return the lines with this verdict."""
         return [one for one in self.lines if one.verdict is verdict]
 
     @property
@@ -92,12 +92,12 @@ class Ledger:
 
     @property
     def unreadable_fields(self) -> Mapping[str, int]:
-        """The number of lines with an unreadable value, by field."""
+        """The number of unreadable values in each field."""
         return Counter(field for one in self.lines for field in one.line.unreadable)
 
     @property
     def claims(self) -> list[Judged]:
-        """The lines that the portal owes us a credit for."""
+        """The lines for which the portal owes us a credit."""
         return [one for one in self.lines if one.verdict in CLAIMS]
 
     @property
@@ -151,7 +151,7 @@ class Comparison:
     def run(
         self, data: bytes, since: dt.date | None = None, until: dt.date | None = None
     ) -> Ledger:
-        """Read a file and compare it. ``since`` and ``until`` are the first and the last day.
+        """Read and compare a portal's file from the day ``since`` to the day ``until``.
 
         Lines that are not compared in time are doubtful. Raise PayloadError if the file cannot be
         read, and NotPossible if there is nothing to compare it with.
@@ -255,7 +255,7 @@ class Comparison:
         lines: Sequence[PortalLine],
         unreadable: set[dt.date],
     ) -> bool:
-        """If some lines have no lead, search webhooks without bookings and rejected requests too.
+        """Search webhooks without bookings and rejected requests for the missing leads.
 
         Add the dates of unreadable ones to ``unreadable``. Return False if time ran out.
         """
@@ -295,9 +295,9 @@ class Comparison:
     def _elsewhere(
         self, index: LineIndex, lines: Sequence[PortalLine]
     ) -> tuple[Mapping[int, tuple[str, dt.date]], bool]:
-        """Return, by line number, the other source that sent the renter, and the date.
+        """Return each renter's other source and the date, keyed by line number.
 
-        The second value is False if time ran out.
+        The second return value is False if time ran out.
         """
         missing = [one for one in lines if one.number not in index.found and one.has_contact]
         found: dict[int, tuple[str, dt.date]] = {}
@@ -324,7 +324,7 @@ class Comparison:
         return found, True
 
     def _final(self, index: LineIndex) -> Mapping[int, FoundLead]:
-        """Return, for each lead that was merged or replaced, the lead that counts in the end."""
+        """Map each merged or replaced lead to the final lead in its chain."""
         leads = {one.id: one for found in index.found.values() for one in found if one.is_booking}
         ends = {one.id: one for one in leads.values() if one.because_of}
         for _ in range(MAX_STEPS):
@@ -364,7 +364,7 @@ def _message(lead_id: int, at: dt.datetime, state: str) -> FoundLead:
 
 
 def community_names(known: Mapping[str, Source], source: str) -> dict[str, str]:
-    """Return community keys by the names that a portal's list may use for them."""
+    """Map the names that a portal's list may use for communities to community keys."""
     communities = {key: one for each in known.values() for key, one in each.communities.items()}
     found: dict[str, str] = {}
     for key, one in communities.items():

@@ -132,7 +132,7 @@ class LineIndex:
             yield "name", [*self._named(words, on)]
 
     def _named(self, words: tuple[str, ...], on: dt.date) -> Iterator[PortalLine]:
-        """Yield lines with this name that have no date or one near the lead's arrival."""
+        """Yield lines with this name and either no date or a date near the lead's arrival."""
         days = range(-self._match_days, self._match_days + 1)
         for day in (None, *(on + dt.timedelta(days=number) for number in days)):
             yield from self._by_name.get((words, day), ())[:MAX_NAMESAKES]
@@ -154,7 +154,7 @@ class LineIndex:
         return bool(keys and self._by_hash) or row["item_key"] in self._by_id
 
     def _hashes(self, communities: Collection[str]) -> dict[int, list[PortalLine]]:
-        """Return the lines by keyed hashes of their contacts, or {} if that takes too long."""
+        """Map keyed hashes of contacts to their lines, or return {} if that takes too long."""
         unknown = sum(not line.community_key for line in self._lines)
         if unknown * len(communities) > MAX_HASHES:
             return {}

@@ -247,7 +247,7 @@ class _LineReader:
 
 
 def _is_lead(line: PortalLine, cells: Sequence[str]) -> bool:
-    """Return False if a line is not about a renter but, for example, contains a total."""
+    """Return False for a line that is not about a renter, such as a total."""
     has_contact = line.has_contact or "email" in line.unreadable
     total = _TOTAL if has_contact else _LONG_TOTAL
     if any(total.fullmatch(cell.strip()) for cell in cells):
@@ -263,7 +263,7 @@ def _name(text: Mapping[str, str]) -> str:
 
 @functools.lru_cache(4096)
 def date_from(text: str) -> dt.date:
-    """Parse a date in a format used in the US. Ignore a time after it.
+    """Parse a date in a US format, ignoring any time after the date.
 
     Raise Unreadable if the text is not a date. Raise PayloadError if the day comes before the
     month, because then the other dates in the file are misread too.

@@ -48,7 +48,7 @@ CLAIMS = (Verdict.NOT_ARRIVED, Verdict.CHARGED_TWICE, Verdict.DUPLICATE)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """A line of a portal's list with its verdict and the reason for it."""
+    """A line of a portal's list, with its verdict and the evidence."""
 
     line: PortalLine
     verdict: Verdict
@@ -150,7 +150,7 @@ class _Earlier:
         return max(filter(None, others), key=_order, default=None)
 
     def remember(self, judged: Judged) -> None:
-        """Remember a line, so that later lines are compared with it.
+        """Remember a line for comparison with later lines.
 
         A charge that is claimed must not count as the renter's first one. Otherwise, all charges
         of a renter could be claimed, although one of the leads arrived.
@@ -388,7 +388,7 @@ def _progress(lead: FoundLead) -> tuple[bool, bool, bool, bool, int]:
 
 
 def _with_credits(judged: Sequence[Judged]) -> list[Judged]:
-    """Mark the lines that the portal has already credited, claims first."""
+    """Mark the lines that the portal has already credited, starting with claims."""
     result = list(judged)
     if not any(one.verdict is Verdict.CREDIT for one in judged):
         return result

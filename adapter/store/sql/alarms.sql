@@ -7,7 +7,7 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('alarms', 0)) AS is_locked,
     set_config('idle_in_transaction_session_timeout', '5s', true)
 
 -- name: open_alarms
--- Return the alarms about ongoing problems, and those whose end people were not notified of.
+-- Return all open alarms, and the ended alarms whose end has not been announced.
 SELECT id, code, source, level, sentence, next_step, began_at, seen_at, ended_at, sent_at,
     claimed_until, acknowledged_by, snoozed_until
 FROM alarms WHERE NOT is_closed ORDER BY id
@@ -39,22 +39,22 @@ RETURNING code, source
 UPDATE alarms SET claimed_until = %(until)s WHERE id = ANY(%(ids)s)
 
 -- name: record_alarms_sent
--- Record that people were notified of these alarms, and close those whose end they were notified of.
+-- Record that people were notified of these alarms, and close the alarms whose end was announced.
 UPDATE alarms SET sent_at = %(now)s, claimed_until = 'epoch', is_closed = id = ANY(%(ended)s)
 WHERE id = ANY(%(ids)s)
 
 -- name: last_alarm_sent
--- Return when people were last notified of an alarm.
+-- Return the time of the latest alarm notification.
 SELECT max(sent_at) AS sent_at FROM alarms
 
 -- name: acknowledge_alarms
--- Record who takes care of the open alarms with a code, of one source if given.
+-- Record the user who takes care of the open alarms with a code, of one source if given.
 UPDATE alarms SET acknowledged_by = %(by)s
 WHERE code = %(code)s AND (%(source)s = '' OR source = %(source)s) AND NOT is_closed AND ended_at IS NULL
 RETURNING id
 
 -- name: snooze_alarms
--- Do not notify people of the open alarms with a code, of one source if given, before the given time.
+-- Suppress notifications for the open alarms with a code, of one source if given, until the given time.
 UPDATE alarms SET snoozed_until = %(until)s
 WHERE code = %(code)s AND (%(source)s = '' OR source = %(source)s) AND NOT is_closed AND ended_at IS NULL
 RETURNING id

@@ -95,7 +95,7 @@ WITH before AS (
             ELSE COALESCE(%(posted_at)s, posted_at) END,
         gone_at = CASE WHEN %(to_state)s IN ('pending', 'booked')
             OR %(why)s = 'booked_after_cancellation' THEN NULL ELSE gone_at END,
-        -- What Knock reports about a tour does not apply to the next one.
+        -- Knock's facts about a tour do not apply to the next tour.
         tour_id = CASE WHEN %(to_state)s <> 'pending' THEN tour_id END,
         confirmed_at = CASE WHEN %(to_state)s <> 'pending' THEN confirmed_at END,
         knock_status = CASE WHEN %(to_state)s <> 'pending' THEN knock_status END,
@@ -111,7 +111,7 @@ SELECT event_id, id, %(at)s, state, %(to_state)s, %(why)s, %(by)s, %(because_of)
 RETURNING booking_id, CASE WHEN %(is_settled)s THEN pg_notify('settled', event_id::text) END
 
 -- name: repoint
--- Make the leads that name one booking as the cause of their state name another one.
+-- Replace one booking with another as the cause of other leads' states.
 UPDATE bookings SET because_of = %(to_id)s WHERE because_of = %(from_id)s
 
 -- name: pass_on_plan
@@ -125,12 +125,12 @@ WHERE id = %(id)s
 UPDATE bookings SET gone_at = %(at)s WHERE id = ANY(%(ids)s)
 
 -- name: unmark_gone
--- Take back a user's report from this time that these bookings no longer exist in Knock.
+-- Undo a user's report, made at this time, that these bookings no longer exist in Knock.
 UPDATE bookings SET gone_at = NULL WHERE id = ANY(%(ids)s) AND gone_at = %(at)s
 
 -- name: bookings_of_record
--- Return the newest bookings that a record in Knock may be about: those with its ID or its guest card, and
--- those that share an email address or phone number with it. Phone numbers are reversed for the index.
+-- Return the newest bookings that a record in Knock may belong to: bookings with its ID or its guest card, and
+-- bookings that share an email address or phone number with it. Phone numbers are reversed for the index.
 SELECT * FROM bookings WHERE posted_at IS NOT NULL AND id = ANY(ARRAY(
     (SELECT id FROM bookings WHERE tour_id = %(record_id)s ORDER BY id DESC LIMIT %(limit)s)
     UNION (SELECT id FROM bookings WHERE prospect_id = %(prospect_id)s ORDER BY id DESC LIMIT %(limit)s)
@@ -141,7 +141,7 @@ SELECT * FROM bookings WHERE posted_at IS NOT NULL AND id = ANY(ARRAY(
 ORDER BY id
 
 -- name: record_in_knock
--- Save what a record in Knock says about a booking, and record a change in its history if it is news.
+-- Save the facts from Knock about a booking. If they are new, add an entry to the booking's history.
 WITH known AS (
     UPDATE bookings SET
         prospect_id = COALESCE(%(prospect_id)s, prospect_id), tour_id = COALESCE(tour_id, %(tour_id)s),
@@ -156,8 +156,8 @@ SELECT event_id, id, %(at)s, state, state, %(why)s, %(by)s, %(because_of)s
 FROM known WHERE %(why)s::text IS NOT NULL
 
 -- name: search_again_soon
--- Bring forward the searches for unknown bookings that an unassignable record may be about: those for one of
--- these times, or all of the integration's if there are none.
+-- Search sooner for unknown bookings that a record without a matching booking may belong to: those at one of
+-- these times, or all bookings of the integration if no times are given.
 UPDATE bookings SET due_at = %(at)s
 WHERE id IN (
     SELECT id FROM bookings
@@ -166,8 +166,8 @@ WHERE id IN (
     ORDER BY id FOR UPDATE SKIP LOCKED)
 
 -- name: has_unseen_tour
--- Return a row if a tour that was requested lately, at one of these times or at any time if there are none, was
--- sent but has not been seen in Knock. If its guest card was seen, a record with a guest card is not about it.
+-- Return a row if a recently requested tour was sent but has not been seen in Knock. The tour is at one of these
+-- times, if any are given. If its guest card was seen, a record with another guest card does not belong to it.
 SELECT id FROM bookings
 WHERE created_at > %(since)s AND kind = 'appointment' AND state IN ('sending', 'submitted', 'booked', 'unknown')
     AND appointment ->> 'integration_id' = %(integration_id)s AND tour_id IS NULL
@@ -176,7 +176,7 @@ WHERE created_at > %(since)s AND kind = 'appointment' AND state IN ('sending', '
 LIMIT 1
 
 -- name: record_prospect
--- Save Propexo's ID of the guest card that a booking created, unless a confirmed one is known.
+-- Save the ID of a booking's guest card, unless a confirmed ID is already stored.
 UPDATE bookings SET prospect_id = %(prospect_id)s
 WHERE id = %(id)s AND (prospect_id IS NULL OR tour_id IS NULL AND confirmed_at IS NULL)
 
@@ -193,11 +193,11 @@ UPDATE bookings SET snoozed_until = %(until)s
 WHERE id = %(id)s AND state IN ('held', 'failed', 'unknown', 'expired') RETURNING id
 
 -- name: assign
--- Record which user takes care of a lead, or that no user does.
+-- Assign a lead to a user, or to no user.
 UPDATE bookings SET assigned_to = %(user)s WHERE id = %(id)s RETURNING id
 
 -- name: state_before
--- Return the state in which a booking was before its latest change, its reason, and the lead that caused it.
+-- Return a booking's previous state, its reason, and the ID of the lead that caused it.
 SELECT last.from_state, earlier.why, earlier.because_of
 FROM bookings b, LATERAL (
     SELECT * FROM history h WHERE h.event_id = b.event_id AND h.booking_id = b.id
@@ -210,8 +210,8 @@ LEFT JOIN LATERAL (
 WHERE b.id = %(id)s
 
 -- name: next_check
--- Lock and return the submitted or unknown booking that has been due longest, whether more are due, and
--- whether other requests share a key with it. With LIMIT 2 instead, the planner would read the whole table.
+-- Lock and return the submitted or unknown booking that has been due longest, with flags for more due bookings
+-- and for other requests that share a key with it. With LIMIT 2 instead, the planner would read the whole table.
 SELECT b.*, 1 < (SELECT count(*) FROM (
     SELECT FROM bookings WHERE state IN ('submitted', 'unknown') AND due_at <= %(now)s
     ORDER BY due_at LIMIT 2) w) AS has_more,
@@ -225,7 +225,7 @@ ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
 UPDATE bookings SET due_at = %(due_at)s WHERE id = %(id)s AND state = %(state)s
 
 -- name: stop_reconciling
--- Stop checking a booking whose state does not change, and record that.
+-- Stop checking a booking whose state does not change, and record this in its history.
 WITH stopped AS (
     UPDATE bookings SET due_at = NULL, reason = %(why)s, updated_at = %(at)s
     WHERE id = %(id)s AND state = %(state)s

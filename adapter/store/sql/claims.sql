@@ -1,8 +1,8 @@
 -- Claims: used dedupe keys of deliveries.
 
 -- name: record_duplicate
--- Count a delivery with a claimed key. Return whether its ID differs from the latest delivery's ID, or null
--- if either has no ID. The delivery is outdated if another request for the same person or item has arrived
+-- Count a delivery with a claimed key. `is_other_delivery` is true if its ID differs from the latest delivery's, and
+-- NULL if either has no ID. The delivery is outdated if another request for the same person or item has arrived
 -- since the latest delivery. An event that is not mapped yet, or a held event from the same source, may be
 -- such a request. After an erasure, nothing is stored again.
 UPDATE claims c SET repeats = repeats + 1, repeated_at = %(at)s

@@ -1,11 +1,11 @@
--- Whether Propexo lets us read Knock's tours and guest cards.
+-- The access to Knock's tours and guest cards through Propexo.
 
 -- name: crm_models
--- Return what is known about each model of each integration.
+-- Return the stored state of each model in each integration.
 SELECT integration_id, model, state, checked_at, heard_at FROM crm_models ORDER BY integration_id, model
 
 -- name: save_crm_model
--- Save whether a model's list could be read.
+-- Save the result of reading a model's list.
 INSERT INTO crm_models (integration_id, model, state, checked_at)
 VALUES (%(integration_id)s, %(model)s, %(state)s, %(at)s)
 ON CONFLICT (integration_id, model) DO UPDATE SET state = excluded.state, checked_at = excluded.checked_at

@@ -1,7 +1,7 @@
 -- Statements for database.py, transaction.py, notify.py and migrate.py.
 
 -- name: ping
--- Check that the database responds, and return whether it accepts writes.
+-- Check that the database responds. Return true if it accepts writes.
 SELECT NOT pg_is_in_recovery() AS writable
 
 -- name: configure
@@ -16,7 +16,7 @@ FROM (SELECT pg_backend_pid() <> %(pid)s AS is_pooled) s
 SELECT count(*) FROM unnest(ARRAY(SELECT repeat('x', 8192) FROM generate_series(1, 128)))
 
 -- name: is_read_only
--- Return whether PostgreSQL accepts no writes, for example because it is a standby.
+-- Return true if PostgreSQL accepts no writes, for example because it is a standby.
 SELECT current_setting('transaction_read_only')::boolean AS is_read_only
 
 -- name: recorded_migrations
@@ -24,7 +24,7 @@ SELECT current_setting('transaction_read_only')::boolean AS is_read_only
 SELECT name, to_jsonb(m) ->> 'sha256' AS sha256 FROM migrations m
 
 -- name: migration_lock
--- Return which process holds the lock that lets only one process migrate.
+-- Return the process that holds the migration lock.
 SELECT a.pid, a.usename AS role, a.application_name AS program, host(a.client_addr) AS address,
     a.backend_start AT TIME ZONE 'UTC' AS since
 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
@@ -33,7 +33,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.classid::bigint = %(key)s::big
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 
 -- name: rights
--- Return whether the role may create tables, and where.
+-- Return the schema in which the role would create tables, and true if it has the privilege.
 SELECT current_user AS role, current_database() AS database,
     COALESCE(current_schema(), 'public') AS schema,
     has_schema_privilege(COALESCE(current_schema(), 'public'), 'CREATE') AS can_create
@@ -79,12 +79,12 @@ LISTEN received
 NOTIFY received
 
 -- name: current_time
--- Return the current time, not that of the start of the transaction.
+-- Return the current time, not the time at which the transaction started.
 SELECT clock_timestamp() AS at
 
 -- name: server_facts
--- Return facts about the server. Of its connections, some are reserved for superusers, and the role and
--- the database may have limits of their own.
+-- Return facts about the server. Some of its connections are reserved for superusers, and the role and the
+-- database may have their own limits.
 SELECT current_user AS role, current_database() AS database,
     COALESCE(current_schema(), 'public') AS schema,
     has_schema_privilege(COALESCE(current_schema(), 'public'), 'CREATE') AS can_create,

@@ -1,7 +1,7 @@
 -- Automatic decisions: leads that were merged, replaced, discarded or ignored.
 
 -- name: decision_counts
--- Count the leads that were decided since the given time, by rule and source, with the newest leads as examples.
+-- Count the leads that rules handled since the given time, by rule and source, with the newest leads as examples.
 -- `IS TRUE` makes the planner use the index by time. With the index by state, it would read every ignored
 -- webhook.
 WITH decided AS (
@@ -20,7 +20,7 @@ FROM decided GROUP BY 1, 2, 3
 ORDER BY rule = 'ignored', sum(count(*)) OVER (PARTITION BY rule) DESC, rule, leads DESC, source, at
 
 -- name: decided_bookings
--- Return the bookings that one rule decided since the given time, newest first. This is materialized, because
+-- Return the bookings that one rule handled since the given time, newest first. This is materialized, because
 -- otherwise the planner would read the whole table backward to find a few.
 WITH decided AS MATERIALIZED (
     SELECT * FROM bookings
@@ -31,7 +31,7 @@ WITH decided AS MATERIALIZED (
 SELECT * FROM decided ORDER BY id DESC LIMIT %(limit)s
 
 -- name: contacts_of_several
--- Return the email addresses and phone numbers that several names used, among the newest bookings.
+-- Return the email addresses and phone numbers that were used with several names in the newest bookings.
 WITH newest AS MATERIALIZED (
     SELECT appointment FROM bookings
     WHERE created_at >= %(since)s AND reason IS DISTINCT FROM 'replayed'

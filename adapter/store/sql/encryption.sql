@@ -2,7 +2,7 @@
 
 -- name: events_to_encrypt
 -- Lock and return events after an ID that are not encrypted with this key. If the key is NULL, return all
--- that are encrypted. Skip those that none of these keys decrypts.
+-- that are encrypted. Skip events that none of these keys can decrypt.
 SELECT id, headers, query, body, fetched, encryption_key FROM events
 WHERE id > %(after)s AND kept = 'all' AND encryption_key IS DISTINCT FROM %(key)s
     AND (encryption_key IS NULL OR encryption_key = ANY(%(keys)s::text[]))
@@ -35,7 +35,7 @@ WHERE id > %(after)s AND body IS NOT NULL AND encryption_key IS DISTINCT FROM %(
 ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: encrypt_message
--- Replace the words of a message.
+-- Replace the text of a message.
 UPDATE messages SET body = %(body)s, encryption_key = %(encryption_key)s WHERE id = %(id)s
 
 -- name: requests_to_encrypt
@@ -47,11 +47,11 @@ SELECT (SELECT count(*) FROM events
         WHERE body IS NOT NULL AND encryption_key IS DISTINCT FROM %(key)s) AS requests
 
 -- name: undecryptable_events
--- Return the events that none of these keys decrypts. This reads all events.
+-- Return the events that none of these keys can decrypt. This reads all events.
 SELECT id FROM events
 WHERE encryption_key IS NOT NULL AND encryption_key <> ALL(%(keys)s::text[]) ORDER BY id
 
 -- name: undecryptable_rejections
--- Return the rejected requests that none of these keys decrypts.
+-- Return the rejected requests that none of these keys can decrypt.
 SELECT id FROM rejections
 WHERE encryption_key IS NOT NULL AND encryption_key <> ALL(%(keys)s::text[]) ORDER BY id

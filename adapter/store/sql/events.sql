@@ -37,8 +37,8 @@ SELECT * FROM events WHERE id = %(id)s
 SELECT * FROM events WHERE id = %(id)s FOR NO KEY UPDATE
 
 -- name: next_received
--- Lock and return the received event that has been due longest and that no other worker is mapping, and
--- whether more are due.
+-- Lock and return the received event that has been due longest, unless another worker is mapping it. `has_more`
+-- is true if more events are due.
 SELECT e.*, 1 < (SELECT count(*) FROM (
     SELECT FROM events WHERE state = 'received' AND due_at <= %(now)s
     ORDER BY due_at, received_at LIMIT 2) w) AS has_more

@@ -49,18 +49,18 @@ USING jsonb_to_recordset(%(features)s) AS d (kind text, name text, value text)
 WHERE f.source = %(source)s AND f.kind = d.kind AND f.name = d.name AND f.value = d.value
 
 -- name: delete_format_changes
--- Delete a source's changes of format, before the current ones are stored.
+-- Delete a source's format changes, before the current ones are stored.
 DELETE FROM format_changes WHERE source = %(source)s
 
 -- name: save_format_changes
--- Store a source's current changes of format.
+-- Store a source's current format changes.
 INSERT INTO format_changes (source, kind, name, value, since, first_event, affected, of, new_paths)
 SELECT %(source)s, kind, name, value, since, first_event, affected, of, new_paths
 FROM jsonb_to_recordset(%(changes)s) AS c (kind text, name text, value text, since timestamptz,
     first_event bigint, affected bigint, of bigint, new_paths jsonb)
 
 -- name: all_format_changes
--- Return the changes of format of these sources, those that affect most webhooks first.
+-- Return the format changes of these sources. Changes that affect the most webhooks come first.
 SELECT source, kind, name, value, since, first_event, affected, of, new_paths FROM format_changes
 WHERE source = ANY(%(sources)s) ORDER BY source, affected DESC, kind, name
 

@@ -1,8 +1,8 @@
--- Free times in Knock, as Propexo last reported them.
+-- Available times in Knock, as Propexo last reported them.
 
 -- name: read_free_times
--- Return what is known about a community's calendar, whether any call since the given time got no answer, and
--- whether any since the other time got a slow one. Return one row, even if nothing is known.
+-- Return the cached times of a community's calendar. `is_down` is true if any recent call got no response, and
+-- `is_slow` if any got a slow response. Return one row, even if nothing is cached.
 SELECT f.*, EXISTS (
     SELECT FROM free_times WHERE problem = 'no_answer' AND answered_at > %(since)s) AS is_down,
     EXISTS (SELECT FROM free_times WHERE slow_at > %(slow_since)s) AS is_slow
@@ -17,7 +17,7 @@ ON CONFLICT (integration_id, community_id, appointment_type) DO UPDATE
 SET asked_at = EXCLUDED.asked_at, answered_at = NULL
 
 -- name: end_question
--- Save the answer, unless the cached times have been deleted since the request. The answer is not
+-- Save Propexo's response, unless the cached times have been deleted since the request. The response is not
 -- shared if it still contains the time of one of our tours that has no outcome yet.
 UPDATE free_times SET
     asked_at = CASE WHEN early.answer THEN 'epoch' ELSE asked_at END,
@@ -36,12 +36,12 @@ WHERE integration_id = %(integration_id)s AND community_id = %(community_id)s
     AND appointment_type = %(appointment_type)s
 
 -- name: drop_free_times
--- Forget a community's free times, because a booking may have taken one. Keep the shape and the problem.
+-- Delete a community's cached times, because a booking may have taken one. Keep the shape and the problem.
 UPDATE free_times SET asked_at = 'epoch', answered_at = NULL
 WHERE integration_id = %(integration_id)s AND community_id = %(community_id)s AND problem IS NULL
 
 -- name: all_free_times
--- Return the last answer about each calendar.
+-- Return the last response about each calendar.
 SELECT * FROM free_times ORDER BY integration_id, community_id, appointment_type
 
 -- name: end_postponement
@@ -50,7 +50,7 @@ UPDATE bookings SET due_at = %(now)s
 WHERE id = %(id)s AND state = 'pending' AND due_at = %(until)s
 
 -- name: offer_times
--- Save the free times to offer instead of a tour's time.
+-- Save the available times to offer instead of a tour's time.
 UPDATE bookings SET free_times = %(times)s WHERE id = %(id)s
 
 -- name: rival_in_flight

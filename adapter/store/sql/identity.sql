@@ -1,4 +1,4 @@
--- The database's identity, and what is needed after it was restored.
+-- The database's identity, and the recovery after a restore.
 
 -- name: record_worker
 -- Record that a worker is running. Return no row if the database was restored, or if no worker ran for a
@@ -10,14 +10,14 @@ WHERE xmin = xid(written_by) AND COALESCE(identity = current_identity(), true)
 RETURNING seen_at
 
 -- name: read_identity
--- Return when a worker last ran and what has changed since, or no row if no worker has run.
+-- Return the last run of a worker and the changes since then, or no row if no worker has run.
 SELECT seen_at, xmin <> xid(written_by) AS is_copied, identity, current_identity() AS current,
     (SELECT stopped_for FROM rate_limit) AS stopped_for,
     (SELECT stopped_at FROM rate_limit) AS stopped_at
 FROM database_identity
 
 -- name: lock_identity
--- Lock the row as it was read before. Return no row if it has changed since.
+-- Lock the row. Return no row if it has changed since it was read.
 SELECT one FROM database_identity
 WHERE seen_at = %(seen_at)s AND (xmin <> xid(written_by)) = %(is_copied)s
     AND identity IS NOT DISTINCT FROM %(identity)s

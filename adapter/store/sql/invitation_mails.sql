@@ -19,7 +19,7 @@ WHERE booking_id = (
 RETURNING booking_id, language, created_at, due_at, attempts, outcome, tried_at
 
 -- name: end_invitation_mail
--- Record the outcome of a claimed email, and when to retry.
+-- Record the outcome of a claimed email, and the time of the next attempt, if any.
 UPDATE invitation_mails SET outcome = %(outcome)s, due_at = %(due_at)s, tried_at = %(now)s
 WHERE booking_id = %(booking_id)s
 
@@ -41,7 +41,7 @@ ON CONFLICT (one) DO UPDATE SET failures = f.failures + 1, failed_at = EXCLUDED.
 DELETE FROM invitation_mail_failures
 
 -- name: failed_invitation_mails
--- Return the failures since an email was last accepted, and the number of waiting emails, up to a limit.
+-- Return the failures since the last accepted email, and the number of waiting emails, up to a limit.
 SELECT f.failures, f.failing_since, f.failed_at, f.last_error, w.waiting
 FROM invitation_mail_failures f, LATERAL (
     SELECT count(*) AS waiting FROM (

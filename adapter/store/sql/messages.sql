@@ -1,4 +1,4 @@
--- Messages: what renters write after their guest card or tour exists.
+-- Messages: texts that renters write after their guest card or tour has been created.
 
 -- name: insert_message
 -- Store a message that is to be sent, unless one is already waiting for the same booking.
@@ -8,9 +8,9 @@ WHERE %(body)s::bytea IS NOT NULL OR NOT EXISTS (
     SELECT FROM messages WHERE booking_id = %(booking_id)s AND state = 'waiting')
 
 -- name: claim_message
--- Return the message that has been due longest. It becomes due again after a lease. If it is being sent,
--- its process has died, so it is unclear whether it was sent. While Propexo does not respond to notes, those
--- that are not sent yet wait together.
+-- Return the message that has been due longest. It becomes due again after a lease. If its state is sending,
+-- its process has died, and the outcome is unclear. While Propexo does not respond to notes, all unsent messages
+-- wait.
 UPDATE messages SET due_at = %(lease_until)s
 WHERE id = (
     SELECT id FROM messages
@@ -23,8 +23,8 @@ RETURNING *
 SELECT * FROM messages WHERE id = %(id)s FOR UPDATE
 
 -- name: messages_of_bookings
--- Return the messages of these bookings, and all others to these guest cards or the same ones, in the order
--- in which they are sent.
+-- Return the messages of these bookings, and all other messages to the same guest cards, in the order of
+-- sending.
 WITH own AS (
     SELECT * FROM messages WHERE booking_id = ANY(%(ids)s::bigint[])
 )
@@ -34,7 +34,7 @@ UNION SELECT * FROM messages WHERE prospect_id IN (SELECT prospect_id FROM own)
 ORDER BY asked_at, id
 
 -- name: messages_of_event
--- Return the messages with the words of an event's bookings, in the order in which they are sent.
+-- Return the messages with text from an event's bookings, in the order of sending.
 SELECT m.* FROM messages m JOIN bookings b ON b.id = m.booking_id
 WHERE b.event_id = %(event_id)s ORDER BY m.asked_at, m.id
 
@@ -62,7 +62,7 @@ UPDATE messages SET due_at = %(now)s
 WHERE booking_id = ANY(%(ids)s::bigint[]) AND state = 'waiting' AND due_at > %(now)s
 
 -- name: save_words
--- Save the words of a message.
+-- Save the text of a message.
 UPDATE messages SET body = %(body)s, encryption_key = %(encryption_key)s WHERE id = %(id)s
 
 -- name: record_prospect_of_message
@@ -78,7 +78,7 @@ UPDATE messages SET due_at = %(due_at)s WHERE id = %(id)s AND due_at IS NOT NULL
 UPDATE messages SET due_at = %(until)s WHERE due_at > %(until)s
 
 -- name: delete_message
--- Delete a message that contains nothing new, or whose lead will be booked itself.
+-- Delete a message if it contains nothing new, or if its lead will be booked.
 DELETE FROM messages WHERE id = %(id)s AND state = 'waiting'
 
 -- name: check_job_of_message
@@ -96,7 +96,7 @@ SELECT m.id FROM messages m JOIN bookings b ON b.id = m.booking_id
 WHERE b.event_id = ANY(%(ids)s) AND m.state IN ('sending', 'submitted') LIMIT 1
 
 -- name: erase_messages
--- Erase the words of these events' messages that are no longer needed for sending.
+-- Erase the text of these events' messages that are no longer needed for sending.
 UPDATE messages SET body = NULL, encryption_key = NULL
 WHERE state NOT IN ('waiting', 'sending')
     AND booking_id IN (SELECT id FROM bookings WHERE event_id = ANY(%(ids)s))
@@ -108,7 +108,7 @@ SELECT * FROM messages WHERE state IN ('waiting', 'sending')
 ORDER BY id
 
 -- name: insert_lost_message
--- Store a note that Propexo has, but that this database lost in a restore.
+-- Store a note that was sent to Propexo but is missing from the restored database.
 INSERT INTO messages (state, reason, asked_at, body, encryption_key, prospect_id, job_id, created_at, updated_at,
     posted_at)
 SELECT 'sent', 'note_sent', %(asked_at)s, %(body)s, %(encryption_key)s, %(prospect_id)s, %(job_id)s, %(at)s,

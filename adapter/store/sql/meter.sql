@@ -27,7 +27,7 @@ WITH change AS MATERIALIZED (
             AS metric, source, GREATEST(extract(epoch FROM at - received_at), 0)::float8 AS seconds
     FROM change c
     WHERE booking_id IS NOT NULL AND to_state IN ('sending', 'booked') AND NOT EXISTS (
-        -- OFFSET makes the planner look it up for each row; a join would read the whole history.
+        -- With OFFSET, the planner uses a lookup for each row. A join would read the whole history.
         SELECT FROM history o WHERE o.event_id = c.event_id AND o.id < c.id
             AND (o.by NOT IN ('web', 'worker') OR o.booking_id = c.booking_id
                 AND o.to_state IN ('held', 'failed', 'unknown', 'expired', c.to_state)) OFFSET 0)

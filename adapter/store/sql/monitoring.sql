@@ -1,5 +1,5 @@
--- Heartbeats, and the facts that show whether all is well. Each statement reads a limited number of rows,
--- no matter how large the tables are.
+-- Heartbeats, and facts for health checks. Each statement reads a limited number of rows, no matter how large
+-- the tables are.
 
 -- name: record_heartbeat
 -- Record that a process is alive, and delete the rows of processes that ended long ago.
@@ -75,8 +75,8 @@ FROM rate_limit g, gate o, (
 ) posts
 
 -- name: review_facts
--- Return when the oldest lead that needs review arrived, the soonest tour of such leads, and how many are
--- expired, or unknown and no longer expected to be found.
+-- Return the arrival of the oldest lead that needs review, the soonest tour of such leads, the number of expired
+-- leads, and the number of unknown leads that are no longer expected to be found.
 SELECT
     (SELECT min(created_at) FROM unnest(ARRAY['held', 'failed', 'unknown', 'expired']) AS name, LATERAL (
         -- Ordering by both columns makes the planner use their index.
@@ -97,8 +97,8 @@ FROM (
 ) unknown
 
 -- name: source_facts
--- Return, for each source, when its latest request was accepted, how many requests failed verification
--- since then, and how many webhooks are usual in the time since then. This is the average for the same
+-- Return, for each source, the time of its latest verified request, the number of requests that failed
+-- verification since then, and the usual number of webhooks in that time. This is the average for the same
 -- hours in up to four earlier weeks, or on earlier days until a week has been counted.
 WITH known AS (
     SELECT asked.name, first.hour AS first_hour,
@@ -123,7 +123,7 @@ WITH known AS (
             AS steps
     FROM stepped
 ), shares AS (
-    -- The share of each counted hour that belongs to the same hours.
+    -- The share of each counted hour that overlaps with the same hours.
     SELECT s.name, s.steps, h.events, extract(epoch FROM
         LEAST(h.hour + interval '1 hour', s.until - k * s.step)
         - GREATEST(h.hour, s.accepted_at - k * s.step)) / 3600 AS share
@@ -152,8 +152,8 @@ FROM spans LEFT JOIN usual USING (name), LATERAL (
 ORDER BY name COLLATE "C"
 
 -- name: connections
--- Return how many connections are open and allowed, for the limit (of the server, the database or the role)
--- that is closest to being reached.
+-- Return the number of open connections and the maximum, for the limit (of the server, the database or the
+-- role) that is closest to being reached.
 SELECT used, allowed FROM (
     SELECT count(*) AS used, current_setting('max_connections')::int
         - current_setting('superuser_reserved_connections')::int AS allowed

@@ -76,7 +76,7 @@ FROM claimed c JOIN history h ON h.id = c.history_id JOIN events e ON e.id = c.e
 DELETE FROM status_webhooks WHERE id = %(id)s
 
 -- name: clear_status_webhook_failures
--- Record that the receiver responds. Return how often it failed before.
+-- Record that the receiver responds. Return the number of failures before this.
 UPDATE status_webhook_progress p
 SET failures = 0, failing_since = NULL, paused_until = 'epoch'
 FROM status_webhook_progress former WHERE p.failures > 0 RETURNING former.failures
@@ -105,7 +105,8 @@ UPDATE status_webhook_progress SET given_up = given_up + (SELECT count(*) FROM o
 WHERE EXISTS (SELECT FROM old) RETURNING (SELECT count(*) FROM old) AS count
 
 -- name: status_webhook_summary
--- Return the number of undelivered webhooks, up to a limit, how many of them failed before, and whether the receiver responds.
+-- Return the number of undelivered webhooks, up to a limit, the number of them that failed before, and the state
+-- of the receiver.
 SELECT p.failing_since, p.last_error, p.given_up, p.given_up_at, w.waiting, w.failed,
     w.oldest_at
 FROM status_webhook_progress p, LATERAL (

@@ -1,11 +1,11 @@
 -- Leads of one source, to compare with a portal's list.
 
 -- name: first_message_at
--- Return when the first webhook of a source that is still known arrived.
+-- Return the time of the first webhook of a source that is still stored.
 SELECT received_at FROM events WHERE source = %(source)s ORDER BY id LIMIT 1
 
 -- name: id_before
--- Return an ID that is lower than that of every lead received since the given time.
+-- Return an ID below the ID of every lead received since the given time.
 SELECT COALESCE((SELECT id FROM events WHERE received_at >= %(since)s ORDER BY received_at LIMIT 1),
     9223372036854775807) - %(slack)s AS id
 

@@ -6,8 +6,8 @@
 SELECT set_config('idle_in_transaction_session_timeout', '5s', true) FROM rate_limit FOR UPDATE
 
 -- name: read_rate_limit
--- Return the state of the rate limit, the number of calls in the window, and whether bookings could be sent:
--- 0 for none, 1 for one, 2 for more than one.
+-- Return the state of the rate limit, the number of calls in the window, and the number of bookings that could
+-- be sent: 0, 1, or 2 for more than one.
 SELECT theoretical_arrival_at, paused_until, allowed, failures, retry_at, note_failures, c.calls, c.reads, c.oldest_at,
     COALESCE(g.stopped_for, CASE WHEN g.is_unchecked THEN 'unchecked' END) AS stopped_for,
     (SELECT count(*) FROM (
@@ -48,32 +48,32 @@ WHERE stopped_for IS NULL OR (stopped_for <> 'restored' AND %(reason)s = 'restor
 RETURNING stopped_for
 
 -- name: count_failure
--- Count a POST without a clear answer.
+-- Count a POST without a clear response.
 UPDATE rate_limit SET failures = %(failures)s, retry_at = %(retry_at)s,
     stopped_for = %(stopped_for)s, stopped_why = %(why)s,
     stopped_at = CASE WHEN failures = 0 THEN %(now)s ELSE stopped_at END
 
 -- name: end_failures
--- Record a clear answer to a POST.
+-- Record a clear response to a POST.
 UPDATE rate_limit SET failures = 0,
     stopped_for = CASE WHEN stopped_for IN ('not_authorized', 'restored') THEN stopped_for END
 WHERE failures > 0
 
 -- name: count_note_failure
--- Count a POST of a note without a clear answer.
+-- Count a POST of a note without a clear response.
 UPDATE rate_limit SET note_failures = note_failures + 1, note_retry_at = %(retry_at)s
 
 -- name: delay_notes
--- Let no POST of a note begin before a time.
+-- Delay all notes until the given time.
 UPDATE rate_limit SET note_retry_at = %(until)s
 
 -- name: end_note_failures
--- Record a clear answer to a note.
+-- Record a clear response to a note.
 UPDATE rate_limit SET note_failures = 0, note_retry_at = 'epoch' WHERE note_failures > 0
 
 -- name: reserve_check
--- Reserve the next check of whether sending can resume, and return why it is stopped and when the check
--- before was. Return no row if none is due.
+-- Reserve the next check of Propexo while sending is stopped. Return the reason for the stop and the time of the
+-- previous check, or no row if no check is due.
 UPDATE rate_limit r SET checked_at = %(now)s FROM rate_limit former
 WHERE r.stopped_for <> 'restored' AND r.checked_at <= %(before)s AND r.retry_at <= %(now)s
 RETURNING r.stopped_for, r.stopped_at, former.checked_at
@@ -87,7 +87,7 @@ UPDATE rate_limit SET stopped_for = NULL WHERE stopped_for <> 'restored'
 UPDATE rate_limit SET stopped_for = NULL WHERE stopped_for = 'restored'
 
 -- name: lift_pause
--- End a temporary pause, and make the next check of whether sending can resume due.
+-- End a temporary pause, and make the next check of Propexo due.
 UPDATE rate_limit SET paused_until = 'epoch', theoretical_arrival_at = 'epoch', checked_at = 'epoch',
     retry_at = 'epoch', note_retry_at = 'epoch'
 

@@ -43,7 +43,7 @@ ORDER BY id DESC LIMIT %(limit)s
 SELECT * FROM rejections WHERE id = %(id)s
 
 -- name: rejections_of_source
--- Return all rejections of one source that one of these keys decrypts, oldest first.
+-- Return all rejections of one source that one of these keys can decrypt, oldest first.
 SELECT * FROM rejections
 WHERE source = %(source)s AND (encryption_key IS NULL OR encryption_key = ANY(%(keys)s::text[]))
 ORDER BY id

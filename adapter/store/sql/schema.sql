@@ -28,7 +28,7 @@ CREATE TABLE events (
     -- ID of the key that encrypted headers, query and body, which are all in `body`; `headers` then holds
     -- only the sender's delivery IDs. NULL: not encrypted.
     encryption_key text,
-    -- What was fetched for a webhook that contains only IDs (`fetch:` in its mapping), as JSON. It is
+    -- The documents fetched for a webhook that contains only IDs (`fetch:` in its mapping), as JSON. They are
     -- encrypted and erased together with the body.
     fetched text
 );
@@ -62,7 +62,7 @@ CREATE TABLE bookings (
     -- the sender's own key for the lead (item_key).
     match_keys bigint[] NOT NULL DEFAULT '{}',
     item_key bigint,
-    -- Keyed hash of everything that was mapped, which distinguishes a repeat from a change.
+    -- Keyed hash of all mapped fields, which distinguishes a repeat from a change.
     content bigint,
     is_cancellation boolean NOT NULL DEFAULT false,
     -- The other lead that caused this state. `reason` contains the rule that was applied.
@@ -81,7 +81,7 @@ CREATE TABLE bookings (
     updated_at timestamptz NOT NULL,
     -- The tour's local time as sent, if its time zone is unknown.
     wall_time timestamp,
-    -- The lead is not shown among those that need a person before this time.
+    -- The lead is hidden from the review queue until this time.
     snoozed_until timestamptz,
     -- The user who takes care of the lead.
     assigned_to text,
@@ -131,7 +131,7 @@ CREATE INDEX bookings_by_match_key ON bookings USING gin (match_keys) WITH (fast
 CREATE INDEX bookings_in_flight ON bookings (due_at, state)
     WHERE state IN ('sending', 'submitted', 'unknown');
 CREATE INDEX bookings_by_job ON bookings (job_id) WHERE job_id IS NOT NULL;
--- Find the bookings that a record in Knock is about.
+-- Find the bookings that a record in Knock may belong to.
 CREATE INDEX bookings_by_prospect ON bookings (prospect_id) WHERE prospect_id IS NOT NULL;
 CREATE INDEX bookings_by_tour ON bookings (tour_id) WHERE tour_id IS NOT NULL;
 -- The review queue.
@@ -165,20 +165,21 @@ CREATE STATISTICS bookings_name_words ON (to_tsvector('simple',
     COALESCE(appointment ->> 'first_name', '') || ' ' || COALESCE(appointment ->> 'last_name', '')))
     FROM bookings;
 
--- What a renter writes after their guest card or tour exists. It is sent to Knock as a note on the card.
+-- Text that a renter writes after their guest card or tour has been created. It is sent to Knock as a note on the
+-- guest card.
 CREATE TABLE messages (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    -- The request whose words are sent, which was merged with a booking or replaced by it. NULL: its webhook
-    -- was lost in a restore.
+    -- The request whose text is sent. It was merged with a booking or replaced by it. NULL: its webhook was
+    -- lost in a restore.
     booking_id bigint REFERENCES bookings,
     state text NOT NULL DEFAULT 'waiting'
         CONSTRAINT messages_state CHECK (state IN (
             'waiting', 'sending', 'submitted', 'sent', 'unclear', 'failed')),
-    -- Why it is in that state: a reason code.
+    -- The reason code for the state.
     reason text,
     -- When the renter wrote it. A person's messages are sent in this order.
     asked_at timestamptz NOT NULL,
-    -- The words. NULL until it is decided which of them are new, and after they were erased.
+    -- The text. NULL before its new part is determined, and after it was erased.
     body bytea,
     -- ID of the key that encrypted `body`. NULL: not encrypted.
     encryption_key text,
@@ -186,7 +187,7 @@ CREATE TABLE messages (
     prospect_id text,
     job_id text,
     tries integer NOT NULL DEFAULT 0,
-    -- When to try or check it next. While it is being sent, when its process counts as dead.
+    -- When to send or check it next. While it is being sent, the time when its process is presumed dead.
     due_at timestamptz,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
@@ -219,11 +220,11 @@ CREATE TABLE attempts (
     answer text
 );
 CREATE INDEX attempts_by_booking ON attempts (booking_id, id);
--- Prevents a blind second POST. While an attempt may have succeeded, another cannot be inserted.
+-- Prevent a blind second POST. While an attempt may have succeeded, another attempt cannot be inserted.
 CREATE UNIQUE INDEX attempts_never_two_that_may_have_booked ON attempts (booking_id)
     WHERE outcome IS NULL OR outcome IN ('accepted', 'unknown');
 
--- Every state change of an event or booking, with its time, its reason, and who made it. Append-only.
+-- Every state change of an event or booking, with its time, its reason and its author. Append-only.
 CREATE TABLE history (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     event_id bigint NOT NULL REFERENCES events,
@@ -254,10 +255,10 @@ CREATE TABLE claims (
     repeated_at timestamptz,
     CONSTRAINT claims_once PRIMARY KEY (source, digest)
 );
--- Looks up an event's repeats. Most events have none.
+-- Find the repeats of an event. Most events have none.
 CREATE INDEX claims_repeated ON claims (lead_id) WHERE repeats > 0;
 
--- The key for all keyed hashes, and where tours are booked, in one row that is created with the database.
+-- The key for all keyed hashes and the host of the API, in one row that is created with the database.
 CREATE TABLE installation (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     hash_key bytea NOT NULL,
@@ -267,8 +268,8 @@ CREATE TABLE installation (
 INSERT INTO installation (hash_key)
     VALUES (sha256((gen_random_uuid()::text || gen_random_uuid()::text)::bytea));
 
--- Which database this is: cluster, timeline and OID. NULL if it cannot be known here, whatever the error:
--- each POST depends on it.
+-- The identity of this database: cluster, timeline and OID. NULL after any error, because each POST depends on
+-- this function.
 CREATE FUNCTION current_identity() RETURNS text LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
@@ -283,7 +284,7 @@ END $$;
 CREATE TABLE database_identity (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     identity text,
-    -- The transaction that wrote the row. If pg_restore has copied it, xmin is another one.
+    -- The transaction that wrote the row. If pg_restore has copied the row, xmin differs.
     written_by xid8 NOT NULL,
     -- When a worker last ran.
     seen_at timestamptz NOT NULL
@@ -294,18 +295,18 @@ CREATE TABLE database_identity (
 -- The rate limit that all workers share, in one row that every call to Propexo locks.
 CREATE TABLE rate_limit (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
-    -- GCRA's theoretical arrival time: when the next call would be if calls were evenly spaced.
+    -- GCRA's theoretical arrival time: the time of the next call if calls were evenly spaced.
     theoretical_arrival_at timestamptz NOT NULL DEFAULT 'epoch',
     -- No calls are made before this time.
     paused_until timestamptz NOT NULL DEFAULT 'epoch',
-    -- Why sending is suspended, or NULL: not_authorized, no_clear_answer, wrong_path, unreachable or
+    -- The reason that sending is suspended, or NULL: not_authorized, no_clear_answer, wrong_path, unreachable or
     -- restored.
     stopped_for text,
     -- When a worker last checked whether the cause is fixed.
     checked_at timestamptz NOT NULL DEFAULT 'epoch',
     -- The number of calls per minute that Propexo allows, as last reported.
     allowed integer,
-    -- Virtual time for fair queuing, which is that of the source served last.
+    -- Virtual time for fair queuing: the virtual time of the source that was served last.
     virtual_time double precision NOT NULL DEFAULT 0,
     -- Since when sending has been suspended, or had failed before it was suspended.
     stopped_at timestamptz,
@@ -322,8 +323,8 @@ CREATE TABLE rate_limit (
 );
 INSERT INTO rate_limit DEFAULT VALUES;
 
--- Whether bookings may be sent. stopped_for: why not, until someone fixes it. is_unchecked: no worker
--- ran for a while, and Propexo has not been asked yet whether this database is older than reality.
+-- The permission to send bookings. stopped_for: the reason that sending is stopped until someone fixes it.
+-- is_unchecked: no worker ran for a while, and this database has not yet been compared with Propexo's records.
 CREATE VIEW gate AS
 SELECT COALESCE(r.stopped_for, CASE WHEN NOT i.is_own THEN 'restored' END) AS stopped_for,
     COALESCE(i.seen_at <= now() - interval '2 minutes', false) AS is_unchecked
@@ -332,8 +333,8 @@ FROM rate_limit r LEFT JOIN (
         AND COALESCE(identity = current_identity(), true) AS is_own
     FROM database_identity) i ON true;
 
--- Whether Propexo lets us read Knock's tours and guest cards, by integration and model. The customer must
--- enable each model. If one cannot be read, a search that finds nothing proves nothing.
+-- The access to Knock's tours and guest cards through Propexo, by integration and model. The customer must
+-- enable each model. If a model cannot be read, a search without results proves nothing.
 CREATE TABLE crm_models (
     integration_id text NOT NULL,
     -- crm_events or crm_prospects.
@@ -354,25 +355,25 @@ CREATE TABLE calls (
 );
 CREATE INDEX calls_at ON calls (at);
 
--- The free times in Knock that Propexo last reported for a community. All processes use them for a minute.
+-- The available times in Knock that Propexo last reported for a community. All processes use them for a minute.
 CREATE TABLE free_times (
     integration_id text NOT NULL,
     community_id text NOT NULL,
     -- APPOINTMENT or SELF_GUIDED_TOUR.
     appointment_type text NOT NULL,
-    -- When the last question began. Other processes wait a few seconds for its answer.
+    -- When the last request began. Other processes wait a few seconds for the response.
     asked_at timestamptz NOT NULL,
-    -- When it was answered. NULL: no answer yet, or a booking has been sent since.
+    -- When the response arrived. NULL: no response yet, or a booking has been sent since.
     answered_at timestamptz,
     times timestamptz[] NOT NULL DEFAULT '{}',
     -- True if a time that is not listed is not free.
     is_complete boolean NOT NULL DEFAULT false,
-    -- Why the last answer told nothing, as a code, or NULL.
+    -- The reason code if the last response was unusable, or NULL.
     problem text,
     -- The keys and types in the last response, without values, and when it arrived.
     shape text,
     shape_at timestamptz,
-    -- When the last slow answer arrived. For a few seconds, bookings that have waited do not wait for another.
+    -- When the last slow response arrived. For a few seconds, bookings that have waited do not wait again.
     slow_at timestamptz,
     PRIMARY KEY (integration_id, community_id, appointment_type)
 );
@@ -383,9 +384,9 @@ CREATE TABLE source_turns (
     virtual_time double precision NOT NULL DEFAULT 0
 );
 
--- What users have paused. These bookings are stored, but not sent.
+-- Pauses set by users. The paused bookings are stored but not sent.
 CREATE TABLE pauses (
-    -- Whose bookings are paused. Empty: those of every source, or at every community.
+    -- The source and community of the paused bookings. Empty: every source, or every community.
     source text NOT NULL DEFAULT '',
     community text NOT NULL DEFAULT '',
     reason text NOT NULL,
@@ -423,7 +424,7 @@ CREATE TABLE rejections (
 CREATE INDEX rejections_by_source ON rejections (source, id);
 CREATE INDEX rejections_by_time ON rejections (received_at);
 
--- Number of rejected requests per source since the database was created. Source '' is unknown.
+-- Number of rejected requests per source since the database was created. Source '' means an unknown source.
 CREATE TABLE rejection_counts (
     source text NOT NULL,
     reason text NOT NULL,
@@ -439,7 +440,7 @@ CREATE TABLE secret_uses (
     PRIMARY KEY (source, name)
 );
 
--- What users have put in place in the console, in addition to the files.
+-- Changes that users made in the console, in addition to the files.
 
 -- Another name that a source uses for a community.
 CREATE TABLE community_aliases (
@@ -470,7 +471,7 @@ CREATE TABLE added_communities (
     pms text NOT NULL DEFAULT ''
 );
 
--- Each mapping that was put in place. Append-only: the newest version of a source counts.
+-- Each mapping that a user saved in the console. Append-only: the newest version of a source is used.
 CREATE TABLE mapping_versions (
     source text NOT NULL,
     number integer NOT NULL,
@@ -548,7 +549,7 @@ CREATE TABLE processes (
     seen_at timestamptz NOT NULL,
     -- When a worker last looked for due rows.
     looked_at timestamptz,
-    -- How far its clock is ahead of the database's.
+    -- The difference by which its clock is ahead of the database's.
     clock_ahead_seconds double precision NOT NULL,
     -- Since when the mapping files differ from the mappings that it uses.
     outdated_since timestamptz,
@@ -573,9 +574,9 @@ CREATE TABLE alarms (
     ended_at timestamptz,
     -- When people were last notified of it.
     sent_at timestamptz,
-    -- Until then, a process may be sending a message about it.
+    -- A process may be sending a notification about it until this time.
     claimed_until timestamptz NOT NULL DEFAULT 'epoch',
-    -- True if it is over, and people were notified of that, or never of the problem.
+    -- True if the problem has ended, and its end was announced or the problem never was.
     is_closed boolean NOT NULL DEFAULT false,
     acknowledged_by text,
     snoozed_until timestamptz
@@ -597,13 +598,13 @@ CREATE TABLE status_webhooks (
             'booked', 'needs_review', 'failed', 'canceled')),
     at timestamptz NOT NULL,
     attempts integer NOT NULL DEFAULT 0,
-    -- When to try next. While a worker delivers it, when another one may try.
+    -- When to try next. While a worker delivers it, the time when another worker may try.
     due_at timestamptz NOT NULL
 );
 CREATE INDEX status_webhooks_due ON status_webhooks (due_at, id);
 CREATE INDEX status_webhooks_by_event ON status_webhooks (event_id, id);
 
--- How far the history was read, and whether the receiver responds: one row.
+-- The progress of reading the history, and the state of the receiver, in one row.
 CREATE TABLE status_webhook_progress (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     -- ID of the last entry in the history that was read, or NULL before the first time.
@@ -611,7 +612,7 @@ CREATE TABLE status_webhook_progress (
     -- The number of failed attempts since the last successful one, and the time of the first.
     failures integer NOT NULL DEFAULT 0,
     failing_since timestamptz,
-    -- Without anything from the response but its status.
+    -- The last error, which contains nothing from the response except its status.
     last_error text,
     -- Nothing is delivered before this time.
     paused_until timestamptz NOT NULL DEFAULT 'epoch',
@@ -628,8 +629,8 @@ CREATE TABLE metric_values (
     metric text NOT NULL,
     -- The values of its labels, one per line.
     labels text NOT NULL,
-    -- Empty for a counter. For a histogram, the upper limit of a bucket, which does not include those
-    -- below, or `sum`.
+    -- Empty for a counter. For a histogram, `sum` or the upper limit of a bucket. A bucket does not include
+    -- smaller buckets.
     sample text NOT NULL,
     value double precision NOT NULL,
     PRIMARY KEY (metric, labels, sample)
@@ -667,7 +668,7 @@ CREATE TABLE format_features (
     first bigint NOT NULL,
     last bigint NOT NULL,
     longest_gap bigint NOT NULL,
-    -- The first webhook without it since the last one with it.
+    -- The first webhook without the feature since the last webhook with it.
     missed_at timestamptz,
     missed_event bigint,
     first_at timestamptz,
@@ -675,7 +676,7 @@ CREATE TABLE format_features (
     PRIMARY KEY (source, kind, name, value)
 );
 
--- The changes of format that last.
+-- The format changes that are still in effect.
 CREATE TABLE format_changes (
     source text NOT NULL,
     kind text NOT NULL,
@@ -686,7 +687,7 @@ CREATE TABLE format_changes (
     -- How many of the webhooks since then are affected.
     affected bigint NOT NULL,
     of bigint NOT NULL,
-    -- New paths that came at the same time, and their numbers of webhooks.
+    -- New paths that appeared at the same time, with the number of webhooks for each.
     new_paths jsonb NOT NULL DEFAULT '{}',
     PRIMARY KEY (source, kind, name, value)
 );
@@ -713,7 +714,7 @@ CREATE TABLE invitation_mails (
 );
 CREATE INDEX invitation_mails_due ON invitation_mails (due_at) WHERE due_at IS NOT NULL;
 
--- The failures since an email was last accepted: one row, or none.
+-- The failures since the last accepted email, in one row, or no row without failures.
 CREATE TABLE invitation_mail_failures (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     failures integer NOT NULL,

@@ -43,11 +43,11 @@ WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
 ORDER BY id DESC LIMIT %(limit)s
 
 -- name: match_unbooked_events
--- Search the text of the newest events before an ID that have no booking, or one that needs review.
--- Return the IDs of those that match or are encrypted, how many were searched, and the last one.
+-- Search the text of the newest events before an ID that have no booking, or a booking that needs review.
+-- Return the IDs of events that match or are encrypted, the number of searched events, and the last ID.
 WITH page AS MATERIALIZED (
     SELECT DISTINCT id FROM (
-        -- For each state, a range of its index. With IN, all events in these states would be sorted.
+        -- Read a range of the index for each state. With IN, all events in these states would be sorted.
         SELECT newest.id FROM unnest(ARRAY['held', 'ignored', 'discarded']) AS one, LATERAL (
             SELECT id FROM events
             WHERE state = one AND state IN ('held', 'ignored', 'discarded')

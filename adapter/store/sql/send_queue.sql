@@ -27,8 +27,8 @@ WHERE SENDABLE AND kind = 'appointment' AND starts_at > %(late)s AND starts_at <
 ORDER BY starts_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 
 -- name: next_in_turn
--- Return the booking that a user released first, else the soonest tour from the source whose turn it is.
--- Guest cards have no time. They follow after all tours, and their sources take turns too.
+-- Return the booking that a user released first. If there is none, return the soonest tour from the source whose
+-- turn it is. Guest cards have no time. They come after all tours, and their sources take turns too.
 WITH released AS (
     SELECT b.id FROM bookings b
     WHERE SENDABLE AND reason = 'released' ORDER BY due_at LIMIT 1
@@ -64,7 +64,7 @@ WHERE (state = 'pending') IS TRUE AND kind = 'prospect'
 ORDER BY GREATEST(created_at, asked_at) LIMIT 100 FOR UPDATE SKIP LOCKED
 
 -- name: pause
--- Pause bookings. A later reason replaces the earlier one, and they stay paused since then.
+-- Pause bookings. If they are already paused, replace only the reason and the user.
 INSERT INTO pauses (source, community, reason, by, since)
 VALUES (%(source)s, %(community)s, %(reason)s, %(by)s, %(at)s)
 ON CONFLICT (source, community) DO UPDATE SET reason = EXCLUDED.reason, by = EXCLUDED.by
@@ -74,7 +74,7 @@ ON CONFLICT (source, community) DO UPDATE SET reason = EXCLUDED.reason, by = EXC
 DELETE FROM pauses WHERE source = %(source)s AND community = %(community)s RETURNING since
 
 -- name: pauses
--- Return what is paused, longest first.
+-- Return all pauses, oldest first.
 SELECT source, community, reason, by, since FROM pauses ORDER BY since, source, community
 
 -- name: has_bookings
@@ -83,11 +83,11 @@ SELECT WHERE EXISTS (SELECT FROM bookings WHERE source = %(source)s)
     OR EXISTS (SELECT FROM bookings WHERE community = %(community)s)
 
 -- name: bring_forward
--- Make all bookings due that are to be sent or checked later.
+-- Make all bookings due that were postponed to be sent or checked later.
 UPDATE bookings SET due_at = %(now)s
 WHERE state IN ('pending', 'submitted') AND due_at > %(now)s
 
 -- name: delay_event
--- Send an event's pending bookings only after a time.
+-- Delay the sending of an event's pending bookings until the given time.
 UPDATE bookings SET due_at = %(until)s
 WHERE event_id = %(event_id)s AND state = 'pending' AND due_at < %(until)s

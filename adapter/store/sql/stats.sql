@@ -29,9 +29,9 @@ SELECT day, state, leads FROM days, LATERAL (
     WHERE received_at >= begins AND received_at < ends AND state <> 'mapped' GROUP BY state) e
 
 -- name: source_activity
--- Return, for each source, the number of events since the given time, when the last one arrived, the usual number
--- in the same 24 hours of recent weeks (NULL until a week has been counted), and the seconds from webhook
--- to booking for the newest bookings that did not need review.
+-- Return, for each source, the number of events since the given time, the time of the last event, the usual number
+-- in the same 24 hours of recent weeks (NULL until a week has been counted), and the seconds from webhook to
+-- booking for the newest bookings that did not need review.
 WITH arrivals AS (
     SELECT source, count(*) AS events FROM events WHERE received_at >= %(since)s GROUP BY source
 ), counted AS (
@@ -45,8 +45,8 @@ WITH arrivals AS (
 ), booked AS (
     SELECT source, event_id, updated_at FROM bookings
     WHERE created_at >= %(since)s AND state = 'booked' AND reason IS DISTINCT FROM 'replayed'
-        -- Time spent in review does not count as latency. OFFSET makes the planner look it up per booking;
-        -- a join would read the whole history, which has few such rows.
+        -- Time spent in review does not count as latency. With OFFSET, the planner uses a lookup for each
+        -- booking. A join would read the whole history, which has few such rows.
         AND NOT EXISTS (
         SELECT FROM history h WHERE h.event_id = bookings.event_id
             AND h.booking_id = bookings.id AND h.to_state IN ('held', 'failed', 'unknown') OFFSET 0)
@@ -91,16 +91,16 @@ WHERE received_at >= COALESCE((SELECT max(hour) + interval '1 hour' FROM hourly_
 GROUP BY 1, 2 ON CONFLICT DO NOTHING
 
 -- name: record_secret_use
--- Record when a secret last verified a request.
+-- Save the time when a secret last verified a request.
 INSERT INTO secret_uses (source, name, used_at) VALUES (%(source)s, %(name)s, %(at)s)
 ON CONFLICT (source, name) DO UPDATE SET used_at = GREATEST(secret_uses.used_at, EXCLUDED.used_at)
 
 -- name: secret_uses
--- Return when each secret last verified a request.
+-- Return the time when each secret last verified a request.
 SELECT source, name, used_at FROM secret_uses
 
 -- name: unknown_communities
--- Return the unknown community names in each source's leads and how many leads are held because of each,
+-- Return the unknown community names in each source's leads and the number of leads that each name holds up,
 -- most frequent first.
 SELECT b.source, why ->> 'value' AS value, why ->> 'path' AS path, count(*) AS waiting,
     max(b.created_at) AS last_at, max(b.event_id) AS event_id
@@ -109,7 +109,7 @@ WHERE b.state = 'held' AND b.community IS NULL AND why ->> 'field' = 'community'
 GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 2
 
 -- name: event_counts
--- Count each source's events by state, and return when the last one arrived.
+-- Count each source's events by state, and return the time of the last event.
 SELECT source, jsonb_object_agg(state, events) AS events, max(last_at) AS last_event_at
 FROM (
     SELECT source, state, count(*) AS events, max(received_at) AS last_at FROM events

@@ -56,7 +56,7 @@ WHERE (%(by)s::text IS NULL OR by = %(by)s) AND (%(lead_id)s::bigint IS NULL OR 
 ORDER BY id DESC LIMIT %(limit)s
 
 -- name: last_actions
--- Return when each of these users last did something.
+-- Return the time of each user's last action.
 SELECT name, last.at FROM unnest(%(names)s::text[]) AS name, LATERAL (
     SELECT at FROM audit_log WHERE by = name ORDER BY id DESC LIMIT 1) last
 

@@ -65,6 +65,18 @@ def test_a_held_lead_is_found_fixed_released_and_booked(ana: Reader) -> None:
     assert [one["status"] for one in standing] == ["booked"]
 
 
+def test_a_search_finds_a_message_that_was_ignored(ana: Reader) -> None:
+    event_id = ana.site.send("rentfeed", portal_lead(191) | {"isTest": True})
+    ana.site.settled(event_id)
+    ana.go("/leads")
+    ana.page.get_by_label("Name, phone, email or ID", exact=True).fill("renter191@example.com")
+    ana.page.get_by_role("button", name="Search", exact=True).click()
+    row = ana.page.locator("#messages .lead")
+    expect(row).to_contain_text("This is a test message.")
+    row.get_by_role("link", name="Message from rentfeed").click()
+    expect(ana.page).to_have_url(re.compile(rf"/leads/{event_id}$"))
+
+
 def test_a_click_on_a_free_time_fills_in_the_tour_time(ana: Reader) -> None:
     event_id = held_for_its_time(ana.site, 190)
     ana.site.sql(

@@ -1,0 +1,64 @@
+"""Load what a lead's page shows besides its history: replaced tours, reports and user actions."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from adapter.bookings.reconcile import after_in_knock, before_in_knock, replacing_in_knock
+from adapter.models import REPLAYED, Booking, BookingState, Kind, LeadHistory
+from adapter.store import AuditEntry, Pause, Transaction
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class LeadFacts:
+    """The other bookings that a lead is connected with in Knock, and what users did to it."""
+
+    #: The newer tour, by the ID of the tour that it replaced in Knock.
+    replaced: Mapping[int, Booking] = dataclasses.field(default_factory=dict)
+    #: The tour that was added to a guest card later, by the guest card's ID.
+    tours: Mapping[int, Booking] = dataclasses.field(default_factory=dict)
+    #: The earlier bookings that a booking replaced, and the guest card that it was added to, by ID.
+    before: Mapping[int, Sequence[Booking]] = dataclasses.field(default_factory=dict)
+    #: The pause that keeps a pending booking from being sent, by the booking's ID.
+    pauses: Mapping[int, Pause] = dataclasses.field(default_factory=dict)
+    #: What users did, newest first, except views.
+    actions: Sequence[AuditEntry] = ()
+
+
+#: No facts, to describe only what the history contains.
+NO_FACTS: Final = LeadFacts()
+
+
+def load_facts(tx: Transaction, story: LeadHistory) -> LeadFacts:
+    """Load the facts about a lead."""
+    booked = [one for one in story.current if one.state is BookingState.BOOKED]
+    cards = ((one.id, after_in_knock(tx, one)) for one in booked if one.kind is Kind.PROSPECT)
+    before = {one.id: _unsent(story, one.id) for one in story.current}
+    for tour in booked:
+        if tour.kind is Kind.APPOINTMENT:
+            before[tour.id] += before_in_knock(tx, tour)
+    return LeadFacts(
+        replaced=replacing_in_knock(tx, story.bookings),
+        tours={number: tour for number, tour in cards if tour is not None},
+        before=before,
+        pauses=_pauses(tx, story),
+        actions=tx.audit.of_lead(story),
+    )
+
+
+def _pauses(tx: Transaction, story: LeadHistory) -> Mapping[int, Pause]:
+    pending = [one for one in story.current if one.state is BookingState.PENDING]
+    pauses = tx.send_queue.pauses() if pending else []
+    return {
+        one.id: pause
+        for one in pending
+        for pause in pauses
+        if pause.covers(one.source, one.community)
+    }
+
+
+def _unsent(story: LeadHistory, number: int) -> list[Booking]:
+    """Return the requests that a booking replaced before they were sent, oldest first."""
+    is_replaced = (BookingState.SUPERSEDED, number)
+    found = [one for one in reversed(story.related) if (one.state, one.because_of) == is_replaced]
+    return [one for one in found if one.reason != REPLAYED]

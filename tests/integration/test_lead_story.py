@@ -1,0 +1,100 @@
+"""Test what a lead's page says about other bookings and about what users did."""
+
+import re
+
+import pytest
+
+from adapter.models import BookingState
+from tests.harness import Harness, settle
+from tests.integration.test_community_pages import Visit, visit  # noqa: F401 - a fixture
+from tests.leads import same_person
+from tests.sandbox_client import SandboxClient
+
+pytestmark = pytest.mark.usefixtures("harness")
+
+
+def text_of(part: str) -> str:
+    return " ".join(re.sub("<[^>]+>", "", part).split())
+
+
+def task_of(page: str) -> str:
+    """Return the text of the box with what is wrong and what to do."""
+    return text_of(page.partition('<div class="task')[2].partition('<div class="actions')[0])
+
+
+def story_of(page: str) -> str:
+    return text_of(page.partition('class="story"')[2].partition("</ol>")[0])
+
+
+def as_guest_card(harness: Harness, booking_id: int) -> None:
+    """Turn a pending tour into a guest card, as for a lead without a tour time."""
+    with harness.pipeline.store.transaction() as tx:
+        tx.connection.execute(
+            "UPDATE bookings SET kind = 'prospect', starts_at = NULL, appointment = appointment "
+            "- 'appointment_date' - 'appointment_time' WHERE id = %s",
+            [booking_id],
+        )
+
+
+def test_a_new_tour_names_the_tour_that_it_replaced_in_knock(
+    harness: Harness,
+    upstream: SandboxClient,
+    visit: Visit,  # noqa: F811
+) -> None:
+    del upstream
+    numbers = []
+    for day in (14, 15, 16):
+        (booking,) = harness.mapped("rentfeed", same_person(day, day=day))
+        settle(harness)
+        numbers.append(booking.id)
+    first, second, third = numbers
+    ana = visit()
+    page = ana.page(f"/leads/{second}")
+    said = "This replaced the tour on Saturday, Mar 14, 2:30 PM MDT at Maple Court."
+    assert f'<a href="/console/leads/{first}#b{first}">Saturday, Mar 14, 2:30 PM MDT</a>' in page
+    assert said in task_of(page)
+    assert story_of(page).index("Booked in Knock.") < story_of(page).index(said)
+    assert said in task_of(ana.page(f"/leads/{second}/panel"))
+    last = ana.page(f"/leads/{third}")
+    assert "This replaced the tour on Sunday, Mar 15, 2:30 PM MDT at Maple Court." in task_of(last)
+    assert "Mar 14" not in task_of(last) + story_of(last)
+    assert "This replaced" not in ana.page(f"/leads/{first}")
+
+
+def test_a_tour_names_the_request_that_it_replaced_before_it_was_sent(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    (first,) = harness.mapped("rentfeed", same_person(1, day=14))
+    harness.clock.advance(60)
+    (second,) = harness.mapped("rentfeed", same_person(2, day=15))
+    assert harness.state(first.id) is BookingState.SUPERSEDED
+    page = visit().page(f"/leads/{second.id}")
+    said = "This replaced the request for a tour on Saturday, Mar 14, 2:30 PM MDT at Maple Court."
+    assert said in task_of(page)
+    assert said in story_of(page)
+    assert "Related leads" not in page
+
+
+def test_a_guest_card_and_the_tour_that_it_became_name_each_other(
+    harness: Harness,
+    upstream: SandboxClient,
+    visit: Visit,  # noqa: F811
+) -> None:
+    del upstream
+    (card,) = harness.mapped("rentfeed", same_person(1))
+    as_guest_card(harness, card.id)
+    settle(harness)
+    harness.clock.advance(60)
+    (tour,) = harness.mapped("rentfeed", same_person(2, day=15))
+    settle(harness)
+    ana = visit()
+    told = ana.page(f"/leads/{card.id}")
+    said = "This guest card got the tour on Sunday, Mar 15, 2:30 PM MDT at Maple Court."
+    assert said in task_of(told)
+    assert said in story_of(told)
+    told = ana.page(f"/leads/{tour.id}")
+    said = "This was added to the guest card from Monday, Mar 2 at Maple Court."
+    assert f'<a href="/console/leads/{card.id}#b{card.id}">Monday, Mar 2</a>' in told
+    assert said in task_of(told)
+    assert said in story_of(told)
