@@ -343,6 +343,11 @@ def walk(data: object) -> Iterator[tuple[str, Any]]:
         level = deeper
 
 
+def path_text(parts: Iterable[str]) -> str:
+    """Return the text of a path with the given parts. A part that is ``*`` stands for each item."""
+    return ".".join(part if part == EACH else _quoted(part) for part in parts)
+
+
 def _has_inner_values(value: Any) -> bool:
     if isinstance(value, list):
         return bool(value) and isinstance(value[0], Mapping | list)

@@ -5,18 +5,29 @@ from typing import Any, Final
 
 from adapter.mapping.authoring.field_keys import NOTES, UNREAD
 from adapter.mapping.authoring.observe import Observed
-from adapter.mapping.authoring.payload_keys import key_of
+from adapter.mapping.authoring.payload_keys import key_of, owned_key
 from adapter.mapping.authoring.plausible import has_date
 from adapter.parsing.paths import MISSING
 
 #: Values that indicate a canceled tour, and keys that do so by themselves.
 CANCELED: Final = re.compile(
-    r"(?<!un)(?<!un[-_ ])cancel|delete|decline|\bvoid(?:ed)?\b|no[-_ ]?show", re.IGNORECASE
+    r"(?<!un)(?<!un[-_ ])(?<!not )(?<!non[-_ ])cancel|delete|decline|\bvoid(?:ed)?\b|no[-_ ]?show",
+    re.IGNORECASE,
 )
 CANCELED_KEY: Final = re.compile(
     r"(is|was|tour|appointment)?cancell?ed(at|on|date|time)?|isdeleted"
 )
+#: The same for a tour that was moved.
+MOVED: Final = re.compile(r"(?<!un)(?<!not )re-?schedul|postpone", re.IGNORECASE)
+MOVED_KEY: Final = re.compile(
+    r"(is|was|tour|appointment)?(rescheduled?|postponed)(at|on|date|time)?"
+)
+#: Keys of texts about tours in general, or of what a user could do.
+NOT_STATES: Final = re.compile(r"polic(y|ies)|terms|button|link|url|option|label|title|template")
+#: Keys of a function that a voice assistant calls, such as ``reschedule_tour``.
+TOOLS: Final = frozenset({"functionname", "toolname", "functionfunction", "callname"})
 CANCELED_ANSWER: Final = re.compile(r"cancel(l?ed|l?ation)?|noshow")
+NEGATIVE: Final = frozenset({"", "false", "0", "no", "none", "null", "n/a", "never"})
 #: Maximum number of words in a value that indicates a canceled tour.
 MOST_WORDS: Final = 3
 
@@ -76,16 +87,36 @@ def _continued(path: str, observed: Observed) -> set[int]:
 
 def says_canceled(path: str, value: Any) -> bool:
     """Return True if a value, alone or with its key, says that a tour was canceled."""
-    key, text = key_of(path), str(value).strip()
-    if value is MISSING or value is None or text.lower() in ("", "false", "0", "no"):
+    key = key_of(path)
+    if _is_negative(value):
         return False
     if CANCELED_KEY.fullmatch(key):
         return isinstance(value, str | int)
     if path.startswith("answers.") and CANCELED_ANSWER.fullmatch(key):
         return True
-    is_word = isinstance(value, str) and len(text) <= 40 and len(text.split()) <= MOST_WORDS
-    is_text = re.fullmatch(NOTES, key) or UNREAD.search(key) or re.search(r"[/@]", text)
-    return is_word and not is_text and CANCELED.search(text) is not None
+    return _is_state(key, value) and CANCELED.search(value) is not None
+
+
+def says_moved(path: str, value: Any) -> bool:
+    """Return True if a value, alone or with its key, says that a tour was moved."""
+    key = key_of(path)
+    if _is_negative(value) or owned_key(path) in TOOLS:
+        return False
+    is_flag = MOVED_KEY.fullmatch(key) is not None and isinstance(value, str | int)
+    return is_flag or (_is_state(key, value) and MOVED.search(value) is not None)
+
+
+def _is_negative(value: Any) -> bool:
+    """Return True if a value is empty or says no."""
+    return value is MISSING or value is None or str(value).strip().lower() in NEGATIVE
+
+
+def _is_state(key: str, value: Any) -> bool:
+    """Return True if a value is a word or two, such as a status, and not a renter's text."""
+    if not isinstance(value, str) or len(value.strip()) > 40 or len(value.split()) > MOST_WORDS:
+        return False
+    is_text = re.fullmatch(NOTES, key) or UNREAD.search(key) or NOT_STATES.search(key)
+    return not is_text and re.search(r"[/@]", value) is None
 
 
 def _condition(path: str, value: Any) -> Any:
