@@ -58,7 +58,7 @@ class WebhookRequest:
 
     @functools.cached_property
     def lowercase_headers(self) -> Mapping[str, str]:
-        """The headers by lower-case name, because header names are not case-sensitive."""
+        """The headers, keyed by lower-case name, because header names are not case-sensitive."""
         lowercase: dict[str, str] = {}
         for name, value in self.headers.items():
             key = name.lower()
@@ -337,7 +337,7 @@ class Booking:
     updated_at: dt.datetime
     #: The reason code for the state.
     reason: str | None
-    #: When the renter made the request: the sender's time, or else the time of arrival.
+    #: When the renter made the request: the time from the sender if given, or the arrival time.
     asked_at: dt.datetime
     #: Keyed hashes that related requests share: of the person's email and phone at this community,
     #: and ``item_key``.

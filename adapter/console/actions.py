@@ -35,7 +35,7 @@ def replay(number: int) -> Any:
     if difference.refusal is not None:
         raise NotPossible(f"This message was not read again: {replay_refusal(difference.refusal)}.")
     is_read = difference.outcome not in ("held", "unreadable")
-    text = "Read again." if is_read else "Read again, and it still needs review."
+    text = "Read again." if is_read else "We read this message again, and it still needs review."
     return _redirect_to_lead(number, text, "good" if is_read else "warn")
 
 
@@ -90,7 +90,7 @@ def resume() -> Any:
 
 
 def _back_from_pause() -> Any:
-    """Redirect to the source's page if the form was on it, otherwise to the overview."""
+    """Redirect to the page with the submitted form: the source's page or the overview."""
     source = flask.request.form.get("back", "")
     if source in services.sources:
         return flask.redirect(flask.url_for("console.source", name=source))
@@ -145,7 +145,7 @@ def _group(key: str) -> Group:
 
 
 def _leads(group: Group) -> Sequence[Booking | Event]:
-    """Return the leads in a group, without any that arrived after the user opened the page."""
+    """Return the leads in a group, except leads that arrived after the page was opened."""
     last_id = row_id_from(flask.request.form.get("seen")) or 0
     with services.store.transaction() as tx:
         return tx.review_queue.leads(group.issue, last_id=last_id, limit=MAX_EXAMINED)

@@ -98,7 +98,7 @@ def _needs_you(tx: Transaction, overview: Overview) -> NeedsYou:
 
 
 def _may_be_leads(rejected: Iterable[RejectionSummary], now: dt.datetime) -> int:
-    """Count messages rejected in the last day that may be leads signed with an incorrect secret.
+    """Count recently rejected messages that may be leads signed with an incorrect secret.
 
     Strangers who find a URL do not sign their messages.
     """

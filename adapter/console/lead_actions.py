@@ -27,6 +27,7 @@ from adapter.exceptions import NotPossible
 from adapter.models import Booking, BookingState, Kind
 from adapter.operations.take_back import UNDO_SECONDS, Snooze
 from adapter.operations.todo import counts
+from adapter.store import Pause
 
 MAX_REASON: Final = 500
 #: Maximum number of leads that one click changes.
@@ -64,12 +65,21 @@ def release(number: int) -> Any:
 def _booked_text(booking: Booking) -> str:
     name = booking.appointment.get("first_name") or booking.appointment.get("last_name")
     what = "guest card" if booking.kind is Kind.PROSPECT else "tour"
+    if pause := _pause_of(booking):
+        reason = f"Bookings are paused ({pause.by}: {pause.reason.rstrip('.')})."
+        return f"{reason} The {what} will be sent to Knock when someone resumes them."
     mail = f" Knock will email {name or 'the renter'}." if _is_emailed(booking) else ""
     return f"The {what} will be sent to Knock in {UNDO_SECONDS} seconds.{mail}"
 
 
+def _pause_of(booking: Booking) -> Pause | None:
+    with services.store.statement() as tx:
+        pauses = tx.send_queue.pauses()
+    return next((one for one in pauses if one.covers(booking.source, booking.community)), None)
+
+
 def _is_emailed(booking: Booking) -> bool:
-    """Return True if Knock emails the renter when it books the tour."""
+    """Return True if Knock emails the renter after booking the tour."""
     return booking.kind is not Kind.PROSPECT and "email_1" in booking.appointment
 
 

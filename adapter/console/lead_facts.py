@@ -1,4 +1,4 @@
-"""Load what a lead's page shows besides its history: replaced tours, reports and user actions."""
+"""Load the facts that a lead's page shows in addition to the lead's history."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from adapter.store import AuditEntry, Pause, Transaction
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LeadFacts:
-    """The other bookings that a lead is connected with in Knock, and what users did to it."""
+    """The related bookings in Knock, the pauses and the user actions of a lead."""
 
     #: The newer tour, by the ID of the tour that it replaced in Knock.
     replaced: Mapping[int, Booking] = dataclasses.field(default_factory=dict)
@@ -32,7 +32,7 @@ NO_FACTS: Final = LeadFacts()
 
 
 def load_facts(tx: Transaction, story: LeadHistory) -> LeadFacts:
-    """Load the facts about a lead."""
+    """Load a lead's related bookings in Knock, pauses and user actions."""
     booked = [one for one in story.current if one.state is BookingState.BOOKED]
     cards = ((one.id, after_in_knock(tx, one)) for one in booked if one.kind is Kind.PROSPECT)
     before = {one.id: _unsent(story, one.id) for one in story.current}

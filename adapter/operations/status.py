@@ -80,7 +80,7 @@ class Overview:
 
     @property
     def stopped_text(self) -> str | None:
-        """The reason why sending is stopped, or None if it is not."""
+        """The reason why sending is stopped, or None."""
         code = self.sending.stopped_for
         if code is None:
             return None

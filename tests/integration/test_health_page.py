@@ -43,7 +43,7 @@ def test_the_counts_are_those_of_the_pages_they_lead_to(
     assert "rentfeed sent 2 messages in the last 24 hours." in check(page, "Lead sources")[1]
     level, text = check(page, "Leads that need you")
     assert level == "warning"
-    assert text.startswith("1 lead needs you. It came just now.")
+    assert text.startswith("1 lead needs you. It arrived just now.")
     assert "1 more is snoozed." in text
     assert re.search(r'id="need-count">1<', page)
     assert "9:30 PM MDT." in text, "in the community's time zone"
@@ -145,9 +145,9 @@ def test_the_typical_time_covers_only_leads_booked_without_a_person(
     assert '<span class="number">10' not in page
     harness.mapped("rentfeed", lead(3))
     settle(harness)
-    words = "Typical time from receipt to booked, for leads booked without a person"
+    words = "Typical time to book a lead that needed no review"
     assert f'<span class="number">10 s</span><span class="soft">{words}</span>' in ana.page("/")
-    assert '<span class="number">10 s</span>typical time from receipt' in ana.page(
+    assert '<span class="number">10 s</span>typical time to book a lead' in ana.page(
         "/sources/rentfeed"
     )
 

@@ -55,12 +55,12 @@ def test_each_page_tries_only_a_part_of_the_leads_that_wait(
     assert "so far" not in ana.page(more[1])
 
     page = ana.page("/read-again?source=rentfeed")
-    assert f"With the current settings, {PART} of {PART} would be booked" in page
+    assert f"With the current settings, {PART} of {PART} leads would be booked" in page
     assert "Trying the other 4" in page
     following = re.search(r'<noscript><a href="/console([^"]+)"', page)
     assert following is not None
     last = ana.page(following[1])
-    assert "With the current settings, 3 of 4 would be booked" in last
+    assert "With the current settings, 3 of 4 leads would be booked" in last
     assert "The others would not change." in last
     wanted = re.findall(r'name="events" value="(\d+)"', page + last)
     assert list(map(int, wanted)) == ids
@@ -72,4 +72,4 @@ def test_each_page_tries_only_a_part_of_the_leads_that_wait(
     )
     assert "13 tours are being booked" in ana.page(answer.location.removeprefix("/console"))
     # The lead that no mapping can read is still tried, because this mapping has not read it yet.
-    assert "0 of 1 would be booked" in ana.page("/read-again?source=rentfeed")
+    assert "0 of 1 lead would be booked" in ana.page("/read-again?source=rentfeed")

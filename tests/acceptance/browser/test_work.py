@@ -233,7 +233,7 @@ def test_a_suggested_fix_is_put_in_place_and_the_waiting_leads_are_booked(ana: R
     expect(button).to_be_visible()
     expect(page.locator("#preview-rows tr")).to_have_count(20)
     expect(page.locator("#preview-rest")).to_contain_text(
-        "And 3 more. The others would not change."
+        "And 3 more leads. The others would not change."
     )
     button.click()
     expect(page.get_by_role("heading", name="23 tours are being booked")).to_be_visible()
