@@ -579,7 +579,7 @@ class Settings:
     environ: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def reread(self) -> "Settings":
-        """Return new settings with secret files read again. Raise ConfigurationError on errors."""
+        """Reread all secret files and return new settings. Raise ConfigurationError on errors."""
         environ = self.environ
         return settings_from(environ.reread() if isinstance(environ, Environment) else environ)
 

@@ -35,7 +35,7 @@ def replay(number: int) -> Any:
     if difference.refusal is not None:
         raise NotPossible(f"This message was not read again: {replay_refusal(difference.refusal)}.")
     is_read = difference.outcome not in ("held", "unreadable")
-    text = "Read again." if is_read else "Read again, and it still needs review."
+    text = "Read again." if is_read else "We read this message again, and it still needs review."
     return _redirect_to_lead(number, text, "good" if is_read else "warn")
 
 

@@ -63,7 +63,7 @@ _FORMAT: Final = (
     "Ask an admin to fix this under Mappings. You don't need to call the renter about it."
 )
 _READ_NOW: Final = Advice(
-    wrong="We couldn't read this lead when it came, but we can read it now.",
+    wrong="We couldn't read this lead when it arrived, but we can read it now.",
     todo="Read it again to book it. You don't need to call the renter about it.",
 )
 #: The label for each choice of how long to snooze a lead.

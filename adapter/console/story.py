@@ -43,10 +43,10 @@ _STATES: Final[Mapping[str, str]] = {
     "mapped": "The request was read.",
     "pending": "Ready to send to Knock.",
     "sending": "Sending to Knock.",
-    "submitted": "Knock is saving it.",
+    "submitted": "Knock is saving the request.",
     "booked": "Booked in Knock.",
     "failed": "Not booked.",
-    "unknown": "We don't know if Knock saved this.",
+    "unknown": "We don't know if Knock saved the request.",
     "expired": "The tour time passed before we could book it.",
     "held": "Needs review.",
     "superseded": "Replaced by a newer request.",
@@ -55,17 +55,17 @@ _STATES: Final[Mapping[str, str]] = {
 }
 #: What a change means by its reason.
 _WHYS: Final[Mapping[str, str]] = {
-    "released": "{by} sent it to Knock.",
+    "released": "{by} sent the lead to Knock.",
     "time_given": "{by} added a tour time.",
     CHOSEN_BY_RENTER: "The renter chose this time.",
-    "seen_in_knock": "{by} marked it as already in Knock.",
-    "brought_back": "{by} brought it back.",
+    "seen_in_knock": "{by} marked the lead as already in Knock.",
+    "brought_back": "{by} brought the lead back.",
     "rate_limited": "Too many requests right now. We'll try again soon.",
     "not_sent": "We couldn't reach Knock. We'll try again soon.",
     "job_succeeded": "Booked in Knock.",
-    "confirmed_in_knock": "Knock confirmed it.",
+    "confirmed_in_knock": "Knock confirmed the booking.",
     "canceled_in_knock": "Someone canceled the tour in Knock.",
-    "replaced_in_knock": "Knock canceled it when it booked a newer tour:",
+    "replaced_in_knock": "Knock canceled this tour when it booked a newer one:",
     "booked_again_in_knock": "The tour is booked in Knock again.",
     "visited_in_knock": "The renter came to the tour.",
     "no_show_in_knock": "The renter didn't come to the tour.",
@@ -155,7 +155,7 @@ def _named(text: str, booking_id: int | None, names: Mapping[int, str]) -> str:
 def _different_person(entry: AuditEntry) -> str:
     """Describe how a user booked a lead for a different person."""
     moved = " The shared contact is now in the notes." if "notes" in entry.detail else ""
-    return f"{entry.by} sent it to Knock as a different person's lead.{moved}"
+    return f"{entry.by} sent the lead to Knock as a different person's.{moved}"
 
 
 def _reports(story: LeadHistory, facts: LeadFacts) -> Iterator[StoryLine]:
@@ -173,7 +173,7 @@ def _reports(story: LeadHistory, facts: LeadFacts) -> Iterator[StoryLine]:
 def gone_text(change: Change | None) -> str:
     """Return who reported that a tour is no longer in Knock, and how."""
     if change is None:
-        return "Someone here reported that the tour was canceled in Knock"
+        return "Someone on your team reported that the tour was canceled in Knock"
     if change.to_state == BookingState.DISCARDED:
         return f"{change.user} reported that the tour was canceled in Knock"
     return f"{change.user} booked it again because it was no longer in Knock"
@@ -191,7 +191,7 @@ def _replaced_lines(story: LeadHistory, facts: LeadFacts) -> Iterator[StoryLine]
             yield StoryLine(at=at, text=text, ends_with=one)
         if (tour := facts.tours.get(booking.id)) is not None:
             at = tour.posted_at or tour.updated_at
-            text = _named("This guest card got", booking.id, names)
+            text = _named("This guest card now has", booking.id, names)
             yield StoryLine(at=at, text=text, ends_with=tour)
 
 
@@ -246,8 +246,8 @@ def _taken_back(change: Change) -> str:
     if change.to_state == "discarded" and change.why == CANCELED_IN_KNOCK:
         return "reported that the tour was canceled in Knock"
     if change.to_state == "discarded":
-        return f"dismissed it: {change.why.rstrip('.')}"
-    taken = {"pending": "undid the booking", "discarded": "brought it back"}
+        return f"dismissed the lead: {change.why.rstrip('.')}"
+    taken = {"pending": "undid the booking", "discarded": "brought the lead back"}
     return taken.get(change.from_state or "", "") if change.to_state == "held" else ""
 
 
@@ -270,7 +270,8 @@ def _replay_sentence(change: Change, story: LeadHistory, by: str) -> str:
     after = [one.community for one in bookings if one.created_at >= change.at]
     old, new = before[-1:], after[:1]
     if by and old and new and old != new:
-        return f"{by} picked {services.community_name(new[0])}." if new[0] else f"{by} undid it."
+        did = f"picked {services.community_name(new[0])}" if new[0] else "undid this change"
+        return f"{by} {did}."
     return f"{by} had the message read again." if by else "The message was read again."
 
 

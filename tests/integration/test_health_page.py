@@ -145,8 +145,8 @@ def test_the_typical_time_covers_only_leads_booked_without_a_person(
     assert '<span class="number">10' not in page
     harness.mapped("rentfeed", lead(3))
     settle(harness)
-    words = "Typical time from receipt to booked, for leads booked without a person"
+    words = "Typical time to book a lead that needed no review"
     assert f'<span class="number">10 s</span><span class="soft">{words}</span>' in ana.page("/")
-    assert '<span class="number">10 s</span>typical time from receipt' in ana.page(
+    assert '<span class="number">10 s</span>typical time to book a lead' in ana.page(
         "/sources/rentfeed"
     )

@@ -91,7 +91,7 @@ def test_a_guest_card_and_the_tour_that_it_became_name_each_other(
     settle(harness)
     ana = visit()
     told = ana.page(f"/leads/{card.id}")
-    said = "This guest card got the tour on Sunday, Mar 15, 2:30 PM MDT at Maple Court."
+    said = "This guest card now has the tour on Sunday, Mar 15, 2:30 PM MDT at Maple Court."
     assert said in task_of(told)
     assert said in story_of(told)
     told = ana.page(f"/leads/{tour.id}")
@@ -119,5 +119,5 @@ def test_the_story_names_the_user_who_booked_a_tour_again(
     harness.clock.advance(60)
     page = visit().page(f"/leads/{first.id}")
     assert "maria booked it again because it was no longer in Knock" in story_of(page)
-    assert "Someone here" not in page
+    assert "Someone on your team" not in page
     assert "This replaced" not in page
