@@ -1606,7 +1606,7 @@ def test_a_cancellation_is_marked_as_done(ana: Reader, upstream: SandboxClient) 
     assert "I canceled the tour in Knock, or added a note to the guest card" in page
     assert "The renter canceled</span>" not in ana.text("/leads")
     assert "Book tour" not in page
-    assert "data-key" not in page.partition("I canceled it in Knock")[2].partition("</form>")[0]
+    assert "data-key" not in page.partition("I canceled the tour in Knock")[2].partition("</form>")[0]
     assert ana.post(f"/leads/{number}/discard", reason="Canceled in Knock").status_code == 409
     ana.post(f"/leads/{number}/discard", reason="Canceled in Knock", seen="on")
     assert ana.harness.state(number) is DISCARDED
@@ -1621,7 +1621,7 @@ def test_a_cancellation_is_marked_as_done(ana: Reader, upstream: SandboxClient) 
     ana.post(f"/leads/{number}/bring-back")
     assert ana.harness.state(number) is HELD
     assert ana.harness.booking(booking.id).gone_at is None
-    assert "I canceled it in Knock" in ana.text(f"/leads/{number}")
+    assert "I canceled the tour in Knock" in ana.text(f"/leads/{number}")
 
 
 def test_a_guest_card_gets_a_tour_time(ana: Reader, upstream: SandboxClient) -> None:
