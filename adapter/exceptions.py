@@ -13,7 +13,7 @@ AdapterError
 │   └── TimeNotAvailable   the tour's time is taken in Knock: the user may choose another one
 ├── LinkRefused            invalid or outdated link of a renter: a page that explains it
 ├── SignInRefused          incorrect username or password: error message, counted
-└── UpstreamError          Propexo did not accept the booking
+└── UpstreamError          a request to Propexo failed
     ├── NotSent            the request was never sent: retried, cannot book twice
     │   └── Unreachable    no connection to Propexo: sending stops if it happens repeatedly
     ├── RateLimited        429, or 503 with Retry-After: retried after that time

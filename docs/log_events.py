@@ -197,7 +197,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
             "A [problem](#problems) (`code`, `source`) began: "
             "an error if its level is broken, otherwise a warning."
         ),
-        "Follow the table of problems.",
+        "See the table of problems.",
     ),
     "problem_over": ("A problem is over.", NOTHING),
     "process_crashed": ("A process or a thread has ended with an unexpected error.", BUG),
@@ -288,7 +288,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Do what `problem` says.",
     ),
     "status_read_failed": (
-        "A job's status could not be read. The adapter reads it again.",
+        "A job's status could not be read. The adapter will try again.",
         NOTHING,
     ),
     "status_webhook_failed": (

@@ -26,7 +26,7 @@ from adapter.console.display import MAX_RAW_BODY, PayloadLine, anchor_for, paylo
 from adapter.console.lead_facts import LeadFacts, load_facts
 from adapter.console.needs_you import FormatTrouble, format_trouble_of, neighbors_of, place_name
 from adapter.console.problem_text import agent_advice, problem_sentences, unused_values
-from adapter.console.story import ASKED_FOR, part_names, replaced_text, story_of
+from adapter.console.story import ASKED_FOR, gone_text, part_names, replaced_text, story_of
 from adapter.console.time_html import clock_in, local_text, reader_zone
 from adapter.console.wording import answer_text, shown_value
 from adapter.exceptions import NotPossible, PayloadError, TimeNotAvailable
@@ -64,7 +64,7 @@ _FORMAT: Final = (
     "Ask an admin to fix this under Mappings. You don't need to call the renter about it."
 )
 _READ_NOW: Final = Advice(
-    wrong="We couldn't read this lead when it came, but we can read it now.",
+    wrong="We couldn't read this lead when it arrived, but we can read it now.",
     todo="Read it again to book it. You don't need to call the renter about it.",
 )
 #: The label for each choice of how long to snooze a lead.
@@ -223,6 +223,7 @@ def _common(
         "lines": story_of(story, facts),
         "facts": facts,
         "replaced_text": replaced_text,
+        "gone_text": lambda change: gone_text(change or None),
         "replaced": facts.replaced,
         "part_names": part_names(story),
         "tours_asked_for": sum(ASKED_FOR in name for name in part_names(story).values()),

@@ -38,7 +38,7 @@ TABS: Final[Mapping[Todo, tuple[str, str]]] = {
     Todo.CALL: ("Call the renter", "No calls to make."),
     Todo.DETAILS: ("Fix the details", "No details to fix."),
     Todo.KNOCK: ("Check Knock", "Nothing to check in Knock."),
-    Todo.COMMUNITY: ("Pick a community", "Every property is recognized."),
+    Todo.COMMUNITY: ("Pick a community", "All properties are recognized."),
     Todo.ADMIN: ("Ask an admin", "Nothing for an admin to do."),
 }
 

@@ -298,7 +298,7 @@ def value_text(reason: Reason) -> str:
         value = json.loads(text)
     except ValueError:
         return text.strip('"')
-    parts = value if isinstance(value, list) else [value]
+    parts = [one for one in value if one is not None] if isinstance(value, list) else [value]
     if all(isinstance(one, str | int | float) for one in parts):
         return ", ".join(map(str, parts))
     return text

@@ -105,7 +105,10 @@ def test_a_property_is_assigned_with_three_clicks_and_taken_back(
     states = [harness.story(one.event_id).bookings[-1] for one in waiting]
     assert {one.state for one in states} == {HELD}
     story = ana.page(f"/leads/{states[0].id}").partition('class="story"')[2]
-    told = [story.find(one) for one in ("ana picked Maple Court.", "ana undid it.", "Needs review")]
+    told = [
+        story.find(one)
+        for one in ("ana picked Maple Court.", "ana undid this change.", "Needs review")
+    ]
     assert -1 not in told
     assert "had the message read again" not in story
 
@@ -203,7 +206,7 @@ def test_other_communities_have_no_settings_here(harness: Harness, visit: Visit)
     assert rob.post("/communities/elm-row/settings", pms="yardi").status_code == 403
     ana = visit()
     row = ana.page("/communities").partition("<td>Maple Court")[2].partition("</tr>")[0]
-    assert "Its settings are in communities.yaml" in row
+    assert "Set up in communities.yaml" in row
     assert "Elm Row settings" in ana.page("/communities")
     page = ana.page("/communities/maple-court/settings", status=404)
-    assert "Its settings are in communities.yaml." in page
+    assert "Set up in communities.yaml." in page

@@ -1,4 +1,4 @@
-"""Replace the people in a sample with made-up people, and remove its secrets."""
+"""Replace the people in a sample with made-up people, and remove secrets."""
 
 import html
 import json
@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-from adapter.mapping.authoring.guess import owner_of
 from adapter.mapping.authoring.observe import observe
 from adapter.mapping.authoring.payload_keys import (
     FIRST_NAME,
@@ -17,9 +16,10 @@ from adapter.mapping.authoring.payload_keys import (
     ROLE_ALONE,
     ROLES,
     is_secret,
+    key_of,
     names_in,
-    plain_key,
 )
+from adapter.mapping.authoring.whose import owner_of
 
 #: Renters' data, by appointment field.
 People = Mapping[str, Collection[str]]
@@ -48,7 +48,7 @@ ADDRESS: Final = re.compile(
 MESSAGE_IDS: Final = re.compile(r"messageid|inreplyto|references")
 #: Keys of a form's fields, which are a person's if they have no index.
 _FIELDS: Final = re.compile(r"\.(form_?)?fields(?=\.[^\d.])")
-#: Keys of a question and of the answer beside it, in a form's data.
+#: Keys of a question and of its answer, in a form's data.
 QUESTIONS: Final = ("label", "question", "title", "field", "name", "key")
 ANSWERS: Final = ("value", "values", "answer", "val")
 #: Names in email addresses that belong to a company instead of a person.
@@ -77,7 +77,7 @@ LABELED: Final = re.compile(r"^[>* \t-]*+([A-Za-z][A-Za-z /]{1,30}):[* \t]+(\S.*
 SENDER: Final = re.compile(r"\"?([^\"<>@:;,]+(?:,[^\"<>@:;,]+)?)\"?\s*<([^<>\s@]+)@[^<>\s]+>")
 #: Text after a renter's name in a sender's name, as in ``Dana Okafor via Portal``.
 VIA: Final = re.compile(r"\s+(?:via|through|from)\s.*|\s*[(|].*", re.DOTALL)
-#: Words that show that a text is a sentence rather than a name.
+#: Words that show that a string is a sentence rather than a name.
 NOT_IN_NAMES: Final = re.compile(
     r"\b(a|about|at|by|for|from|ha(s|ve)|in|interested|is|new|on|our|request(ed)?|the|their|to"
     r"|via|wants|with|your)\b"
@@ -106,7 +106,7 @@ PEOPLE: Final = (
 
 
 def _names_field(path: str) -> bool:
-    """Return True if a path leads to a list item's ``key``, which names a form field."""
+    """Return True if a path is a list item's ``key``, which contains the name of a form field."""
     return re.search(r"\.\d+\.key$", path.lower()) is not None
 
 
@@ -120,7 +120,7 @@ def redacted(
     """Return a sample's body with made-up people, and without secrets.
 
     ``payload`` is the parsed body. ``number`` selects the sample's made-up person. ``people``
-    contains what a draft reads about renters, and ``kept`` the community names to keep.
+    contains the renters' data that a draft reads, and ``kept`` the community names to keep.
     """
     changes = replacements(payload, number, people, kept)
     text = body.decode("utf-8", "surrogateescape")
@@ -136,9 +136,9 @@ def redacted(
 def replacements(
     payload: Any, number: int, people: People | None = None, kept: Collection[str] = ()
 ) -> dict[str, str]:
-    """Return a replacement for each personal or secret text in a payload, longest text first."""
+    """Return a replacement for each personal or secret string in a payload, longest first."""
     changes: dict[str, str] = {}
-    # If a text belongs to both the renter and someone else, it is replaced as the renter's.
+    # A string that belongs to both the renter and someone else is replaced as the renter's.
     texts = sorted(_texts(payload, people or {}), key=lambda one: not owner_of(one[0]))
     others = _numbers_of_others({owner_of(path) for path, _, _ in texts} - {""})
     for path, value, item in texts:
@@ -146,15 +146,15 @@ def replacements(
         changes |= dict(_changes_at(path, value, person))
     kept = {*kept, *_kept_ids(payload), *(one for text in kept for one in EMAIL.findall(text))}
     wanted = {old: new for old, new in changes.items() if len(old) > 1 and old not in kept}
-    # A text to keep must not be changed by the replacement of a word in it.
+    # A string to keep must not be changed by the replacement of a word in it.
     wanted |= {text: text for text in kept if any(old in text for old in wanted)}
     return dict(sorted(wanted.items(), key=lambda change: -len(change[0])))
 
 
 def _numbers_of_others(owners: Collection[str]) -> dict[str, int]:
-    """Return a number for each person who is not a renter.
+    """Return a negative number for each person who is not a renter.
 
-    The numbers are negative, and each person has the same number in all samples.
+    Each person has the same number in all samples.
     """
     numbers: dict[str, int] = {}
     for owner in sorted(owners):
@@ -172,7 +172,7 @@ def replaced_fields(payload: Any, changes: Mapping[str, str]) -> list[str]:
 
 
 def possible_names(written: Any, fields: Collection[str], kept: Collection[str]) -> list[str]:
-    """Return the paths of texts that look like a person's name but were not replaced.
+    """Return the paths of strings that look like a person's name but were not replaced.
 
     ``fields`` contains the replaced paths, and ``kept`` the community names.
     """
@@ -192,20 +192,21 @@ def fields_left(payload: Any, written: Any, fields: Collection[str]) -> list[str
 
 def _kept_ids(payload: Any) -> Iterator[str]:
     for path, value in _leaves(payload, "", 0):
-        if MESSAGE_IDS.fullmatch(plain_key(path)):
+        if MESSAGE_IDS.fullmatch(key_of(path)):
             yield from EMAIL.findall(str(value))
 
 
 def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
-    """Yield the path, text and item number of each value, including values inside strings.
+    """Yield the path, string and item number of each value, including values nested in strings.
 
     The number is the item's index in a batch of leads, so that each item gets its own person.
     """
     observed = observe([payload])
     readings = [{n: row[n] for n in observed.readers if n in row} for row in observed.rows]
-    prefixes = (f"..{observed.each[1]}.", ".read.") if observed.each else ()
+    places = {f"..{place}": number for number, place in enumerate(observed.places) if place}
+    places |= {f".read.{number}": number for number in range(len(readings) if places else 0)}
     found = [
-        (path, str(value).strip(), _item_number(path, prefixes))
+        (path, str(value).strip(), _item_number(path, places))
         for path, value in _leaves({"": payload, "read": readings}, "", 0)
         if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip()
     ]
@@ -232,10 +233,11 @@ def _answers_beside(data: Any, depth: int) -> Iterator[tuple[str, str]]:
         yield from _answers_beside(one, depth + 1)
 
 
-def _item_number(path: str, prefixes: Collection[str]) -> int:
-    prefix = next((one for one in prefixes if path.startswith(one)), path)
-    index = path.removeprefix(prefix).partition(".")[0]
-    return int(index) if index.isdigit() else 0
+def _item_number(path: str, places: Mapping[str, int]) -> int:
+    """Return the number of the item of a batch to which a path leads, or 0."""
+    parts = path.split(".") if places else []
+    starts = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((places[start] for start in starts if start in places), 0)
 
 
 def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
@@ -251,7 +253,10 @@ def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
 
 
 class _Person:
-    """A made-up person who replaces a renter or, with a negative number, another person."""
+    """A made-up person who replaces a renter or another person in a sample.
+
+    A negative number stands for a person who is not a renter.
+    """
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -281,8 +286,8 @@ def _count(text: str) -> int:
 
 
 def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
-    """Yield each text in a value that must be replaced, with its replacement."""
-    key = plain_key(path)
+    """Yield each string to replace in a value, together with its replacement."""
+    key = key_of(path)
     if (is_secret(path) and not _names_field(path)) or PRIVATE.fullmatch(key):
         yield text, REMOVED
         return
@@ -305,7 +310,7 @@ def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, st
 
 
 def _is_name(path: str, text: str) -> bool:
-    key = plain_key(path)
+    key = key_of(path)
     is_named = any(PARTS[part].fullmatch(key) for part in ("first", "last", "name"))
     is_named = is_named or bool(ROLE_ALONE.fullmatch(key) and FULL_NAME.fullmatch(text))
     is_short = len(text) < 80 and "@" not in text and text[:1].isalpha()
@@ -348,7 +353,7 @@ def _redacted_data(data: Any, changes: Mapping[str, str]) -> Any:
 
 
 def _redacted_text(text: str, changes: Mapping[str, str]) -> str:
-    """Return a redacted copy of a text. If the text is JSON, redact its values."""
+    """Return a redacted copy of a string. If the string is JSON, redact its values."""
     if text.lstrip()[:1] in ("{", "["):
         try:
             data = json.loads(text)
@@ -374,7 +379,7 @@ def _redacted_pair(pair: str, changes: Mapping[str, str]) -> str:
 
 
 def _replaced(text: str, changes: Mapping[str, str]) -> str:
-    """Replace whole words in a text, including words that are escaped."""
+    """Replace whole words in a string, even if their characters are escaped."""
     forms = {escape(old): escape(new) for old, new in changes.items() for escape in _ESCAPES}
     if not forms:
         return text
@@ -384,9 +389,9 @@ def _replaced(text: str, changes: Mapping[str, str]) -> str:
 
 
 def _word_pattern(form: str) -> str:
-    """Return a pattern that matches a text only as a whole word.
+    """Return a pattern that matches a string only as a whole word.
 
-    A text that is a common word must be a whole value.
+    A string that is a common word must be a whole value.
     """
     if ORDINARY.fullmatch(form.lower()):
         return rf"(?<=[>\"\n]){re.escape(form)}(?=[<\"\r\n])"
@@ -403,7 +408,7 @@ def _lower_percent(text: str) -> str:
 
 #: A form-encoded body.
 _FORM: Final = re.compile(r"\s*[^\s<>{}=&\"]+=[^<>\n]*\s*")
-#: The ways in which a text may be escaped in a body.
+#: The ways in which a string may be escaped in a body.
 _ESCAPES: Final = (
     *(lambda text: json.dumps(text)[1:-1], str, html.escape),
     *(_percent, _lower_percent, urllib.parse.quote_plus),
