@@ -12,7 +12,7 @@ AdapterError
 ├── NotPossible            the booking's state does not allow this action: error message, exit 1
 ├── LinkRefused            invalid or outdated link of a renter: a page that explains it
 ├── SignInRefused          incorrect username or password: error message, counted
-└── UpstreamError          Propexo did not accept the booking
+└── UpstreamError          a request to Propexo failed
     ├── NotSent            the request was never sent: retried, cannot book twice
     │   └── Unreachable    no connection to Propexo: sending stops if it happens repeatedly
     ├── RateLimited        429, or 503 with Retry-After: retried after that time

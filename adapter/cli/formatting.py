@@ -37,7 +37,7 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def undecryptable_lines(lost: Undecryptable) -> list[str]:
-    """Return lines with the IDs of requests that were skipped because their key is not set."""
+    """Return lines with the IDs of requests skipped because their encryption key is not set."""
     return [
         f"skipped, because their key is not in ADAPTER_ENCRYPTION_KEYS: {len(ids)} {kind}: "
         + ", ".join([*map(str, ids[:MOST_IDS]), *(["…"] if len(ids) > MOST_IDS else [])])
@@ -134,7 +134,7 @@ def story_text(
 ) -> str:
     """Format a lead's history, including users' actions and tours that replaced the lead's tour.
 
-    ``why_unsent`` says why pending bookings are not sent, or is None.
+    ``why_unsent`` is the reason why pending bookings are not sent, or None.
     """
     event = story.event
     content_type = _cell(event.content_type or "unknown type")

@@ -54,7 +54,7 @@ REASON_TITLES = {
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @mappings_option
 @click.option(
-    "--content-type", help="Content type of the body. By default, it depends on the file extension."
+    "--content-type", help="Content type of the body. By default, the file extension determines it."
 )
 @click.option("--now", help="Time at which the webhook was received (ISO 8601). Default: now.")
 @click.option(
@@ -79,9 +79,9 @@ def map(
 
     SOURCE is the name or file of a mapping. FILE contains the body of a webhook, or is - for stdin.
     The command does not use the network or the database, and works even if the mapping's tests
-    fail. If the worker would fetch a document first, the command prints its URL. Save the document
-    and pass it with --fetched. The exit code is 0 only if an appointment would be booked or a guest
-    card created.
+    fail. If the worker would fetch a document first, the command prints the document's URL. Save
+    the document and pass it with --fetched. The command exits with code 0 only if an appointment
+    would be booked or a guest card created.
     """
     at = _instant(now) if now else None
     source = source_named(name, folder)

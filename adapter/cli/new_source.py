@@ -62,17 +62,17 @@ class Sample(NamedTuple):
 @click.argument("name", metavar="SOURCE")
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--sample", "more", multiple=True, hidden=True, type=click.Path(path_type=Path))
-@click.option("--stored", is_flag=True, help="Use the latest stored webhooks from SOURCE.")
+@click.option("--stored", is_flag=True, help="Draft from the latest stored webhooks from SOURCE.")
 @click.option(
     "--last",
     type=click.IntRange(1, 1000),
     default=100,
-    help="Number of stored webhooks to read with --stored.",
+    help="With --stored, read this many webhooks.",
 )
 @mappings_option
 @click.option(
     "--content-type",
-    help="Content type of the files. By default, it depends on each file's extension.",
+    help="Content type of the files. By default, each file's extension determines it.",
 )
 def new(
     name: str,
@@ -86,11 +86,11 @@ def new(
     """Draft a mapping from samples of a sender's webhooks.
 
     Each FILE contains one body. More files make a better draft, so use at least one of each kind,
-    such as a tour, a lead without a time and a cancellation. The command copies up to five to the
-    samples, with made-up people and without secrets.
+    such as a tour, a lead without a time and a cancellation. The command copies up to five files to
+    the samples, with made-up people and without secrets.
 
-    If SOURCE already has a mapping, --stored writes the draft to SOURCE.yaml.draft, which
-    `adapter backtest` compares with the mapping. Confirm each guess in the draft.
+    If SOURCE already has a mapping, --stored writes the draft to SOURCE.yaml.draft, which you can
+    compare with the mapping by running `adapter backtest`. Confirm each guess in the draft.
     """
     folder = folder or settings_from().mappings_dir
     if not NAME.match(name):
@@ -243,7 +243,7 @@ def _replaced_lines(
 
 
 def _parsed(sample: Sample, body: bytes) -> Any:
-    """Parse a written sample in the same way as its original, or return the original's payload."""
+    """Parse a rewritten sample like the original. If that fails, use the original's payload."""
     kind = "query" if sample.suffix == ".query" else None
     query = body.decode("utf-8", "replace") if kind else ""
     try:

@@ -18,12 +18,12 @@ from adapter.webhooks import signed_client
 file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 to_option = click.option("--to", "url", help="URL of the adapter. Default: this machine.")
 type_option = click.option(
-    "--content-type", help="Content type of the file. By default, it depends on the extension."
+    "--content-type", help="Content type of the file. By default, the file extension determines it."
 )
 key_option = click.option(
     "--key",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="PEM file with a private key. Only for sources that verify with a public key.",
+    help="PEM file with a private key, only for sources that verify with a public key.",
 )
 
 
@@ -86,7 +86,8 @@ def send(
 ) -> None:
     """Send FILE as a webhook from SOURCE, with a valid signature.
 
-    The command prints the adapter's response. The exit code is 1 if the webhook is rejected.
+    The command prints the adapter's response. The command exits with code 1 if the webhook is
+    rejected.
     """
     answer = signed_client.send(_request(source, file, url, content_type, key))
     click.echo(f"{answer.status} {json.dumps(answer.body)}")

@@ -138,7 +138,10 @@ def _fault(name: str, text: str) -> str:
 
 
 def _blocking_fields(booking: Booking) -> Iterator[str]:
-    """Yield the field of the first reason for review, and all required fields with a reason."""
+    """Yield the fields that hold up a booking.
+
+    These are the field of the first reason for review, and all required fields with a reason.
+    """
     if booking.state in (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED):
         for number, reason in enumerate(open_reasons(booking, services.now())):
             if number == 0 or reason.field in REQUIRED:
@@ -262,7 +265,7 @@ def text_of(value: Any) -> str:
 
 
 def zone_of(booking: Booking, community: str) -> str:
-    """Return the time zone of the chosen community, or of the booking if none is chosen."""
+    """Return the chosen community's time zone, or the booking's if none is chosen."""
     source = services.sources.get(booking.source)
     chosen = source.communities.get(community) if source is not None else None
     return chosen.timezone.key if chosen is not None else booking.timezone or ""

@@ -1,4 +1,4 @@
-"""Make untrusted text safe to display, and render payloads with an HTML ID for each value.
+"""Display untrusted text safely, and render payloads with an HTML ID for each value.
 
 Templates escape markup. This module escapes invisible characters (control characters, marks that
 reverse the text direction, halves of surrogate pairs) and truncates long strings.
@@ -99,7 +99,7 @@ def anchor_for(location: Location) -> str:
 
 
 def payload_lines(payload: Any, read: Collection[Location] | None = None) -> list[PayloadLine]:
-    """Return a payload's display lines. If there are too many, the last line says so.
+    """Return a payload's display lines, with a note at the end if some are omitted.
 
     If ``read`` contains the locations that the mapping reads, values at other locations are marked.
     """

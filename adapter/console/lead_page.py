@@ -25,7 +25,7 @@ from adapter.console.display import MAX_RAW_BODY, PayloadLine, anchor_for, paylo
 from adapter.console.lead_facts import LeadFacts, load_facts
 from adapter.console.needs_you import FormatTrouble, format_trouble_of, neighbors_of, place_name
 from adapter.console.problem_text import agent_advice, problem_sentences, unused_values
-from adapter.console.story import ASKED_FOR, part_names, replaced_text, story_of
+from adapter.console.story import ASKED_FOR, gone_text, part_names, replaced_text, story_of
 from adapter.console.time_html import clock_in, local_text, reader_zone
 from adapter.console.wording import answer_text, shown_value
 from adapter.exceptions import NotPossible, PayloadError
@@ -63,7 +63,7 @@ _FORMAT: Final = (
     "Ask an admin to fix this under Mappings. You don't need to call the renter about it."
 )
 _READ_NOW: Final = Advice(
-    wrong="We couldn't read this lead when it came, but we can read it now.",
+    wrong="We couldn't read this lead when it arrived, but we can read it now.",
     todo="Read it again to book it. You don't need to call the renter about it.",
 )
 #: The label for each choice of how long to snooze a lead.
@@ -77,7 +77,7 @@ SNOOZES: Final[Mapping[Snooze, str]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FieldRow:
-    """A row of the page's table of appointment fields, with the origin of the value."""
+    """A row in the table of appointment fields, with the origin of the value."""
 
     name: str
     label: str
@@ -221,6 +221,7 @@ def _common(
         "lines": story_of(story, facts),
         "facts": facts,
         "replaced_text": replaced_text,
+        "gone_text": lambda change: gone_text(change or None),
         "replaced": facts.replaced,
         "part_names": part_names(story),
         "tours_asked_for": sum(ASKED_FOR in name for name in part_names(story).values()),
@@ -231,7 +232,7 @@ def _common(
 
 
 def _load(key: str) -> tuple[LeadHistory, LeadFacts]:
-    """Load a lead's history and the facts about it, and record that a user viewed it."""
+    """Load a lead's history and the facts about the lead, and record the view."""
     with services.store.transaction() as tx:
         story = tx.events.history(key)
         if story is None:
@@ -278,7 +279,7 @@ class MappedAgain:
         )
 
     def origins(self, booking: Booking) -> dict[str, Provenance]:
-        """Return the origin of each of a booking's fields, except fields that a user has set."""
+        """Return the origin of each of a booking's fields, except fields set by a user."""
         number = self._item_number(booking)
         if number >= min(len(self.provenance), len(self.items)):
             return {}
@@ -303,7 +304,7 @@ class MappedAgain:
         return is_held and number < len(self.items) and self.items[number].outcome in SENT_OUTCOMES
 
     def _item_number(self, booking: Booking) -> int:
-        """Return the index of the item in the webhook that is most similar to a booking."""
+        """Return the index of the webhook's item that is most similar to a booking."""
 
         def likeness(number: int) -> int:
             if self.items[number].outcome is Outcome.IGNORED:

@@ -77,7 +77,7 @@ def _stuck(source: str) -> Sequence[int]:
 
 
 def _is_stuck(group: Group) -> bool:
-    """Return True if leads are held until an admin acts, or because their messages lack a value."""
+    """Return True if leads are held for an admin, or because their messages lack a value."""
     issue = group.issue
     if issue.kind == "event":
         return True

@@ -35,7 +35,7 @@ def zone_named(name: str) -> ZoneInfo | None:
 def reader_zone() -> ZoneInfo:
     """Return the browser's time zone, or the communities' most common one if unknown.
 
-    Return UTC if the user has chosen that.
+    Return UTC if the user has chosen UTC.
     """
     if is_utc_chosen():
         return ZoneInfo("UTC")

@@ -296,7 +296,7 @@ def value_text(reason: Reason) -> str:
         value = json.loads(text)
     except ValueError:
         return text.strip('"')
-    parts = value if isinstance(value, list) else [value]
+    parts = [one for one in value if one is not None] if isinstance(value, list) else [value]
     if all(isinstance(one, str | int | float) for one in parts):
         return ", ".join(map(str, parts))
     return text
@@ -354,7 +354,7 @@ def plain(text: str) -> str:
 
 
 def refusal_text(text: str) -> str:
-    """Return a sentence for an error that prevents an action on a lead, or "" for other errors."""
+    """Return a sentence for an error that prevents an action, or "" for other errors."""
     return next((words for part, words in _REFUSALS.items() if part in text), "")
 
 

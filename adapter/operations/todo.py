@@ -50,7 +50,7 @@ Changed = Collection[tuple[str, str]]
 def todo_of(issue: Issue, leads: int, changed: Changed = ()) -> Todo:
     """Return the action needed for leads with the same issue.
 
-    ``leads`` is their number. ``changed`` lists the changes detected in senders' formats.
+    ``leads`` is the number of leads. ``changed`` lists the changes detected in senders' formats.
     """
     if issue.code in _IN_KNOCK or issue.state == "unknown":
         return Todo.KNOCK

@@ -74,7 +74,7 @@ class Path:
         return self.parts[-1] == EACH and len(self.parts) - 1 not in self.quoted
 
     def through_lists(self) -> "Path":
-        """Return this path with ``*`` for each list without an index, so that all items match."""
+        """Return a path that also matches inside lists, with ``*`` wherever it has no index."""
         fields: list[tuple[str, bool]] = []
         for number, part in enumerate(self.parts):
             is_name = number in self.quoted or not (part == EACH or is_index(part))
@@ -165,7 +165,7 @@ def is_index(part: str) -> bool:
 
 
 def _items_of(value: object) -> list[Any]:
-    """Return a value as a list. A single value becomes a one-item list, and null becomes empty."""
+    """Convert a value to a list. A single value becomes a one-item list, and null an empty list."""
     value = as_list(value)
     if isinstance(value, list):
         return value

@@ -32,7 +32,7 @@ class Alarm:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The pair of code and source. Each open alarm has a different pair."""
+        """The alarm's code and source, which are unique among open alarms."""
         return self.code, self.source
 
 

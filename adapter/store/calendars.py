@@ -52,7 +52,8 @@ class FreeTimesTable(Statements):
     ) -> StoredTimes:
         """Return a calendar's cached times.
 
-        A failure after ``since`` counts as recent, and so does a slow answer after ``slow_since``.
+        A failure after ``since`` counts as recent, and so does a slow response after
+        ``slow_since``.
         """
         times = {"since": since, "slow_since": slow_since}
         row = self._one("read_free_times", **times, **dataclasses.asdict(key))
@@ -77,7 +78,8 @@ class FreeTimesTable(Statements):
     ) -> None:
         """Save Propexo's response, unless the calendar's times were deleted after ``asked_at``.
 
-        It is not shared if it contains the time of one of our tours that has no outcome yet.
+        The response is not shared if it contains the time of one of our tours that has no outcome
+        yet.
         """
         self._run(
             "end_question",
@@ -111,7 +113,7 @@ class FreeTimesTable(Statements):
     def has_rival(self, booking: Booking, now: dt.datetime) -> bool:
         """Return True if another tour at the same time was just sent and has no outcome yet.
 
-        Knock's calendar may still show its time as free.
+        Knock's calendar may still show the tour's time as free.
         """
         at = {"community": booking.community, "starts_at": booking.starts_at}
         since = now - RIVAL_TIME

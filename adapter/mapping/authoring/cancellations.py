@@ -33,7 +33,7 @@ MOST_WORDS: Final = 3
 
 
 def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]]:
-    """Return the values that distinguish cancellations from bookings, by path.
+    """Return the values that distinguish cancellations from bookings, keyed by path.
 
     A value may be ``{"empty": False}``, which stands for any value. ``accept`` is the path of the
     event's name, which is preferred.
@@ -56,7 +56,7 @@ def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]
 
 
 def canceled_rows(observed: Observed) -> set[int]:
-    """Return the indexes of the rows that represent canceled tours."""
+    """Return the indexes of the sample leads whose tours were canceled."""
     return {row for path in observed.values for row in _canceled(path, observed)}
 
 
@@ -66,18 +66,18 @@ def _canceled(path: str, observed: Observed) -> set[int]:
 
 
 def is_history(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to a dated cancellation in a list of events."""
+    """Return True if a path points to a dated cancellation in a list of events."""
     is_answer = CANCELED_ANSWER.fullmatch(key_of(path)) and path.startswith("answers")
     return bool(is_answer) and any(map(has_date, observed.filled(path)))
 
 
 def continued_cancellations(observed: Observed) -> list[str]:
-    """Return the paths of cancellations after which a list contains other events."""
+    """Return the paths of cancellations that are followed by other events in the same list."""
     return [path for path in observed.values if _continued(path, observed)]
 
 
 def _continued(path: str, observed: Observed) -> set[int]:
-    """Return the indexes of the rows in which other events follow a cancellation in a list."""
+    """Return the indexes of the sample leads whose event list continues after a cancellation."""
     if not is_history(path, observed):
         return set()
     name, _, key = path.partition(".")

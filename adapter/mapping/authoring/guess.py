@@ -17,7 +17,7 @@ from adapter.mapping.authoring.whose import (
     may_be_renters,
 )
 
-#: Fields that may have several paths, of which the first nonempty one is used.
+#: Fields that may have several paths. The first nonempty path is used.
 WITH_FALLBACKS: Final = CONTACT | {"community", "move_in_date", "starts_at"}
 MOST_FALLBACKS: Final = 3
 #: Parts of the names of events that book no tour.
@@ -29,7 +29,7 @@ NOT_A_LEAD: Final = re.compile(
 
 
 def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
-    """Return the most likely path for each field, followed by fallbacks in case it is empty."""
+    """Return the most likely path for each field, followed by fallbacks for empty values."""
     guesses: dict[str, tuple[str, ...]] = {}
     for target in KEYS:
         taken = {path for paths in guesses.values() for path in paths}
@@ -44,7 +44,7 @@ def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
 def _only_contacts(guesses: Guesses, observed: Observed) -> dict[str, tuple[str, ...]]:
     """Return paths to an email address and a phone number that no other guess uses.
 
-    If several unused paths lead to the same kind of contact, none of them is returned.
+    If several unused paths point to the same kind of contact, none of them is returned.
     """
     taken = {path for paths in guesses.values() for path in paths}
     free = [path for path in contact_paths(observed) if path not in taken]
@@ -57,7 +57,7 @@ def _only_contacts(guesses: Guesses, observed: Observed) -> dict[str, tuple[str,
 
 
 def event_paths(observed: Observed) -> list[str]:
-    """Return the paths whose values all look like event names. Skip ``for_each`` and ``read``."""
+    """Return the paths outside of lists whose values all look like event names."""
     return [
         path
         for path in observed.values
@@ -105,7 +105,7 @@ def _has_value_of(target: str, path: str, observed: Observed) -> bool:
 
 
 def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> tuple[str, ...]:
-    """Return the best path, followed by fallback paths for rows where it is empty."""
+    """Return the best path for a field, followed by fallback paths for leads without a value."""
     chosen = [ranked[0]]
     filled = observed.is_filled(ranked[0])
     for path in ranked[1:] if target in WITH_FALLBACKS else ():

@@ -47,7 +47,7 @@ def _is_note(path: str, observed: Observed) -> bool:
 
 
 def _is_in_read_list(path: str, observed: Observed) -> bool:
-    """Return True if a path leads into a list that is already read by a line under ``read:``."""
+    """Return True if a path points into a list that a line under ``read:`` already reads."""
     parts = path.split(".")
     lists = (quoted(".".join(parts[:length])) for length in range(1, len(parts)))
     return any(f"list: {one}," in line for one in lists for line in observed.readers.values())
@@ -74,14 +74,14 @@ def _of_each(path: str) -> str:
 
 
 def _is_question(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to a question with an answer in the same object."""
+    """Return True if a path points to a question with an answer in the same object."""
     parent = path.rpartition(".")[0]
     beside = {*observed.beside(path), *observed.beside(f"{parent}.0.answer")}
     return key_of(path).startswith("question") and "answer" in beside
 
 
 def is_window(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to the start of a period in which the renter is available."""
+    """Return True if a path points to the start of a period when the renter is available."""
     keys = {key_of(path), *observed.beside(path)}
     return bool(WINDOW_KEYS & keys or WINDOWS & {*words_in(path)})
 

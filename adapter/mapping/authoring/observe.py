@@ -24,11 +24,11 @@ from adapter.parsing.paths import MISSING, leaves, walk
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Observed:
-    """The structures and values found in the samples, with a row for each lead."""
+    """The structures and values found in the samples, with one row of values per lead."""
 
     #: ``name: path`` for each line of ``for_each``, or () if each sample is one lead.
     each: tuple[tuple[str, str], ...]
-    #: The email of which the samples consist, or None.
+    #: The structure of the samples if they are emails, or None.
     mail: Mail | None
     #: The lines under ``read:``, by name.
     readers: Mapping[str, str]
@@ -46,7 +46,7 @@ class Observed:
         return [value for value in self.values.get(path, ()) if not _is_blank(value)]
 
     def is_filled(self, path: str) -> list[bool]:
-        """Return a list with True for each row that has a nonempty value at the path."""
+        """Return one Boolean per lead: True if the lead has a nonempty value at the path."""
         return [not _is_blank(value) for value in self.values.get(path, ())]
 
     def is_of_item(self, path: str) -> bool:
@@ -160,7 +160,7 @@ def _free_name(name: str, found: Collection[str], rows: Sequence[Mapping[str, An
 
 
 def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the values at each path, one per row. Paths from ``read:`` come first."""
+    """Return the values at each path, with one value per lead. Paths from ``read:`` come first."""
     values: dict[str, list[Any]] = {}
     several = _lists(rows)
     for number, row in enumerate(rows):
@@ -174,7 +174,7 @@ def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str
 
 
 def _leaves(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield each path in a row with its value. An object of date parts counts as a single value."""
+    """Yield each path in a lead's data with its value. Date parts count as a single value."""
     dates = {path: value for path, value in walk(row) if date_part_kinds(value)}
     yield from dates.items()
     inside = tuple(f"{path}." for path in dates)
@@ -182,7 +182,7 @@ def _leaves(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the maximum length of each list in the rows, by the list's path without indexes."""
+    """Return the maximum length of each list, by the list's path without indexes."""
     most: dict[str, int] = {}
     for row in rows:
         for path, value in walk(row):

@@ -36,7 +36,7 @@ OPTION_TEXTS: Final = ("text", "label", "name", "title")
 CALCULATED: Final = re.compile(r"(.*\.)?(variables|charsets)")
 #: A line of an email such as ``Phone: 303-555-0142``.
 LABEL: Final = re.compile(r"^[>* \t-]*+([^\W\d_](?:[^\W\d_]|[ /]){1,30}):[* \t]+\S", re.MULTILINE)
-#: Minimum number of labels for a text to be an email with a field on each line.
+#: Minimum number of labels for text to be an email with a field on each line.
 FEWEST_LABELS: Final = 3
 #: Keys for the whole text of an email or message, in lowercase without separators.
 FREE_TEXT: Final = re.compile(r"(body)?plain(text)?|(text|stripped|plain)?(body|text)")
@@ -48,7 +48,7 @@ LONGEST: Final = 100_000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reading:
-    """A proposed line under ``read:``, and the function that reads its value from a row."""
+    """A proposed line under ``read:``, with the function that reads its value from a payload."""
 
     name: str
     line: str
@@ -84,7 +84,7 @@ class Mail:
         return {name: f"{{ text: {self.name}, find: {kind} }}" for name, kind in kinds.items()}
 
     def text(self, row: Row) -> str | None:
-        """Return the text that the email's author wrote, without quoted emails, or None."""
+        """Return the text of an email without quoted emails, or None if there is no text."""
         subject = read(row, self.subject) if self.subject else None
         is_forward = isinstance(subject, str) and is_forwarded(subject)
         texts = ("\n".join(_texts(row, path)) for path in self.paths)
@@ -158,7 +158,7 @@ def _is_in_any(items: list[Any], path: str) -> bool:
 
 
 def _labels_in(items: list[Any], values: Sequence[str]) -> tuple[str, str] | None:
-    """Return the keys of a question's options and of their texts, if its answers are option IDs."""
+    """Return the keys of a question's options and option labels if its answers are option IDs."""
     for item in items:
         given = _first_value(item, values)
         for key in OPTIONS:
@@ -216,7 +216,7 @@ def _json(value: Any) -> Any:
 
 
 def mail_in(rows: Sequence[Row], free_name: Callable[[str], str]) -> Mail | None:
-    """Return the names and paths to use for emails, or None if no sample contains an email."""
+    """Return the names and paths for reading emails, or None if the samples are not emails."""
     texts = {path: value for row in rows for path, value in walk(row) if isinstance(value, str)}
     chats = {path for row in rows for path, value in walk(row) if _is_chat(path, value)}
     found = dict.fromkeys(
@@ -240,7 +240,7 @@ def mail_in(rows: Sequence[Row], free_name: Callable[[str], str]) -> Mail | None
 
 
 def label_readings(mail: Mail, rows: Sequence[Row]) -> Iterator[Reading]:
-    """Yield a proposed ``read:`` line for each label in the rows' emails, such as ``Phone:``."""
+    """Yield a proposed ``read:`` line for each label in the sample emails, such as ``Phone:``."""
     texts = [mail.text(row) or "" for row in rows]
     for text in texts:
         labels = dict.fromkeys(LABEL.findall(text))
@@ -267,7 +267,7 @@ def _is_chat(path: str, value: Any) -> bool:
 
 
 def _is_in_chat(path: str, chats: Collection[str]) -> bool:
-    """Return True if a path leads to the text of a message in a chat."""
+    """Return True if a path points to the text of a chat message."""
     item = path.rpartition(".")[0]
     return item.rpartition(".")[0] in chats and FREE_TEXT.fullmatch(_plain_key(path)) is not None
 

@@ -1,4 +1,4 @@
-"""Replace the people in a sample with made-up people, and remove its secrets."""
+"""Replace the people in a sample with made-up people, and remove secrets."""
 
 import functools
 import html
@@ -52,7 +52,7 @@ ADDRESS_LINE: Final = re.compile(r"(line|street)(one|two|[1-3])")
 MESSAGE_IDS: Final = re.compile(r"messageid|inreplyto|references")
 #: Keys of a form's fields, which are a person's if they have no index.
 _FIELDS: Final = re.compile(r"\.(form_?)?fields(?=\.[^\d.])")
-#: Keys of a question and of the answer beside it, in a form's data.
+#: Keys of a question and of its answer, in a form's data.
 QUESTIONS: Final = ("label", "question", "title", "field", "name", "key")
 ANSWERS: Final = ("value", "values", "answer", "val")
 #: Names in email addresses that belong to a company instead of a person.
@@ -85,7 +85,7 @@ LABELED: Final = re.compile(
 SENDER: Final = re.compile(r"\"?([^\"<>@:;,]+(?:,[^\"<>@:;,]+)?)\"?\s*<([^<>\s@]+)@[^<>\s]+>")
 #: Text after a renter's name in a sender's name, as in ``Dana Okafor via Portal``.
 VIA: Final = re.compile(r"\s+(?:via|through|from)\s.*|\s*[(|].*", re.DOTALL)
-#: Words that show that a text is a sentence rather than a name.
+#: Words that show that a string is a sentence rather than a name.
 NOT_IN_NAMES: Final = re.compile(
     r"\b(a|about|at|by|for|from|ha(s|ve)|in|interested|is|new|on|our|request(ed)?|the|their|to"
     r"|via|wants|with|your)\b"
@@ -125,7 +125,7 @@ PEOPLE: Final = (
 
 
 def _names_field(path: str) -> bool:
-    """Return True if a path leads to a list item's ``key``, which names a form field."""
+    """Return True if a path is a list item's ``key``, which contains the name of a form field."""
     return re.search(r"\.\d+\.key$", path.lower()) is not None
 
 
@@ -161,7 +161,7 @@ def redacted(
     """Return a sample's body with made-up people, and without secrets.
 
     ``payload`` is the parsed body. ``number`` selects the sample's made-up person. ``people``
-    contains what a draft reads about renters, and ``kept`` the community names to keep.
+    contains the renters' data that a draft reads, and ``kept`` the community names to keep.
     """
     changes = replacements(payload, number, people, kept)
     text = body.decode("utf-8", "surrogateescape")
@@ -229,9 +229,9 @@ def _numbered(new: str, number: int) -> str:
 
 
 def _numbers_of_others(owners: Collection[str]) -> dict[str, int]:
-    """Return a number for each person who is not a renter.
+    """Return a negative number for each person who is not a renter.
 
-    The numbers are negative, and each person has the same number in all samples.
+    Each person has the same number in all samples.
     """
     numbers: dict[str, int] = {}
     for owner in sorted(owners):
@@ -249,7 +249,7 @@ def replaced_fields(payload: Any, changes: Changes) -> list[str]:
 
 
 def possible_names(written: Any, fields: Collection[str], kept: Collection[str]) -> list[str]:
-    """Return the paths of texts that look like a person's name but were not replaced.
+    """Return the paths of strings that look like a person's name but were not replaced.
 
     ``fields`` contains the replaced paths, and ``kept`` the community names.
     """
@@ -274,7 +274,7 @@ def _kept_ids(payload: Any) -> Iterator[str]:
 
 
 def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
-    """Yield the path, text and item number of each value, including values inside strings.
+    """Yield the path, string and item number of each value, including values nested in strings.
 
     The number is the item's index in a batch of leads, so that each item gets its own person.
     """
@@ -330,7 +330,10 @@ def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
 
 
 class _Person:
-    """A made-up person who replaces a renter or, with a negative number, another person."""
+    """A made-up person who replaces a renter or another person in a sample.
+
+    A negative number stands for a person who is not a renter.
+    """
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -511,7 +514,7 @@ def _like(old: str, new: str) -> str:
 
 
 def _word_pattern(form: str) -> str:
-    """Return a pattern that matches a text only as a whole word.
+    """Return a pattern that matches a string only as a whole word.
 
     A text that is a common word must be a whole value, or written in the same way.
     """
@@ -549,7 +552,7 @@ def _lower_percent(text: str) -> str:
 
 #: A form-encoded body.
 _FORM: Final = re.compile(r"\s*[^\s<>{}=&\"]+=[^<>\n]*\s*")
-#: The ways in which a text may be escaped in a body.
+#: The ways in which a string may be escaped in a body.
 _ESCAPES: Final = (
     *(lambda text: json.dumps(text)[1:-1], str, html.escape),
     *(_percent, _lower_percent, urllib.parse.quote_plus),

@@ -1,4 +1,4 @@
-"""Draft a mapping from samples. It contains guesses that the user must confirm."""
+"""Draft a mapping from samples. The draft contains guesses that the user must confirm."""
 
 import dataclasses
 import itertools
@@ -118,7 +118,7 @@ class Draft:
 
     @property
     def canceled(self) -> dict[str, list[Any]]:
-        """The values that distinguish cancellations from bookings, by path."""
+        """The values that distinguish cancellations from bookings, keyed by path."""
         found = cancellations(self.observed, self.guesses.get("accept", (None,))[0])
         continued = continued_cancellations(self.observed)
         return {path: values for path, values in found.items() if path not in continued}
@@ -133,7 +133,7 @@ class Draft:
         return [one for one in events if not NOT_A_LEAD.search(str(one))] or events
 
     def communities(self) -> list[Any]:
-        """Return the community names in the samples, in the order of their appearance."""
+        """Return the community names in the samples, in order of appearance."""
         paths = self.guesses.get("community", ())
         rows = range(len(self.observed.rows))
         filled = (self._first(paths, row) for row in rows)
@@ -147,7 +147,7 @@ class Draft:
         return lost_paths(self.samples, self.observed, used)
 
     def people(self) -> dict[str, list[str]]:
-        """Return the renters' names and contact details in the samples, by field."""
+        """Return the renters' names and contact details in the samples, keyed by field."""
         fields = CONTACT & self.guesses.keys()
         values = {
             name: [one for path in self.guesses[name] for one in self.observed.filled(path)]
@@ -313,7 +313,7 @@ class Draft:
         return f"dedupe: {path_list(parts)}   {REPEAT_HINT}"
 
     def _with_start(self, ids: Sequence[str]) -> Sequence[str]:
-        """Add the tour's start to the ``dedupe`` paths if a moved tour may keep its ID."""
+        """Add the tour's start to the ``dedupe`` paths if a rescheduled tour may keep its ID."""
         start = self._first_of("starts_at", "date")
         return [*ids, start] if start and MOVABLE.search(ids[0]) else ids
 
@@ -378,7 +378,7 @@ def draft_from_samples(name: str, samples: Sequence[Any]) -> Draft:
 
 
 def _undecided_lines(observed: Observed, guesses: Guesses) -> Iterator[str]:
-    """Yield a comment for each unused status or flag, because its other values may matter."""
+    """Yield a comment about each unused status or flag that may need a condition."""
     taken = {path for paths in guesses.values() for path in paths}
     for path in observed.values:
         key, values = key_of(path), observed.filled(path)
@@ -411,7 +411,7 @@ def _signature_line(name: str) -> str:
 
 
 def _note(path: str) -> str:
-    """Return a line for the notes, with a label unless the path leads to the renter's message."""
+    """Return a line for the notes, with a label unless the path points to the renter's message."""
     name = re.sub(r"^q\d+_", "", path.split(".")[-1].strip('"'))
     is_message = MESSAGES.search(name) or CODE.fullmatch(name)
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]+", " ", name).strip().capitalize()

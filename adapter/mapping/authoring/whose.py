@@ -47,7 +47,7 @@ WHEN: Final = frozenset({"starts_at", "date", "time"})
 
 
 def is_of_another(target: str, path: str) -> bool:
-    """Return True if a path leads to someone else's data or to a time that is not the tour's."""
+    """Return True if a path points to someone else's data or to a time other than the tour's."""
     words = {*words_in(path)}
     if target in WHEN:
         return bool(OTHER_TIMES & words or NOT_VISITS & {*words_around(path)[-1:]})

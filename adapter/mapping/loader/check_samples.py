@@ -37,7 +37,7 @@ NOT_CHANGEABLE: Final = (
 #: Limits for suggesting similar paths: number of samples, and length of a path.
 MAX_SCOPES: Final = 10
 MAX_PATH_LENGTH: Final = 100
-#: Shorter texts are not secrets, but words such as the name of a token.
+#: Shorter strings are not secrets, but words such as the name of a token.
 MIN_SECRET_LENGTH: Final = 16
 #: Test expectations for a lead that is booked or becomes a guest card.
 BOOKED: Final = ("expect", "expect_some", "prospect", "prospect_some")
@@ -335,7 +335,7 @@ def _secrets_in(sample: Sample) -> Iterator[str]:
 
 
 def _is_random(text: str) -> bool:
-    """Return True if a text looks random, like a secret: long, with letters and digits."""
+    """Return True if a string looks random, like a secret: long, with letters and digits."""
     is_word = len(text) >= MIN_SECRET_LENGTH and text.isascii() and " " not in text
     return is_word and any(map(str.isdigit, text)) and any(map(str.isalpha, text))
 

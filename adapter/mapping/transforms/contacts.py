@@ -84,7 +84,7 @@ _is_email: Final = Email()
 
 
 def is_no_name(text: str) -> bool:
-    """Return True if a text cannot be a name, such as an email address or a phone number.
+    """Return True if a string cannot be a name, such as an email address or a phone number.
 
     People, programs and phone systems enter these as names. The text has at most 200 characters.
     """
@@ -93,7 +93,7 @@ def is_no_name(text: str) -> bool:
 
 
 def is_filler(text: str) -> bool:
-    """Return True if a text is a placeholder that a program has sent instead of a name."""
+    """Return True if a string is a placeholder that a program sent instead of a name."""
     if text.isalpha() and text.lower() not in _FILLERS:
         return False  # the common case for parts of names
     if _MERGE_TAG.search(text):
@@ -204,7 +204,7 @@ def _name_from_parts(value: object) -> object:
 
 
 def _plain_name(text: str) -> dict[str, str] | None:
-    """Split a name of two ordinary words without the slow name parser. Return None for others."""
+    """Split a name of two ordinary words without the slow name parser, or return None."""
     match = _TWO_WORDS.fullmatch(text)
     if not match or not _NOT_PLAIN.isdisjoint(text.lower().split()):
         return None
@@ -242,7 +242,7 @@ def _parsed_name(text: str) -> dict[str, str]:
     ],
 )
 def email_from(value: object, *, policy: Policy) -> object:
-    """Extract the only email address from a text, in lowercase."""
+    """Extract the only email address in a string, in lowercase."""
     text = text_or_empty(value, CAP_EMAIL)
     if text is EMPTY:
         return EMPTY
@@ -311,7 +311,7 @@ def _region(value: object) -> str:
     ],
 )
 def phone_from(value: object, *, policy: Policy, region: str | None) -> object:
-    """Extract the first valid phone number from a text, in E.164 format."""
+    """Extract the first valid phone number in a string, in E.164 format."""
     text = text_or_empty(value, CAP_NUMBER)
     if text is EMPTY:
         return EMPTY
@@ -333,7 +333,7 @@ def _is_withheld(text: str) -> bool:
 
 
 def _numbers(text: str, region: str) -> list[phonenumbers.PhoneNumber]:
-    """Return all valid phone numbers in a text, in the order of their appearance."""
+    """Return all valid phone numbers in a string, in order of appearance."""
     if region == INTERNATIONAL:
         region, text = "ZZ", re.sub(r"^[^0-9+]*(?:00|\+)?(?=[0-9])", "+", text)
         # WhatsApp still includes the 1 that Mexico's mobile numbers had until 2019.
@@ -358,7 +358,7 @@ def _separated(text: str, region: str) -> str:
 
 
 def _is_number(text: str, region: str) -> bool:
-    """Return True if a text is a single phone number with its digits in common groups."""
+    """Return True if a string is a single phone number with its digits in common groups."""
     if not 7 <= _count_digits(text) <= 15:
         return False
     matches = _matches(text, region, phonenumbers.Leniency.STRICT_GROUPING)

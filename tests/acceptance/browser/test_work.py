@@ -112,6 +112,25 @@ def test_a_release_is_undone_and_nothing_is_sent(ana: Reader) -> None:
     expect(page.get_by_text("Tours can only be booked between").first).to_be_visible()
 
 
+def test_snoozing_several_leads_is_undone_by_a_key(ana: Reader) -> None:
+    night_leads(ana.site, range(60, 63))
+    page = ana.page
+    ana.go("/queue?todo=call")
+    leads = page.locator("#leads .lead")
+    number = leads.count()
+    assert number >= 3
+    for place in range(3):
+        leads.nth(place).get_by_role("checkbox").check()
+    page.get_by_role("button", name="Snooze").click()
+    expect(page.locator(".toast")).to_contain_text("3 leads snoozed until")
+    expect(leads).to_have_count(number - 3)
+    page.keyboard.press("u")
+    expect(page.locator(".toast")).to_contain_text("Undone. 3 leads need you again.")
+    expect(leads).to_have_count(number)
+    assert page.url.endswith("/queue?todo=call")
+    assert not ana.console_messages
+
+
 def test_money_is_in_dollars(ana: Reader) -> None:
     (event_id,) = night_leads(ana.site, range(51, 52))
     page = ana.page
