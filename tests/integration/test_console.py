@@ -1606,7 +1606,9 @@ def test_a_cancellation_is_marked_as_done(ana: Reader, upstream: SandboxClient) 
     assert "I canceled the tour in Knock, or added a note to the guest card" in page
     assert "The renter canceled</span>" not in ana.text("/leads")
     assert "Book tour" not in page
-    assert "data-key" not in page.partition("I canceled the tour in Knock")[2].partition("</form>")[0]
+    assert (
+        "data-key" not in page.partition("I canceled the tour in Knock")[2].partition("</form>")[0]
+    )
     assert ana.post(f"/leads/{number}/discard", reason="Canceled in Knock").status_code == 409
     ana.post(f"/leads/{number}/discard", reason="Canceled in Knock", seen="on")
     assert ana.harness.state(number) is DISCARDED
