@@ -422,15 +422,15 @@ class Policy:
         "Comma-separated email addresses and phone numbers (+13035550100) that many people share. "
         "The adapter does not use these contacts to identify a person.")
     tour_types: Mapping[str, str] = setting("ADAPTER_TOUR_TYPES", {}, spelling_of("tour_type"),
-        "Propexo's spelling of tour types: in_person=…,self_guided=…,video=…. If unset, tour types "
-        "go into the notes.")
+        "Propexo's spelling of tour types: in_person=…,self_guided=…,video=…. If unset, the tour "
+        "type goes into the notes.")
     first_contact_types: Mapping[str, str] = setting(
         "ADAPTER_FIRST_CONTACT_TYPES", {}, spelling_of("first_contact_type"),
         "Propexo's spelling of first contact types: internet=…,chat=…,call=…,email=…,sms=…. If "
-        "unset, first contact types go into the notes.")
+        "unset, the first contact type goes into the notes.")
     pets: Mapping[str, str] = setting("ADAPTER_PETS", {}, spelling_of("pets"),
-        "Propexo's spelling of pets: cat=…,small_dog=…,large_dog=…. If unset, pets go into the "
-        "notes.")
+        "Propexo's spelling of pets: cat=…,small_dog=…,large_dog=…. If unset, the renter's pets go "
+        "into the notes.")
 
     @property
     def spellings(self) -> Mapping[str, Mapping[str, str]]:
@@ -579,7 +579,7 @@ class Settings:
     environ: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def reread(self) -> "Settings":
-        """Return new settings with secret files read again. Raise ConfigurationError on errors."""
+        """Reread all secret files and return new settings. Raise ConfigurationError on errors."""
         environ = self.environ
         return settings_from(environ.reread() if isinstance(environ, Environment) else environ)
 

@@ -45,8 +45,8 @@ If Debian's `webhook` and Node-RED are installed, they are also measured (`bench
 servers verify an HMAC of the same body, respond with a 202, and then forward the body. Neither
 server stores the body, so acknowledged webhooks are lost if the server is killed.
 
-The adapter and the baselines are measured in seven rounds of one second each. The adapter and
-the two other servers are measured in five more rounds. Before a server is measured, it must
+The adapter and the baselines are measured in seven rounds of one second each. The adapter,
+`webhook` and Node-RED are measured in five more rounds. Before a server is measured, it must
 reject an invalid signature, and the previous server must be idle. The load client runs on the
 same machine. The client uses keep-alive connections and sends the next request as soon as a
 response arrives. If the number of stored events differs from the number of acknowledged
@@ -97,9 +97,9 @@ the page. If the response time is much longer than the CPU time, the machine was
 rows compare the page's CPU time and size for 5,000 and 50,000 leads.""",
     "start": """\
 The first row is the time from starting `adapter run` on an existing data folder until `/readyz`
-succeeds. The baseline for the first row is the time to start only PostgreSQL. The second row is
-the time to run `adapter check` with 40 mappings. The baseline for the second row is the time
-with only the bundled mappings.""",
+succeeds. The baseline for the first row is the time to start PostgreSQL by itself. The second
+row is the time to run `adapter check` with 40 mappings. The baseline for the second row is the
+time with only the bundled mappings.""",
 }
 
 

@@ -11,8 +11,9 @@ from adapter.exceptions import Unreadable
 from adapter.mapping.engine.reshape import CAP_MAIL, ReadResult
 from adapter.mapping.engine.scope import Scope
 from adapter.parsing.html_text import plain_text
-from adapter.parsing.mail_text import is_forwarded, own_text, sentence_with
+from adapter.parsing.mail_text import is_forwarded, own_text
 from adapter.parsing.paths import Path, as_list, unwrap_single
+from adapter.parsing.sentences import sentence_with
 
 #: Soft hyphens and zero-width characters, which mail programs insert.
 _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
@@ -109,7 +110,7 @@ class OwnTextReader(MailReader):
 class SentenceReader(MailReader):
     """Reads the first sentence that mentions a time or asks for a change (the option ``find``)."""
 
-    #: One of :data:`~adapter.parsing.mail_text.MENTIONS`.
+    #: One of :data:`~adapter.parsing.sentences.MENTIONS`.
     mention: str
 
     def _found(self, text: str, _scope: Scope) -> str | None:

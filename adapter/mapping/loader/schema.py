@@ -16,7 +16,7 @@ from adapter.mapping.renter_language import LANGUAGE, SENTENCES
 from adapter.mapping.transforms import TRANSFORMS
 from adapter.mapping.webhook_outcome import Outcome
 from adapter.parsing.body import KINDS
-from adapter.parsing.mail_text import MENTIONS
+from adapter.parsing.sentences import MENTIONS
 from adapter.parsing.zone_names import zone_from_name
 
 #: Maximum number of nested lists under ``for_each``.
