@@ -1824,7 +1824,7 @@ def test_mapping_a_group_again_shows_first_what_would_change(ana: Reader) -> Non
     number = held(ana.harness)
     (key,) = ana.group_keys()
     preview = ana.act_on_group(key, "replay").text
-    assert "With the current settings, 0 of 1 would be booked" in preview
+    assert "With the current settings, 0 of 1 lead would be booked" in preview
     assert ana.harness.state(number) is HELD
     event = str(ana.harness.booking(number).event_id)
     assert "Nothing would change" in ana.post("/read-again", events=event).text
@@ -2281,7 +2281,7 @@ def test_no_input_breaks_the_playground(ana: Reader) -> None:
         assert page.status_code == 200
         assert told in page.text
     pasted = ana.post("/try/result", source="rentfeed", mapping=text, event="", body="{")
-    assert "This message can't be read" in pasted.text
+    assert "This message can't be read" in html.unescape(pasted.text)
     missing = ana.post("/try/result", source="rentfeed", mapping=text, event="999999")
     assert "Message 999999 was deleted" in missing.text
     assert ana.post("/try/result", source="../etc/passwd", mapping=text).status_code == 409
