@@ -223,6 +223,7 @@ def _common(
         "replaced_text": replaced_text,
         "gone_text": lambda change: gone_text(change or None),
         "replaced": facts.replaced,
+        "canceled": facts.cancellations,
         "part_names": part_names(story),
         "tours_asked_for": sum(ASKED_FOR in name for name in part_names(story).values()),
         "neighbors": neighbors_of(number if number in ids or not ids else ids[0]),
