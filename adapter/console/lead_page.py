@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import flask
 from werkzeug.exceptions import NotFound
 
+from adapter.bookings.person import SENT
 from adapter.console.booking_form import (
     EDITABLE_FIELDS,
     FormField,
@@ -38,6 +39,7 @@ from adapter.models import (
     Booking,
     BookingState,
     Change,
+    Kind,
     LeadHistory,
     Reason,
 )
@@ -123,6 +125,8 @@ class BookingView:
     is_repeat: bool
     #: The other lead that caused this lead's state.
     other: Booking | None
+    #: The upcoming tour of the other lead that Knock cancels when it books this one, or None.
+    cancels: Booking | None
     #: The leads whose state this lead caused, except those that it replaced.
     related: Sequence[Booking]
     #: Labels of the contact details that it shares with the other lead, and whether it has more.
@@ -363,6 +367,7 @@ def _booking_view(
         is_merged=is_merged(booking),
         is_repeat=is_repeat(booking, other),
         other=other,
+        cancels=other if _is_canceled_by(booking, other, now) else None,
         related=[
             one
             for one in story.related
@@ -380,6 +385,16 @@ def _booking_view(
         hint=_hint(booking),
         error=refused.error if refused else None,
     )
+
+
+def _is_canceled_by(booking: Booking, other: Booking | None, now: dt.datetime) -> bool:
+    """Return True if Knock cancels the other lead's upcoming tour when it books this one."""
+    if other is None or Kind.PROSPECT in (booking.kind, other.kind) or is_repeat(booking, other):
+        return False
+    is_upcoming = other.starts_in_knock is not None and other.starts_in_knock > now
+    is_sent = other.state in (BookingState.PENDING, *SENT) and not other.is_gone
+    is_one_person = is_merged(booking) or bool(_shared(booking, other))
+    return is_upcoming and is_sent and is_one_person
 
 
 def _hint(booking: Booking) -> str | None:
