@@ -11,6 +11,7 @@ import flask
 from werkzeug.exceptions import NotFound
 
 from adapter.bookings.renter_tours import is_time_taken
+from adapter.bookings.person import SENT
 from adapter.console.booking_form import (
     EDITABLE_FIELDS,
     FormField,
@@ -39,6 +40,7 @@ from adapter.models import (
     Booking,
     BookingState,
     Change,
+    Kind,
     LeadHistory,
     Reason,
 )
@@ -124,6 +126,8 @@ class BookingView:
     is_repeat: bool
     #: The other lead that caused this lead's state.
     other: Booking | None
+    #: The upcoming tour of the other lead that Knock cancels when it books this one, or None.
+    cancels: Booking | None
     #: The leads whose state this lead caused, except those that it replaced.
     related: Sequence[Booking]
     #: Labels of the contact details that it shares with the other lead, and whether it has more.
@@ -225,6 +229,7 @@ def _common(
         "replaced_text": replaced_text,
         "gone_text": lambda change: gone_text(change or None),
         "replaced": facts.replaced,
+        "canceled": facts.cancellations,
         "part_names": part_names(story),
         "tours_asked_for": sum(ASKED_FOR in name for name in part_names(story).values()),
         "neighbors": neighbors_of(number if number in ids or not ids else ids[0]),
@@ -364,6 +369,7 @@ def _booking_view(
         is_merged=is_merged(booking),
         is_repeat=is_repeat(booking, other),
         other=other,
+        cancels=other if _is_canceled_by(booking, other, now) else None,
         related=[
             one
             for one in story.related
@@ -383,6 +389,16 @@ def _booking_view(
         hint=_hint(booking),
         error=refused.error if refused else None,
     )
+
+
+def _is_canceled_by(booking: Booking, other: Booking | None, now: dt.datetime) -> bool:
+    """Return True if Knock cancels the other lead's upcoming tour when it books this one."""
+    if other is None or Kind.PROSPECT in (booking.kind, other.kind) or is_repeat(booking, other):
+        return False
+    is_upcoming = other.starts_in_knock is not None and other.starts_in_knock > now
+    is_sent = other.state in (BookingState.PENDING, *SENT) and not other.is_gone
+    is_one_person = is_merged(booking) or bool(_shared(booking, other))
+    return is_upcoming and is_sent and is_one_person
 
 
 def _hint(booking: Booking) -> str | None:
