@@ -148,8 +148,9 @@ def secret() -> str:
 
 
 def environment(url: str, secret: str, **changes: str) -> dict[str, str]:
-    """Return an environment with default settings.  Only the rate limit per source differs, because
-    a benchmark sends more than any real sender.
+    """Return an environment with default settings except the rate limit per source.
+
+    A benchmark sends more than any real sender.
     """
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     names = ("RENTFEED_SECRET", "LEASEBOT_SECRET", "TYPEFORM_SECRET")

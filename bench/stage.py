@@ -1,4 +1,4 @@
-"""Run the web process, workers and the sandbox with one database, and a sender that measures."""
+"""Run the web process, workers, sandbox and a measuring sender with one database."""
 
 import contextlib
 import dataclasses

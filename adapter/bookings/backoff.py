@@ -105,7 +105,7 @@ def job_timeout(
 
 
 def next_search(unknown_since: dt.datetime, *, now: dt.datetime, chance: float) -> dt.datetime:
-    """Return the time of the next search for a booking. The delay grows with its age."""
+    """Return the time of the next search for a booking. The delay grows over time."""
     waited = max((now - unknown_since).total_seconds(), 0.0)
     delay = min(max(waited, MIN_SEARCH_DELAY_SECONDS), MAX_SEARCH_DELAY_SECONDS)
     return now + dt.timedelta(seconds=delay * (1.0 + 0.25 * chance))

@@ -70,7 +70,7 @@ class Confirmer:
             return not self._is_early(tx, record, now)
 
     def _is_early(self, tx: Transaction, record: KnockRecord, now: dt.datetime) -> bool:
-        """Return True if a tour may belong to a booking whose guest card is not known yet.
+        """Return True if the tour may belong to a booking whose guest card is still unknown.
 
         Propexo may send a tour before the contacts of its guest card. Only the first webhook about
         a tour names its guest card and its start, so an update cannot be told from another tour's.

@@ -1,12 +1,12 @@
 """Detect a database restored from a backup before any of its bookings are sent.
 
-A restored database does not know what was sent since the backup, so it would send it again. Each
-worker records that it runs, and on which database. The view ``gate`` compares this in the
-transaction that begins each POST, so that no process has to notice a restore in time.
+A restored database does not know what was sent after the backup, so it would send those bookings
+again. Each worker records that it runs, and on which database. The view ``gate`` compares this in
+the transaction that begins each POST, so that no process has to notice a restore in time.
 
 An exact copy of the server's files has the same identity. So if no worker ran for a while, the
-adapter reads Propexo's write log for this time. If it contains one of our writes, the database is
-older.
+adapter reads Propexo's write log for this time. If the log contains one of our writes, the database
+is older.
 """
 
 import logging
@@ -32,7 +32,7 @@ _NOTHING_CAN_BE_SENT = (NotAuthorized, NotSent, RateLimited)
 
 
 class DatabaseCheck:
-    """Checks whether the database may have been restored, and suspends sending if so."""
+    """Suspends sending if the database may have been restored from a backup."""
 
     def __init__(self, store: Database, writes: WriteLog, clock: Clock) -> None:
         self._store = store

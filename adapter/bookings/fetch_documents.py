@@ -56,7 +56,7 @@ FINAL: Final = frozenset({400, 404, 405, 410, 422})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Failure:
-    """A failed request that may succeed on a retry, with the delay that the host requested."""
+    """A failed request that may succeed if retried after the delay that the host requested."""
 
     reason: str
     pause: dt.timedelta = dt.timedelta()
@@ -122,7 +122,7 @@ class Fetcher:
         states: tuple[EventState, ...] = (EventState.RECEIVED,),
         is_last_try: bool = False,
     ) -> None:
-        """Fetch the documents that an event needs, store them, and schedule its mapping.
+        """Fetch and store the documents that an event needs, and schedule the event's mapping.
 
         The event must be postponed by :data:`LEASE`. ``wanted`` comes from
         :meth:`~adapter.mapping.source.Source.to_fetch`. Never raise, except

@@ -1,4 +1,4 @@
-"""Read the job status of each sent booking until it is final."""
+"""Read the job status of each sent booking until the status is final."""
 
 import datetime as dt
 import logging

@@ -136,7 +136,7 @@ class BookingPlanner:
         bookings: Iterable[Booking],
         now: dt.datetime,
     ) -> None:
-        """Lock the people in an event's stored and newly mapped bookings."""
+        """Lock the keys of an event's stored and newly mapped bookings."""
         drafts = [self._draft(item, event, now) for item in mapped.items]
         tx.bookings.lock_related((*drafts, *bookings), now)
 

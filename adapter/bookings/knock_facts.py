@@ -47,7 +47,7 @@ def of_tour(
 ) -> KnockFacts:
     """Extract the facts about a booking from the record of its tour.
 
-    ``newer`` is the same person's booking that has replaced it in Knock, if there is one.
+    ``newer`` is the same person's booking that replaced this one in Knock, if there is one.
     """
     facts = KnockFacts(prospect_id=knock_records.prospect_of(record), tour_id=record.id)
     status, at = knock_records.status_of(record), knock_records.changed_at(record, now)
@@ -110,7 +110,7 @@ def of_move(record: KnockRecord, booking: Booking, now: dt.datetime) -> KnockFac
     """Return a tour's new start time if the tour was moved in Knock, otherwise None.
 
     The record must belong to the tour for certain, and contain exactly one new start. A tour is
-    not moved into the past, so an earlier time is that of something else, such as the change.
+    not moved into the past, so an earlier time has another meaning, such as the time of change.
     """
     is_over = (knock_records.status_of(record) or booking.knock_status) in FINAL
     if record.id != booking.tour_id or booking.starts_in_knock is None or is_over:

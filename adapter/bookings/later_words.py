@@ -1,7 +1,7 @@
 """Find later messages from a renter that are missing from their guest card in Knock.
 
-If a request is merged with a booking or replaced by it, it is not sent itself. What is new in it is
-added to the guest card as a note, line by line. All functions are pure.
+A request that is merged with or replaced by a booking is not sent itself. Its new text is added to
+the guest card as a note, line by line. All functions are pure.
 """
 
 import dataclasses
@@ -56,7 +56,7 @@ _SEVERAL: Final = frozenset({"Email", "Phone"})
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Said:
-    """The lines of a request that Knock has or will receive, with the request's sort key."""
+    """The lines of a request that are or will be in Knock, and the request's sort key."""
 
     order: tuple[dt.datetime, int]
     lines: Sequence[str]
@@ -79,7 +79,7 @@ def said_in(request: Booking) -> Said:
 
 
 def new_lines(own: Said, said: Sequence[Said]) -> list[str]:
-    """Return a request's lines that Knock does not have yet, such as a new move-in date.
+    """Return the lines of a request that Knock lacks, such as a new move-in date.
 
     A field's value is not new if a later request has a different one.
     """

@@ -144,7 +144,7 @@ class Messenger:
             tx.messages.postpone(message_id, self.clock() + RETRY_DELAY)
 
     def _process(self, message: Message) -> bool:
-        """Send a message or check on a sent one. Return False if no API call is allowed now."""
+        """Send a message or check a sent message. Return False if no API call is allowed now."""
         if message.state is MessageState.SENDING:
             self._leave_to_person(message, MessageState.UNCLEAR, "note_unclear")
             return True
@@ -165,7 +165,7 @@ class Messenger:
             return self._draft(tx, message)
 
     def _draft(self, tx: Transaction, claimed: Message) -> _Draft | None:
-        """Lock the person and return the message's draft, or None if it cannot be sent now."""
+        """Lock the person's keys. Return the draft, or None if the message cannot be sent now."""
         now, lead = self.clock(), tx.bookings.get(claimed.booking_id or 0)
         if lead is None:
             tx.messages.delete(claimed.id)
@@ -293,7 +293,7 @@ class Messenger:
         return True
 
     def _is_propexo_working(self, message: Message) -> bool:
-        """Return False if the last note failed and no read has shown since that Propexo works."""
+        """Return False after a failed note, until a read shows that Propexo works."""
         with self.store.transaction() as tx:
             now, limiter = self.clock(), tx.rate_limit
             if not limiter.lock(now).note_failures:
@@ -452,7 +452,7 @@ def leave_to_person(
 
 
 def _lock_lead(tx: Transaction, message: Message, now: dt.datetime) -> Booking | None:
-    """Lock the person who wrote a message. Return the message's lead, or None if it is unknown."""
+    """Lock the keys of a message's lead. Return the lead, or None if it is unknown."""
     lead = tx.bookings.get(message.booking_id or 0)
     if lead is not None:
         tx.bookings.lock_related([lead], now)
@@ -472,7 +472,7 @@ def _facts(message: Message, **more: object) -> dict[str, object]:
 
 
 def _turn(message: Message, others: Sequence[Message]) -> dt.datetime | None:
-    """Return the due time of the messages that must be sent before this one, or None.
+    """Return the due time of the messages ahead of this one, or None.
 
     These are the person's earlier waiting messages, and any message in flight.
     """
@@ -500,7 +500,7 @@ def _order(message: Message) -> tuple[dt.datetime, int]:
 def _texts(
     message: Message, lead: Booking, person: Person, others: Sequence[Message]
 ) -> Sequence[str]:
-    """Return the notes to send. They contain only text that Knock does not have yet.
+    """Return the notes to send, with only text that is not in Knock yet.
 
     A message has a text if it is a retry, or the rest of a text that was too long for one note.
     Another message with the same words may have been sent since.
@@ -523,7 +523,7 @@ def _texts(
 
 
 def _is_card(record: KnockRecord, card: Booking) -> bool:
-    """Return True if a booking created this guest card and the booking's data is not erased."""
+    """Return True if this guest card was created by a booking whose data is not erased."""
     request = card.appointment
     return shares_contact(record, request) and is_complete_card(record, request)
 

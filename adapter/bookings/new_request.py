@@ -1,7 +1,7 @@
 """Decide whether a new request is a repeat, a change or another person's request.
 
-:mod:`adapter.bookings.precedence` decides how it affects the person's other requests. All functions
-are pure.
+:mod:`adapter.bookings.precedence` decides how the request affects the person's other requests. All
+functions are pure.
 """
 
 import dataclasses
@@ -275,7 +275,7 @@ def _held_correction(new: Booking, same: Sequence[Booking], now: dt.datetime) ->
 
 
 def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) -> Decision | None:
-    """Hold a request whose cancellation arrived first, unless the request is certainly newer."""
+    """Hold a request whose cancellation arrived first, unless the request is provably newer."""
     before = [
         one
         for one in same
@@ -370,7 +370,7 @@ def _held_beside(
 def _held_doubtful(
     new: Booking, same: Sequence[Booking], planned: Decision, now: dt.datetime
 ) -> Decision | None:
-    """Hold a request instead of merging it with a tour that may no longer be in Knock."""
+    """Hold a request instead of merging it with a tour that may be gone from Knock."""
     other = next((one for one in same if one.id == planned.because_of), None)
     if other is None or new.kind is Kind.PROSPECT or other.state is not BookingState.BOOKED:
         return None

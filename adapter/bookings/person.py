@@ -96,7 +96,7 @@ class Person:
 
     @functools.cached_property
     def first_version(self) -> Mapping[int | None, int]:
-        """The ID of the first request with each key from a sender."""
+        """The ID of the first request for each sender and key."""
         newest_first = sorted(self.requests, key=lambda one: -one.id)
         return {one.item_key: one.id for one in newest_first if one.item_key is not None}
 
@@ -293,7 +293,7 @@ def _was_ready(booking: Booking) -> bool:
 
 
 def posting_order(booking: Booking) -> tuple[dt.datetime, int]:
-    """Return a sort key for the order of bookings in Knock: the time of the POST, then the ID."""
+    """Return a sort key for bookings in Knock's order: by POST time, then by ID."""
     return (booking.posted_at or booking.updated_at, booking.id)
 
 
@@ -367,7 +367,7 @@ def replaced_in_knock(other: Booking, booking: Booking) -> bool:
 
 
 def follows_in_knock(other: Booking, booking: Booking) -> bool:
-    """Return True if Knock replaced ``booking`` with ``other``, or added ``other`` to its card."""
+    """Return True if Knock replaced a tour with ``other``, or added ``other`` to a guest card."""
     if booking.kind is Kind.APPOINTMENT:
         return replaced_in_knock(other, booking)
     is_tour = other.kind is Kind.APPOINTMENT and other.event_id != booking.event_id

@@ -282,7 +282,7 @@ def _canceled_since(cancellation: Booking, person: Person) -> list[Booking]:
 
 
 def _is_forced_card(request: Booking) -> bool:
-    """Return True if a user insisted on sending this guest card although a tour may exist."""
+    """Return True if a user chose to send this guest card even though a tour may exist."""
     return request.reason == "forced" and request.kind is Kind.PROSPECT
 
 

@@ -127,7 +127,7 @@ def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
 def _linked(
     booking: Booking, same: Sequence[Booking], rows: Iterable[Booking]
 ) -> Iterator[Booking]:
-    """Yield requests that have the same full name and share a contact with a related request.
+    """Yield requests that share the full name and a contact with a related request.
 
     For example, one request has only the email, one has only the phone, and a third has both.
     """
@@ -270,22 +270,25 @@ def replacing_in_knock(tx: Transaction, bookings: Iterable[Booking]) -> dict[int
 
 
 def after_in_knock(tx: Transaction, booking: Booking) -> Booking | None:
-    """Return the tour that replaced a tour in Knock, or that was added to a guest card, or None."""
+    """Return a booking's successor in Knock, or None.
+
+    A tour's successor is the tour that replaced it. A guest card's is the first tour added to it.
+    """
     others = _of_contacts(tx, booking, booking.updated_at)
     later = [one for one in others if follows_in_knock(one, booking)]
     return min(later, key=posting_order, default=None)
 
 
 def before_in_knock(tx: Transaction, booking: Booking) -> Sequence[Booking]:
-    """Return the tours that a tour replaced in Knock, and the guest card that it was added to."""
+    """Return a tour's predecessors in Knock: the replaced tours and the guest card."""
     others = _of_contacts(tx, booking, booking.posted_at) if booking.posted_at else []
     earlier = sorted((one for one in others if follows_in_knock(booking, one)), key=posting_order)
     after = ((one, after_in_knock(tx, one)) for one in earlier[-MOST_BEFORE:])
-    return [one for one, later in after if later is not None and later.id == booking.id]
+    return [one for one, later in after if later and later.id == booking.id and not one.gone_at]
 
 
 def _of_contacts(tx: Transaction, booking: Booking, at: dt.datetime) -> Sequence[Booking]:
-    """Return the other bookings that share a contact with a booking and mattered at a time."""
+    """Return other bookings that share a contact with a booking and were relevant at ``at``."""
     others = tx.bookings.of_keys(booking.match_keys, at)
     return [one for one in others if one.person_keys & booking.person_keys and one.id != booking.id]
 

@@ -128,7 +128,7 @@ class RenterTours:
         return dataclasses.replace(view, choices=self._choices(view))
 
     def choose(self, booking_id: int, at: dt.datetime, *, seen: int | None, name: str = "") -> None:
-        """Request the tour that a renter chose. Do nothing if it was already requested.
+        """Request the tour that a renter chose, unless the tour was already requested.
 
         ``seen`` is the ID of the tour that the page showed. Raise :class:`LinkRefused` if the tour
         has changed since, or if the time is no longer available.
@@ -277,7 +277,7 @@ def _upcoming(
 
 
 def _lost(own: Iterable[Booking], tour: Booking | None) -> Booking | None:
-    """Return the lead's newest tour after ``tour`` that failed or cannot take place, or None."""
+    """Return the latest failed or canceled tour if it is newer than ``tour``, otherwise None."""
     lost = [
         one
         for one in own

@@ -1,8 +1,8 @@
 """Update bookings from Propexo's responses to POSTs, status checks and searches.
 
-Every function writes in the transaction that it is given. A finished attempt is not changed,
-because the first outcome counts, with one exception: a late response may correct an attempt that
-recovery marked unknown.
+Every function writes in the caller's transaction. A finished attempt is not changed, because the
+first outcome counts, with one exception: a late response may correct an attempt that recovery
+marked unknown.
 """
 
 import dataclasses
@@ -112,7 +112,7 @@ def _has_wrong_id(tx: Transaction, attempt: Attempt) -> bool:
 
 
 def _count(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
-    """Stop sending if several POSTs in a row got an unclear response or no response at all.
+    """Stop sending after several POSTs in a row without a clear response.
 
     Any other response shows that Propexo works.
     """
@@ -182,7 +182,7 @@ def _hold_as_refused(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Non
 
 
 def _lock_person(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Booking:
-    """Lock the person whose request was posted, and return the attempt's booking.
+    """Lock the keys of an attempt's booking, and return the booking.
 
     A newer request from the same person may arrive at the same moment.
     """
@@ -193,7 +193,7 @@ def _lock_person(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Booking
 
 
 def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> None:
-    """Mark a booking as unknown because the process that sent it died before saving an outcome."""
+    """Mark a booking as unknown because the process that sent it has died."""
     booking = _lock_person(tx, attempt, now)
     if tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=now):
         _mark_unknown(tx, attempt.booking_id, "sender_lost", now)
@@ -466,7 +466,7 @@ def _mark_unknown(
 
 
 def _is_unreadable(tx: Transaction, booking: Booking) -> bool:
-    """Return True if a booking has no job and Propexo does not let us read Knock's records."""
+    """Return True if a booking has no job and Knock's records cannot be read."""
     integration_id = booking.appointment.get("integration_id")
     known = [one for one in tx.crm_models.all() if one.integration_id == integration_id]
     return booking.job_id is None and any(one.state is Reading.OFF for one in known)

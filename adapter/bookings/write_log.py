@@ -111,7 +111,7 @@ class WriteLog:
         self._clock = clock
 
     def unknown(self, jobs: Sequence[Job]) -> list[Job]:
-        """Return the jobs that belong to no booking in this database."""
+        """Return the jobs that do not belong to any booking in this database."""
         with self._store.statement() as tx:
             known = set(tx.bookings.known_jobs([job.id for job in jobs]))
         return [job for job in jobs if job.id not in known]

@@ -62,17 +62,17 @@ class Sample(NamedTuple):
 @click.argument("name", metavar="SOURCE")
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--sample", "more", multiple=True, hidden=True, type=click.Path(path_type=Path))
-@click.option("--stored", is_flag=True, help="Use the latest stored webhooks from SOURCE.")
+@click.option("--stored", is_flag=True, help="Draft from the latest stored webhooks from SOURCE.")
 @click.option(
     "--last",
     type=click.IntRange(1, 1000),
     default=100,
-    help="Number of stored webhooks to read with --stored.",
+    help="With --stored, read this many webhooks.",
 )
 @mappings_option
 @click.option(
     "--content-type",
-    help="Content type of the files. By default, it depends on each file's extension.",
+    help="Content type of the files. By default, each file's extension determines it.",
 )
 def new(
     name: str,
@@ -86,11 +86,11 @@ def new(
     """Draft a mapping from samples of a sender's webhooks.
 
     Each FILE contains one body. More files make a better draft, so use at least one of each kind,
-    such as a tour, a lead without a time and a cancellation. The command copies up to five to the
-    samples, with made-up people and without secrets.
+    such as a tour, a lead without a time and a cancellation. The command copies up to five files to
+    the samples, with made-up people and without secrets.
 
-    If SOURCE already has a mapping, --stored writes the draft to SOURCE.yaml.draft, which
-    `adapter backtest` compares with the mapping. Confirm each guess in the draft.
+    If SOURCE already has a mapping, --stored writes the draft to SOURCE.yaml.draft, which you can
+    compare with the mapping by running `adapter backtest`. Confirm each guess in the draft.
     """
     folder = folder or settings_from().mappings_dir
     if not NAME.match(name):
@@ -115,7 +115,11 @@ def new(
     file.write_text(text, encoding="utf-8", errors="backslashreplace")
     click.echo(f"wrote {', '.join(map(str, [file, *written]))}")
     senders = similar_senders(payloads, gallery_folder(folder))
-    steps = [*_gallery_lines(senders), *_replaced_lines(draft, kept, written)]
+    steps = [
+        *_gallery_lines(senders),
+        *_lost_lines(draft),
+        *_replaced_lines(draft, kept, written),
+    ]
     click.echo("\n".join([*steps, *_next_steps(draft, folder, file)]))
 
 
@@ -239,7 +243,7 @@ def _replaced_lines(
 
 
 def _parsed(sample: Sample, body: bytes) -> Any:
-    """Parse a written sample in the same way as its original, or return the original's payload."""
+    """Parse a rewritten sample like the original. If that fails, use the original's payload."""
     kind = "query" if sample.suffix == ".query" else None
     query = body.decode("utf-8", "replace") if kind else ""
     try:
@@ -262,6 +266,12 @@ def _gallery_lines(senders: Sequence[str]) -> Iterator[str]:
     if senders:
         names = " or ".join(senders)
         yield f"The gallery has a mapping for such webhooks: adapter sources add {names}"
+
+
+def _lost_lines(draft: Draft) -> Iterator[str]:
+    """Yield a line that names the values in lists inside lists that the draft does not read."""
+    if lost := draft.lost():
+        yield f"NOT read by the draft, because they are in lists inside lists: {_shortened(lost)}"
 
 
 def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:

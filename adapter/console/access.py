@@ -191,7 +191,7 @@ def _remember_browser(response: Response, user: User) -> Response:
 
 
 def _needs_tls() -> bool:
-    """Return True if cookies require TLS. Only local requests may do without TLS.
+    """Return True if cookies require TLS. Only local requests may be exempt.
 
     A local host name does not prove that a request is local, because nginx may have set it.
     """

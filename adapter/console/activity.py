@@ -345,7 +345,7 @@ _VALUES: Final[Mapping[str, Callable[[AuditEntry, Mapping[int, str]], Any]]] = {
 
 
 def _known_name(text: str) -> str:
-    """Return a user's name with its original capitalization, whatever the case of ``text``."""
+    """Return a user's name with its original capitalization, ignoring the case of ``text``."""
     names: dict[str, str] = {
         one.casefold(): one for one in services.sign_in.users() if one != LOCAL
     }

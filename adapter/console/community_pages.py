@@ -80,7 +80,10 @@ def community_helpers() -> dict[str, Any]:
 
 
 def community_title(key: str | None) -> str:
-    """Return a community's display name, its key if it is unknown, or "" if the key is None."""
+    """Return a community's display name, or its key if the community is unknown.
+
+    Return "" if the key is None.
+    """
     found = _communities().get(key or "")
     return found.title if found is not None else key or ""
 
@@ -347,7 +350,7 @@ def _query() -> dict[str, str]:
 
 
 def _property(values: Mapping[str, str]) -> tuple[str, str, PropertyName]:
-    """Return the source, value and name of the property that a query string or form refers to."""
+    """Return the source, value and name of the property in a query string or form."""
     source, value = values.get("source", ""), values.get("value", "")
     name = aliases().property_of(source, value)
     if name is None:
@@ -408,7 +411,7 @@ def _attributions(community: Community) -> Mapping[str, str]:
 
 
 def _unlisted(directory: Directory) -> list[tuple[str, str, str]]:
-    """Return the integration ID, community ID and name of each community that is not set up yet."""
+    """Return (integration ID, community ID, name) for each community not set up yet."""
     known = {one.community_id for one in _communities().values()}
     return [
         (integration, community_id, name)

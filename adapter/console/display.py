@@ -1,4 +1,4 @@
-"""Make untrusted text safe to display, and render payloads with an HTML ID for each value.
+"""Display untrusted text safely, and render payloads with an HTML ID for each value.
 
 Templates escape markup. This module escapes invisible characters (control characters, marks that
 reverse the text direction, halves of surrogate pairs) and truncates long strings.
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
+from adapter.mapping.provenance import is_covered
 from adapter.mapping.respond import format_tour_time
 from adapter.models import Booking
 from adapter.parsing.paths import Location
@@ -98,7 +99,7 @@ def anchor_for(location: Location) -> str:
 
 
 def payload_lines(payload: Any, read: Collection[Location] | None = None) -> list[PayloadLine]:
-    """Return a payload's display lines. If there are too many, the last line says so.
+    """Return a payload's display lines, with a note at the end if some are omitted.
 
     If ``read`` contains the locations that the mapping reads, values at other locations are marked.
     """
@@ -121,11 +122,6 @@ def payload_lines(payload: Any, read: Collection[Location] | None = None) -> lis
             )
         stack += reversed([((*location, step), str(step), child) for step, child in children or ()])
     return lines
-
-
-def is_covered(location: Location, read: Collection[Location]) -> bool:
-    """Return True if a location, or an object or list that contains it, is in ``read``."""
-    return any(location[:length] in read for length in range(1, len(location) + 1))
 
 
 def _children(value: Any) -> list[tuple[str | int, Any]] | None:

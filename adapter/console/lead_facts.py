@@ -1,17 +1,17 @@
-"""Load what a lead's page shows besides its history: replaced tours, reports and user actions."""
+"""Load the facts that a lead's page shows in addition to the lead's history."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from adapter.bookings.reconcile import after_in_knock, before_in_knock, replacing_in_knock
-from adapter.models import REPLAYED, Booking, BookingState, Kind, LeadHistory
+from adapter.models import REPLAYED, Booking, BookingState, Change, Kind, LeadHistory
 from adapter.store import AuditEntry, Pause, Transaction
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LeadFacts:
-    """The other bookings that a lead is connected with in Knock, and what users did to it."""
+    """The related bookings in Knock, the pauses and the user actions of a lead."""
 
     #: The newer tour, by the ID of the tour that it replaced in Knock.
     replaced: Mapping[int, Booking] = dataclasses.field(default_factory=dict)
@@ -19,6 +19,8 @@ class LeadFacts:
     tours: Mapping[int, Booking] = dataclasses.field(default_factory=dict)
     #: The earlier bookings that a booking replaced, and the guest card that it was added to, by ID.
     before: Mapping[int, Sequence[Booking]] = dataclasses.field(default_factory=dict)
+    #: The change with which a user reported that a booking is no longer in Knock, by its ID.
+    gone: Mapping[int, Change] = dataclasses.field(default_factory=dict)
     #: The pause that keeps a pending booking from being sent, by the booking's ID.
     pauses: Mapping[int, Pause] = dataclasses.field(default_factory=dict)
     #: What users did, newest first, except views.
@@ -30,7 +32,7 @@ NO_FACTS: Final = LeadFacts()
 
 
 def load_facts(tx: Transaction, story: LeadHistory) -> LeadFacts:
-    """Load the facts about a lead."""
+    """Load a lead's related bookings in Knock, pauses and user actions."""
     booked = [one for one in story.current if one.state is BookingState.BOOKED]
     cards = ((one.id, after_in_knock(tx, one)) for one in booked if one.kind is Kind.PROSPECT)
     before = {one.id: _unsent(story, one.id) for one in story.current}
@@ -41,6 +43,7 @@ def load_facts(tx: Transaction, story: LeadHistory) -> LeadFacts:
         replaced=replacing_in_knock(tx, story.bookings),
         tours={number: tour for number, tour in cards if tour is not None},
         before=before,
+        gone={one.id: why for one in booked if (why := tx.bookings.why_gone(one)) is not None},
         pauses=_pauses(tx, story),
         actions=tx.audit.of_lead(story),
     )

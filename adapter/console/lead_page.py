@@ -10,13 +10,14 @@ from zoneinfo import ZoneInfo
 import flask
 from werkzeug.exceptions import NotFound
 
+from adapter.bookings.renter_tours import is_time_taken
 from adapter.console.booking_form import (
     EDITABLE_FIELDS,
     FormField,
-    FreeTime,
+    Offer,
     RefusedForm,
     form_fields,
-    free_times,
+    offer_of,
     version_of,
     zone_of,
 )
@@ -25,10 +26,10 @@ from adapter.console.display import MAX_RAW_BODY, PayloadLine, anchor_for, paylo
 from adapter.console.lead_facts import LeadFacts, load_facts
 from adapter.console.needs_you import FormatTrouble, format_trouble_of, neighbors_of, place_name
 from adapter.console.problem_text import agent_advice, problem_sentences, unused_values
-from adapter.console.story import ASKED_FOR, part_names, replaced_text, story_of
+from adapter.console.story import ASKED_FOR, gone_text, part_names, replaced_text, story_of
 from adapter.console.time_html import clock_in, local_text, reader_zone
 from adapter.console.wording import answer_text, shown_value
-from adapter.exceptions import NotPossible, PayloadError
+from adapter.exceptions import NotPossible, PayloadError, TimeNotAvailable
 from adapter.mapping.engine import SENT_OUTCOMES, Item, Outcome
 from adapter.mapping.provenance import Provenance, provenance_of
 from adapter.mapping.source import Source
@@ -63,7 +64,7 @@ _FORMAT: Final = (
     "Ask an admin to fix this under Mappings. You don't need to call the renter about it."
 )
 _READ_NOW: Final = Advice(
-    wrong="We couldn't read this lead when it came, but we can read it now.",
+    wrong="We couldn't read this lead when it arrived, but we can read it now.",
     todo="Read it again to book it. You don't need to call the renter about it.",
 )
 #: The label for each choice of how long to snooze a lead.
@@ -77,7 +78,7 @@ SNOOZES: Final[Mapping[Snooze, str]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FieldRow:
-    """A row of the page's table of appointment fields, with the origin of the value."""
+    """A row in the table of appointment fields, with the origin of the value."""
 
     name: str
     label: str
@@ -111,7 +112,7 @@ class BookingView:
     fields: Sequence[FieldRow]
     form: Sequence[FormField]
     #: Available times in Knock to choose from, if the tour's own time is not available.
-    free_times: Sequence[FreeTime]
+    offer: Offer
     #: The time zone used in the form, and the version of the booking that it shows.
     zone: str
     version: str
@@ -137,6 +138,7 @@ class BookingView:
     #: True to ask whether to release the booking despite a warning.
     asks_any_hour: bool
     asks_anyway: bool
+    asks_taken_time: bool
     #: What Knock needs before it can pass the guest card to another system, or None.
     hint: str | None
     error: NotPossible | None
@@ -221,6 +223,7 @@ def _common(
         "lines": story_of(story, facts),
         "facts": facts,
         "replaced_text": replaced_text,
+        "gone_text": lambda change: gone_text(change or None),
         "replaced": facts.replaced,
         "part_names": part_names(story),
         "tours_asked_for": sum(ASKED_FOR in name for name in part_names(story).values()),
@@ -231,7 +234,7 @@ def _common(
 
 
 def _load(key: str) -> tuple[LeadHistory, LeadFacts]:
-    """Load a lead's history and the facts about it, and record that a user viewed it."""
+    """Load a lead's history and the facts about the lead, and record the view."""
     with services.store.transaction() as tx:
         story = tx.events.history(key)
         if story is None:
@@ -278,7 +281,7 @@ class MappedAgain:
         )
 
     def origins(self, booking: Booking) -> dict[str, Provenance]:
-        """Return the origin of each of a booking's fields, except fields that a user has set."""
+        """Return the origin of each of a booking's fields, except fields set by a user."""
         number = self._item_number(booking)
         if number >= min(len(self.provenance), len(self.items)):
             return {}
@@ -303,7 +306,7 @@ class MappedAgain:
         return is_held and number < len(self.items) and self.items[number].outcome in SENT_OUTCOMES
 
     def _item_number(self, booking: Booking) -> int:
-        """Return the index of the item in the webhook that is most similar to a booking."""
+        """Return the index of the webhook's item that is most similar to a booking."""
 
         def likeness(number: int) -> int:
             if self.items[number].outcome is Outcome.IGNORED:
@@ -353,7 +356,7 @@ def _booking_view(
         group=issue.key if issue else None,
         fields=list(_field_rows(booking, mapped)),
         form=form,
-        free_times=free_times(booking),
+        offer=offer_of(booking, refused),
         zone=zone_of(booking, refused.typed.get("community", "") if refused else ""),
         version=version_of(booking),
         may_release=why_not_release(booking) is None,
@@ -375,6 +378,8 @@ def _booking_view(
         snoozes=list(_snoozes(booking, now)),
         asks_any_hour=_is_outside_hours(booking, now) or "--any-hour" in told,
         asks_anyway="--anyway" in told,
+        asks_taken_time=is_time_taken(booking)
+        or (refused is not None and isinstance(refused.error, TimeNotAvailable)),
         hint=_hint(booking),
         error=refused.error if refused else None,
     )

@@ -80,7 +80,7 @@ def _in_words(exc: Exception) -> str:
 
 
 def _claims_text(ledger: Ledger) -> str | None:
-    """Return the claims as CSV, or None if there are none, or too many to fit in a form."""
+    """Return the claims as CSV, or None if there are no claims or too many for a form."""
     text = "".join(claims_csv(ledger)) if ledger.claims else ""
     size = len(urllib.parse.quote_plus(text)) + _FORM_ROOM
     return text if text and size <= services.settings.max_body_bytes else None

@@ -38,7 +38,7 @@ TABS: Final[Mapping[Todo, tuple[str, str]]] = {
     Todo.CALL: ("Call the renter", "No calls to make."),
     Todo.DETAILS: ("Fix the details", "No details to fix."),
     Todo.KNOCK: ("Check Knock", "Nothing to check in Knock."),
-    Todo.COMMUNITY: ("Pick a community", "Every property is recognized."),
+    Todo.COMMUNITY: ("Pick a community", "All properties are recognized."),
     Todo.ADMIN: ("Ask an admin", "Nothing for an admin to do."),
 }
 
@@ -89,7 +89,7 @@ class FormatTrouble:
 
 
 def review_groups() -> list[Group]:
-    """Return the groups of leads that need review. Read them once per request."""
+    """Return the groups of leads that need review, reading them once per request."""
     if "review_groups" not in flask.g:
         with services.store.transaction() as tx:
             flask.g.review_groups = tx.review_queue.groups(services.now())
@@ -98,7 +98,7 @@ def review_groups() -> list[Group]:
 
 
 def changed_formats() -> Changed:
-    """Return the detected changes in senders' formats. Read them once per request."""
+    """Return the detected changes in senders' formats, reading them once per request."""
     if "changed_formats" not in flask.g:
         sources = {one.issue.source for one in review_groups() if one.issue.field == "starts_at"}
         changes: Sequence[FormatChange] = ()

@@ -28,7 +28,7 @@ def people() -> str:
 
 
 def _page(form: Mapping[str, str], problem: str) -> str:
-    """Render the page. A rejected form is shown again with its problem, but not its password."""
+    """Render the page, with a rejected form and its error but without the password."""
     known = [one for one in services.sign_in.users().values() if one.name != LOCAL]
     with services.store.transaction() as tx:
         seen = tx.audit.last_actions([one.name for one in known])
@@ -36,6 +36,7 @@ def _page(form: Mapping[str, str], problem: str) -> str:
         "console/people.html",
         people=sorted(known, key=lambda one: one.name.casefold()),
         seen=seen,
+        has_editor=any(one.role == EDITOR for one in known),
         is_configured={one.name: one.added_at is None for one in known},
         form=form,
         problem=problem,
@@ -53,6 +54,10 @@ def add_person() -> Any:
         services.sign_in.add(name, password, form.get("role", ""), by=flask.g.user.name)
     except NotPossible as exc:
         return _page(form, plain(str(exc))), 409
+    if flask.g.user.name == LOCAL:  # the link's user no longer exists
+        flask.session.clear()
+        flask.flash(f"Added {name}. The link no longer works, so sign in as {name}.", "good")
+        return flask.redirect(flask.url_for("console.sign_in"))
     flask.flash(f"Added {name}. Tell them the password. They can change it on this page.", "good")
     return flask.redirect(flask.url_for("console.people"))
 

@@ -31,18 +31,18 @@ _sending: Final = threading.Lock()
 NEWEST: Final = 10
 #: A description of each signature scheme, by name.
 SCHEMES: Final = {
-    "hmac": "The sender signs each message with a secret that only the two of us know.",
+    "hmac": "The sender signs each message with a secret that only the sender and we know.",
     "token": "The sender adds a secret token to each message.",
     "basic": "The sender adds a username and a password to each message.",
-    "none": "We can't be sure. Anyone who knows the address can send messages.",
+    "none": "We can't verify the sender. Anyone who knows the address can send messages.",
 }
 
 
 #: Titles for the entries in a mapping's ``about`` section, by key.
 ABOUT: Final = {
-    "switch_on": "How to turn it on",
-    "retries": "If we can't be reached",
-    "cannot": "What this sender can't do",
+    "switch_on": "How to set up this sender",
+    "retries": "If this sender can't reach us",
+    "cannot": "Limitations of this sender",
 }
 
 

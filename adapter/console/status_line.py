@@ -43,7 +43,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "clock_differs": "A server's clock is wrong. Tell your admin.",
     "pause_forgotten": "Bookings{source_part} have been paused{lasting}. Should they resume?",
     "paused": "Bookings{source_part} are paused.{waiting}",
-    "sending_paused": "Propexo asked for a short break. Bookings will continue on their own.",
+    "sending_paused": "Propexo asked us to pause briefly. Bookings will resume automatically.",
     "sandbox": "Test mode is on.",
 }
 #: The reason that sending is stopped, by reason code.

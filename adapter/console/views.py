@@ -143,7 +143,7 @@ def leads() -> str:
 
 
 def _messages(which: Filter) -> Messages | None:
-    """Search the messages that have no leads for the text in the filter."""
+    """Search messages without leads for the filter's text."""
     if len(which.text.strip()) < MIN_SEARCHED:
         return None
     which = dataclasses.replace(which, states=(), source=None)

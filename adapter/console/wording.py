@@ -74,6 +74,8 @@ _MISSING: Final = re.compile(
 _FAULTS: Final[Mapping[str, str]] = {
     "is missing: set it, for example": "Choose a date and time.",
     "is missing: set it": "Pick a community.",
+    "is not available in Knock": "This time is not available in Knock. Choose another time, or "
+    "check the box to book it anyway.",
     "has passed or is too soon": "This time has passed, or is only minutes away.",
     "write it as": "Choose a date and time.",
     "has an impossible year": "Check the year.",
@@ -296,7 +298,7 @@ def value_text(reason: Reason) -> str:
         value = json.loads(text)
     except ValueError:
         return text.strip('"')
-    parts = value if isinstance(value, list) else [value]
+    parts = [one for one in value if one is not None] if isinstance(value, list) else [value]
     if all(isinstance(one, str | int | float) for one in parts):
         return ", ".join(map(str, parts))
     return text
@@ -354,7 +356,7 @@ def plain(text: str) -> str:
 
 
 def refusal_text(text: str) -> str:
-    """Return a sentence for an error that prevents an action on a lead, or "" for other errors."""
+    """Return a sentence for an error that prevents an action, or "" for other errors."""
     return next((words for part, words in _REFUSALS.items() if part in text), "")
 
 

@@ -29,7 +29,7 @@ NOT_READ: Final = frozenset(
     | {"appointment_date", "appointment_time"}
 )
 
-#: Returns a keyed hash of a text.
+#: Returns a keyed hash of a string.
 Hash = Callable[[str], str]
 
 
@@ -50,7 +50,7 @@ class TableField:
     rows: Mapping[str, Any]
 
     def covers(self, key: str) -> bool:
-        """Return True if the table has a row for the sender's word."""
+        """Return True if the table has a row for the given word."""
         return key in self.rows or ANY_OTHER in self.rows
 
 
@@ -99,7 +99,7 @@ def used_paths(source: Source) -> dict[str, Path]:
 def profile_of(
     source: Source, request: WebhookRequest, now: dt.datetime, hashed: Hash
 ) -> set[Feature]:
-    """Return the features of a webhook, or an empty set if the mapping ignores the webhook."""
+    """Return the features of a webhook, or an empty set if the mapping rejects the webhook."""
     try:
         scope = source.scope(request)
         mapped = source.compiled.apply(scope, now)

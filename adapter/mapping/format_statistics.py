@@ -21,7 +21,7 @@ from adapter.models import FormatChange, FormatKind
 FEWEST_SEEN: Final = 20
 #: Minimum number of webhooks in a row without the feature.
 FEWEST_MISSING: Final = 5
-#: Maximum probability that such a row occurs by chance.
+#: Maximum probability that such a run occurs by chance.
 CHANCE_MISSING: Final = 1e-9
 #: For a new value: minimum number and share of webhooks, and maximum probability by chance.
 FEWEST_NEW: Final = 3
@@ -139,9 +139,9 @@ class FormatStatistics:
         self.changed.add(feature)
 
     def _has_room(self, kind: FormatKind) -> bool:
-        """Return True if a feature can be added. If necessary, delete the oldest rare feature.
+        """Return True if there is room for another feature. Delete a rare feature if necessary.
 
-        Otherwise, the keys of a sender that uses hundreds of them would hide all later changes.
+        Without deletions, a sender that uses hundreds of keys would hide all later changes.
         """
         of_kind = [one for one in self.counts if one.kind is kind]
         if len(of_kind) < MOST_FEATURES.get(kind, len(of_kind) + 1):
@@ -243,7 +243,7 @@ def _trailing_run(feature: Feature, events: Sequence[CountedEvent]) -> int:
 
 
 def is_missing(count: Count, gap: int) -> bool:
-    """Return True if a feature is missing from so many webhooks that it cannot be chance."""
+    """Return True if a feature is missing from too many webhooks to be a coincidence."""
     if count.seen < FEWEST_SEEN or gap < FEWEST_MISSING or gap <= 2 * count.longest_gap:
         return False
     share = count.seen / (count.last - count.first + 2)
@@ -251,7 +251,7 @@ def is_missing(count: Count, gap: int) -> bool:
 
 
 def is_new(count: Count, span: int) -> bool:
-    """Return True if a value is so recent and so frequent that it cannot be chance."""
+    """Return True if a value is too recent and too frequent to be a coincidence."""
     before = count.first - 1
     if count.seen < FEWEST_NEW or before < FEWEST_BEFORE or count.seen < span * SHARE_NEW:
         return False

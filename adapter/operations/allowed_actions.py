@@ -24,7 +24,7 @@ GROUP_RELEASABLE: Mapping[BookingState, frozenset[str]] = {
 
 
 def why_not_release(booking: Booking) -> str | None:
-    """Return the reason why a booking cannot be released, or None if it can be."""
+    """Return the reason why a booking cannot be released, or None."""
     if booking.state in (BookingState.SENDING, BookingState.SUBMITTED):
         return "It is being sent."
     if booking.state is BookingState.PENDING:
@@ -99,7 +99,7 @@ def check_release(
 
 
 def is_tour_for_prospect(booking: Booking, changes: Mapping[str, Any]) -> bool:
-    """Return True if the changes add a tour time to a guest card that was or will be sent.
+    """Return True if the changes add a tour time to a pending or sent guest card.
 
     The guest card is then kept, and the tour becomes a separate booking.
     """

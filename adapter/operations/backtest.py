@@ -18,7 +18,7 @@ PAGE = 25
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Compared:
-    """The results of mapping a webhook with the current and with the edited mapping."""
+    """The results of mapping a webhook with the current and the edited mapping."""
 
     event_id: int
     received_at: dt.datetime

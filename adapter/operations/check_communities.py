@@ -71,7 +71,7 @@ def _no_attribution(
 
 
 def _hint(text: str, known: Mapping[str, str]) -> str:
-    """Return the end of an error message, which suggests a similar ID or lists the known IDs."""
+    """Return a hint for an error message: a similar ID or the known IDs."""
     near = difflib.get_close_matches(text[:100], known, n=1)
     if near:
         return f"; did you mean {near[0]!r}{_in_brackets(known[near[0]])}?"

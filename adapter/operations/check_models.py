@@ -44,7 +44,7 @@ class ModelState(NamedTuple):
 
 
 def states_of(integration_ids: Iterable[str], read: Read) -> Iterator[ModelState]:
-    """Yield the state of each model for each integration.
+    """Check each integration's models in Propexo, and yield their states.
 
     Raise :class:`UpstreamError` if Propexo does not respond.
     """

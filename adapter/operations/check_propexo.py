@@ -58,7 +58,7 @@ def propexo_findings(
 ) -> Iterator[Finding]:
     """Check Propexo's API with one request, and then the IDs in communities.yaml.
 
-    The requests count against the rate limit that all processes share if its database can be used.
+    The requests count against the rate limit that all processes share if the database can be used.
     """
     host = urlsplit(propexo.base_url).netloc
     where = "the sandbox" if settings.is_sandbox else "Propexo"

@@ -155,7 +155,7 @@ class LeadFinder:
         return Result(hits=tuple(hits[:limit]), searched=searched)
 
     def messages(self, word: str, which: Filter, *, limit: int, by: str) -> Messages:
-        """Return the messages without bookings that contain ``word``. Record the search.
+        """Find messages without bookings that contain ``word``, and record the search.
 
         ``limit`` applies to webhooks and to rejected requests separately.
         """
@@ -285,7 +285,7 @@ def _hit(
 
 
 def _numbers(text: str) -> list[int]:
-    """Return the ID in a text such as ``#1061`` as a list, or an empty list for other text."""
+    """Return a list with the ID in a text such as ``#1061``, or an empty list."""
     digits = text.removeprefix("#")
     return [int(digits)] if digits.isascii() and digits.isdigit() and len(digits) < 18 else []
 

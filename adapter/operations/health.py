@@ -289,7 +289,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.NOTE,
         "PROPEXO_TOKEN is unset or `sandbox`",
         "Tours are booked in the sandbox, not in Knock.",
-        "Set PROPEXO_TOKEN to book in Knock.",
+        "To book tours in Knock, set PROPEXO_TOKEN.",
     ),
 }
 
@@ -386,7 +386,7 @@ class Verdict:
 
     @property
     def why_unsent(self) -> str | None:
-        """The reason why pending bookings are not sent, or None if they are."""
+        """The reason why pending bookings are not sent, or None."""
         codes = ("no_worker", "sending_stopped", "nothing_sent", "sending_paused")
         total = [one for one in self.facts.pauses if one.is_total] if self.facts else []
         if total:
@@ -480,7 +480,7 @@ def _disk_free(folder: str | None) -> int | None:
 
 
 def problems_in(facts: Facts) -> tuple[Problem, ...]:
-    """Return all problems that the facts show, most important first."""
+    """Return all problems indicated by the facts, most important first."""
     found = [problem for check in _CHECKS for problem in check(facts)]
     # If no worker is running, that explains the other two problems.
     if any(problem.code == "no_worker" for problem in found):

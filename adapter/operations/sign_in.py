@@ -146,9 +146,14 @@ class SignIn:
         return self._hash("console sessions")
 
     def add(self, name: str, password: str, role: str, *, by: str) -> None:
-        """Add a console user. Raise :class:`NotPossible` if a value is invalid."""
+        """Add a console user. Raise :class:`NotPossible` if a value is invalid.
+
+        The first user must be able to edit, because otherwise no user could add another one.
+        """
         user, now = new_user(name, password, role), self._clock()
         with self._store.transaction() as tx:
+            if role != EDITOR and not self._has_editor(tx):
+                raise NotPossible("Nobody can edit yet. Choose “Can edit” for the first person.")
             tx.users.add(user, now=now)
             # This also prevents its session from becoming valid again without users.
             tx.users.remove(LOCAL)
@@ -157,7 +162,7 @@ class SignIn:
     def set_role(self, name: str, role: str, *, by: str) -> None:
         """Change a user's role.
 
-        Raise NotPossible if the user is not in the database or is the last one who can edit.
+        Raise NotPossible if the user is not in the database or is the last user who can edit.
         """
         if role not in ROLES:
             raise NotPossible("the role must be one of " + ", ".join(ROLES))
@@ -204,7 +209,7 @@ class SignIn:
     def remove(self, name: str, *, by: str, keeps_editor: bool = False) -> bool:
         """Remove a console user. Return False if the user does not exist.
 
-        With ``keeps_editor``, raise NotPossible if the user is the last one who can edit.
+        With ``keeps_editor``, raise NotPossible if the user is the last user who can edit.
         """
         with self._store.transaction() as tx:
             if keeps_editor:
@@ -215,15 +220,19 @@ class SignIn:
         return role is not None
 
     def _require_another_editor(self, tx: Transaction, name: str) -> None:
-        """Raise NotPossible if a user is the last user who can edit.
+        """Raise NotPossible if a user is the last user who can edit."""
+        if not self._has_editor(tx, besides=name):
+            raise NotPossible(f"{name} is the last person who can edit. Add another one first.")
+
+    def _has_editor(self, tx: Transaction, *, besides: str = LOCAL) -> bool:
+        """Return True if a user can edit, apart from ``besides`` and the one-time link's user.
 
         The lock prevents two editors from removing each other at the same moment.
         """
         tx.lock_keys([lock_key(self._hash("editors")[:16])])
         roles = {user.name: user.role for user in tx.users.all()}
         roles |= {known: role for known, (role, _) in self._settings.users.items()}
-        if all(one in (name, LOCAL) or role != EDITOR for one, role in roles.items()):
-            raise NotPossible(f"{name} is the last person who can edit. Add another one first.")
+        return any(role == EDITOR and one not in (besides, LOCAL) for one, role in roles.items())
 
     def _limits(self, texts: Mapping[str, int]) -> Mapping[bytes, int]:
         """Return the limits on failed sign-ins, with hashed keys."""

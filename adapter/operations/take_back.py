@@ -141,8 +141,8 @@ def snooze_choices(
 ) -> Mapping[Snooze, dt.datetime]:
     """Return the possible end times of a lead's snooze, soonest first.
 
-    They are in the community's time zone, or in ``zone`` if that is unknown. None of them is after
-    the tour.
+    The times are in the community's zone, or in ``zone`` if that is unknown, and never after the
+    tour.
     """
     local = now.astimezone(ZoneInfo(booking.timezone) if booking.timezone else zone)
     day = local.replace(minute=0, second=0, microsecond=0)

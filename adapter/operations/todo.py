@@ -50,7 +50,7 @@ Changed = Collection[tuple[str, str]]
 def todo_of(issue: Issue, leads: int, changed: Changed = ()) -> Todo:
     """Return the action needed for leads with the same issue.
 
-    ``leads`` is their number. ``changed`` lists the changes detected in senders' formats.
+    ``leads`` is the number of leads. ``changed`` lists the changes detected in senders' formats.
     """
     if issue.code in _IN_KNOCK or issue.state == "unknown":
         return Todo.KNOCK
@@ -103,7 +103,7 @@ def missing_path(issue: Issue) -> str:
 
 
 def new_name(issue: Issue) -> str:
-    """Return the similar name that webhooks contain instead of the missing path, or ""."""
+    """Return the similarly named key that webhooks contain instead of the missing path, or ""."""
     match = _NEW_NAME.search(issue.message)
     return match[1] if match else ""
 

@@ -78,7 +78,7 @@ def change_appointment(appointment_id: str, action: str) -> tuple[Response, int]
 
 
 def _instant(text: str) -> dt.datetime | None:
-    """Return the instant in an ISO 8601 text with an offset, or None for any other text."""
+    """Parse an ISO 8601 time with an offset. Return None for any other text."""
     try:
         at = dt.datetime.fromisoformat(text)
     except ValueError:

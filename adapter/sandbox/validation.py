@@ -59,7 +59,7 @@ def schemas_with(enums: Mapping[str, Collection[str]]) -> Mapping[str, Schema]:
 
 
 def date_from(text: str) -> dt.date | None:
-    """Parse a date or an RFC 3339 time, and return the UTC date, or None if invalid."""
+    """Parse a date or an RFC 3339 time. Return the UTC date, or None if it is invalid."""
     if not _DATE.fullmatch(text):
         return None
     try:

@@ -53,7 +53,7 @@ class FolderWatcher:
         self._reported = self._last = snapshot_of(path)
 
     def has_changed(self) -> bool:
-        """Return True once after each change, as soon as two consecutive polls find the same files.
+        """Return True once after each change, when two consecutive polls agree.
 
         This keeps a file from being read while it is being written.
         """

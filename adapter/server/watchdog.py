@@ -1,7 +1,7 @@
 """End a process that no longer makes progress, so that it is restarted.
 
 If a thread dies or all threads in a pool hang, the process looks healthy from the outside, but
-sends nothing. So each of its loops and tasks has to send heartbeats.
+sends nothing. Therefore, each loop and task has to send heartbeats.
 """
 
 import logging

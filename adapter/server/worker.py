@@ -268,7 +268,7 @@ class Worker:
             self._pipeline.recover()
 
     def _reload(self) -> bool:
-        """Reload mappings and secret files. If any are invalid, log that and keep the old ones.
+        """Reload mappings and secret files, or log an error and keep the old ones.
 
         Return True if a secret that the worker uses has changed and all secrets can be read. If one
         cannot be read, the process would not start again.
@@ -283,7 +283,7 @@ class Worker:
 
 
 def must_restart(former: Settings, settings: Settings) -> bool:
-    """Return True if the worker must restart to use the new settings, and they are valid."""
+    """Return True if the new settings are valid and require a restart of the worker."""
     unused = {name: getattr(former, name) for name in WEB_ONLY}
     is_other = dataclasses.replace(settings, **unused) != former
     return is_other and not settings.problems

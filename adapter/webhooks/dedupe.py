@@ -34,9 +34,9 @@ def insert_once(database: Database, event: NewEvent, source: Source, key: str) -
 def _insert_duplicate(database: Database, event: NewEvent, source: Source, key: str) -> Receipt:
     """Count a duplicate webhook, and store its content unless it matches the latest content.
 
-    If different content arrived in between, the same bytes may be a late retry or a change back,
-    so the worker or a user decides. A held event counts as different content, because it may turn
-    out to be. The same delivery ID, or a timestamp in the content, means a retry.
+    If different content arrived in between, the same bytes may be a late retry or a change back, so
+    the worker or a user decides. A held event counts as different content, because it may prove to
+    be different. The same delivery ID, or a timestamp in the content, means a retry.
     """
     fingerprints = database.fingerprints()
     delivery, is_proved = _delivery_ids(event, source)

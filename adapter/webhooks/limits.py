@@ -35,7 +35,7 @@ class RequestLimit:
             self._save(key, tokens - cost)
 
     def give_back(self, key: str) -> None:
-        """Put a token back into the bucket for ``key`` after a request proved to be authentic."""
+        """Put a token back into the bucket for ``key`` after a request proved authentic."""
         with self._lock:
             self._save(key, min(self._tokens(key) + 1, float(self._per_minute)))
 

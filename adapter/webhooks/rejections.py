@@ -141,7 +141,7 @@ class BackgroundWriter:
 
 
 def proof_of(key: bytes, source: str, credential: bytes) -> bytes:
-    """Return a credential's keyed hash, to compare it later with the hash of a new secret."""
+    """Return a credential's keyed hash, for comparison with the hash of a new secret."""
     return signatures.keyed_hash(key, b"\x00".join((b"credential", source.encode(), credential)))
 
 
@@ -156,7 +156,7 @@ def rejection_from(
     """Prepare a rejected request for storage, without its credentials.
 
     A request rejected because of its IP address cannot be verified again, because IP addresses are
-    not stored. One rejected before verification can be verified only if its body was read.
+    not stored. A request rejected before verification can be verified only if its body was read.
     """
     hidden = CREDENTIAL_HEADERS - verifier.proof_headers
     # A signature covers the whole body, so a request with a field removed could not be verified.

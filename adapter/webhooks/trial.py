@@ -1,6 +1,6 @@
 """Sign and recognize test messages from the console, which are verified but never stored.
 
-They have their own URL, so that no proxy can turn one into a lead by removing a header.
+Test messages have their own URL, so that no proxy can turn one into a lead by removing a header.
 """
 
 import datetime as dt

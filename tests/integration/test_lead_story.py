@@ -5,6 +5,7 @@ import re
 import pytest
 
 from adapter.models import BookingState
+from adapter.operations.replay import Replays
 from tests.harness import Harness, settle
 from tests.integration.test_community_pages import Visit, visit  # noqa: F401 - a fixture
 from tests.leads import same_person
@@ -90,7 +91,7 @@ def test_a_guest_card_and_the_tour_that_it_became_name_each_other(
     settle(harness)
     ana = visit()
     told = ana.page(f"/leads/{card.id}")
-    said = "This guest card got the tour on Sunday, Mar 15, 2:30 PM MDT at Maple Court."
+    said = "This guest card now has the tour on Sunday, Mar 15, 2:30 PM MDT at Maple Court."
     assert said in task_of(told)
     assert said in story_of(told)
     told = ana.page(f"/leads/{tour.id}")
@@ -98,3 +99,25 @@ def test_a_guest_card_and_the_tour_that_it_became_name_each_other(
     assert f'<a href="/console/leads/{card.id}#b{card.id}">Monday, Mar 2</a>' in told
     assert said in task_of(told)
     assert said in story_of(told)
+
+
+def test_the_story_names_the_user_who_booked_a_tour_again(
+    harness: Harness,
+    upstream: SandboxClient,
+    visit: Visit,  # noqa: F811
+) -> None:
+    """The former tour then counts as gone from Knock."""
+    del upstream
+    (first,) = harness.mapped("rentfeed", same_person(1))
+    settle(harness)
+    harness.clock.advance(60)
+    pipeline = harness.pipeline
+    replays = Replays(harness.settings, pipeline.store, pipeline.sources, harness.clock)
+    replays.replay(first.event_id, by="maria", dry_run=False, forced_because="it is gone")
+    assert harness.booking(first.id).gone_at == harness.clock()
+    settle(harness)
+    harness.clock.advance(60)
+    page = visit().page(f"/leads/{first.id}")
+    assert "maria booked it again because it was no longer in Knock" in story_of(page)
+    assert "Someone on your team" not in page
+    assert "This replaced" not in page

@@ -2,8 +2,8 @@
 
     python -m tools.chaos --rounds 2 --seed 7
 
-``leads`` draws the requests, ``senders`` sends them as lead sources do, ``renters`` choose times on
-the invitation's page, ``agents`` change tours in Knock, ``faults`` breaks the running processes,
-``stage`` holds the processes, ``watch`` measures how long any row was idle, ``record`` collects the
-final state from all sides, and ``audit`` and ``later_audit`` compare it.
+``leads`` generates the requests, ``senders`` sends them as lead sources do, ``renters`` choose
+times on the invitation's page, ``agents`` change tours in Knock, ``faults`` breaks the running
+processes, ``stage`` holds the processes, ``watch`` measures how long any row was idle, ``record``
+collects the final state from all sides, and ``audit`` and ``later_audit`` compare it.
 """

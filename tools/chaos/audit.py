@@ -51,8 +51,8 @@ class Findings:
 def _steady(audit: Callable[[Record], Iterator[str]]) -> Callable[[Record], Iterator[str]]:
     """Restrict an audit to people who only request one tour after another.
 
-    For all others, and for these too, see :mod:`tools.chaos.people_audit`, and for those who choose
-    a time on the invitation's page, :mod:`tools.chaos.later_audit`.
+    :mod:`tools.chaos.people_audit` covers everyone, and :mod:`tools.chaos.later_audit` covers
+    people who choose a time on the invitation's page.
     """
 
     def audited(record: Record) -> Iterator[str]:

@@ -40,7 +40,7 @@ def totals(rounds: Sequence[Round]) -> dict[str, Any]:
 
 
 def as_data(rounds: Sequence[Round]) -> dict[str, Any]:
-    """Return everything as plain data."""
+    """Return all rounds and totals as plain data."""
     return totals(rounds) | {
         "each": [
             {

@@ -80,7 +80,7 @@ def run(plan: Plan) -> Generator[Round, None, None]:
 
 
 def play(stage: Stage, store: Database, watch: Watch, plan: Plan, number: int) -> Round:
-    """Run one round: leads and faults concurrently, then wait until settled, then audit."""
+    """Run one round: inject leads and faults concurrently, wait until settled, and audit."""
     seed, size = plan.seed + number - 1, size_of(number)
     rng = random.Random(seed)
     began, began_at = time.monotonic(), dt.datetime.now(dt.UTC)

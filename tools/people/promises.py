@@ -56,7 +56,7 @@ class Knowledge:
         return list({word.thread: word for word in self.words[person]}.values())
 
     def is_last_of_thread(self, word: Word) -> bool:
-        """Return True unless a later message replaces it."""
+        """Return True unless a later message replaces this message."""
         return word in self.last_of_threads(word.person)
 
     def leads_of(self, word: Word) -> list[Lead]:

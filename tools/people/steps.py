@@ -28,7 +28,7 @@ class Person:
     home: str = ""
 
     def contacts(self, use: str) -> tuple[str, str]:
-        """Return the email and phone that the person gives."""
+        """Return the email and phone that the person uses."""
         return {
             "all": (self.email, self.phone),
             "home": (self.home or self.email, self.phone),

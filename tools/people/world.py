@@ -360,7 +360,7 @@ class World:
         self._act("discarded", lead, lambda: self.repairs.discard(lead.id, "done", by="Uma"))
 
     def _named_by(self, lead: Booking) -> list[Booking]:
-        """Return the bookings that a lead's reasons name."""
+        """Return the bookings that a lead's reasons mention."""
         ids = re.findall(r"\b\d{4,}\b", " ".join(one.reason for one in lead.reasons))
         return [one for one in self._bookings() if str(one.id) in ids]
 

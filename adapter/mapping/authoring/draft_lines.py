@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from adapter.exceptions import Unreadable
-from adapter.mapping.authoring.guess import Guesses, is_window
+from adapter.mapping.authoring.field_keys import Guesses
+from adapter.mapping.authoring.note_paths import is_window
 from adapter.mapping.authoring.observe import Observed
 from adapter.mapping.authoring.readings import Mail, quoted
 from adapter.mapping.date_hints import format_from_text
@@ -53,7 +54,7 @@ def start_line(observed: Observed, guesses: Guesses) -> str:
 
 
 def _start_in_mail(observed: Observed, guesses: Guesses, mail: Mail) -> str:
-    """Return the ``starts_at`` line for emails, including sentences about a time or a change."""
+    """Return the ``starts_at`` line of a draft whose samples are emails."""
     paths = [*guesses.get("starts_at", ())]
     formats = formats_at(observed, paths)
     if not paths and {"date", "time"} <= guesses.keys():
@@ -68,7 +69,7 @@ def _start_in_mail(observed: Observed, guesses: Guesses, mail: Mail) -> str:
 
 
 def _otherwise(observed: Observed, paths: Sequence[str]) -> str:
-    """Return TODO as the date format, or "" if all values at the paths are ISO 8601."""
+    """Return TODO if the values at the paths need a date format, or "" if they are ISO 8601."""
     texts = [text for path in paths for text in _texts(observed, path)]
     return "" if all(map(ISO.match, texts)) else TODO
 
@@ -79,7 +80,7 @@ def _is_utc(observed: Observed, paths: Sequence[str]) -> bool:
 
 
 def _date_and_time(observed: Observed, guesses: Guesses) -> Iterator[str]:
-    """Yield the options of ``starts_at`` for a date and a time of day at separate paths."""
+    """Yield the ``starts_at`` options for tours whose date and time of day have separate paths."""
     date, time = guesses["date"], guesses["time"]
     times = _texts(observed, time[0])
     if times and _texts(observed, date[0]):
@@ -114,7 +115,7 @@ def _texts(observed: Observed, path: str) -> list[str]:
 def _fewest_formats(values: Sequence[tuple[str, ...]]) -> list[str]:
     """Return the smallest list of date formats that can parse all values.
 
-    Each value is one text, or a date and a time. Return an empty list if a text has no format.
+    Each value is one string, or a date and a time. Return an empty list if no format is found.
     """
     guessed = [" ".join(format_from_text(text) or "?" for text in texts) for texts in values]
     candidates = sorted(set(guessed), key=lambda form: -sum(map(form.__eq__, guessed)))

@@ -241,7 +241,7 @@ class _Compiler:
         )
 
     def _check_levels(self, levels: Sequence[ForEach]) -> None:
-        """Add a problem for each ``for_each`` list that is not inside an item of the list above."""
+        """Check that each list under ``for_each`` is inside an item of the list above."""
         for above, level in itertools.pairwise(levels):
             if level.path.parts[0] not in _names_of(above):
                 message = f"must be a list inside an item of the line before it: {above.name}.…"
@@ -339,7 +339,7 @@ def _names_of(level: ForEach) -> set[str]:
 def _nested(
     readers: Iterable[NamedReader], levels: Sequence[ForEach]
 ) -> tuple[list[NamedReader], list[ForEach]]:
-    """Assign each reader to the ``for_each`` list that it depends on, or to the whole webhook."""
+    """Assign each reader to the ``for_each`` list that it depends on, or to the webhook itself."""
     depths = {level.name: number for number, level in enumerate(levels, start=1)}
     at_depth: list[list[NamedReader]] = [[] for _ in (None, *levels)]
     for reading in readers:

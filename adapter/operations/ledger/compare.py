@@ -257,7 +257,7 @@ class Comparison:
     ) -> bool:
         """Search webhooks without bookings and rejected requests for the missing leads.
 
-        Add the dates of unreadable ones to ``unreadable``. Return False if time ran out.
+        Add the dates of unreadable leads to ``unreadable``. Return False if time ran out.
         """
         if all(line.number in index.found for line in lines):
             return True
@@ -295,9 +295,10 @@ class Comparison:
     def _elsewhere(
         self, index: LineIndex, lines: Sequence[PortalLine]
     ) -> tuple[Mapping[int, tuple[str, dt.date]], bool]:
-        """Return each renter's other source and the date, keyed by line number.
+        """Find the lines whose renters came from another source.
 
-        The second return value is False if time ran out.
+        Return the source and the date, keyed by line number. The second return value is False if
+        time ran out.
         """
         missing = [one for one in lines if one.number not in index.found and one.has_contact]
         found: dict[int, tuple[str, dt.date]] = {}

@@ -234,7 +234,7 @@ def _found(row: Mapping[str, Any], by: str, line: PortalLine) -> FoundLead:
 
 
 def arrival_date(at: dt.datetime, timezone: str | None) -> dt.date:
-    """Return the date of a time in a community's time zone, or in UTC if the zone is unknown."""
+    """Return the date of a time in the community's zone, or in UTC if the zone is unknown."""
     return at.astimezone(ZoneInfo(timezone) if timezone else dt.UTC).date()
 
 

@@ -211,7 +211,7 @@ def _verdict(
 
 
 def _uncharged(line: PortalLine) -> Judged | None:
-    """Return the verdict on a line without a charge or with a credit, or None for other lines."""
+    """Return the verdict on a line that charges nothing or is a credit, or None."""
     if line.cents is None or line.cents > 0:
         return None
     verdict = Verdict.CREDIT if line.cents else Verdict.NOT_CHARGED
@@ -313,7 +313,7 @@ def _doubt(
 
 
 def _missing(line: PortalLine, known: Known, rules: PortalRules) -> Judged:
-    """Return the verdict on a line without a lead: a claim if all stored data was searched."""
+    """Judge a line without a lead, which is a claim if all stored data was searched."""
     if number := known.elsewhere.get(line.number):
         text = f"This renter's lead came from {number[0]} on {day_text(number[1])} instead."
         return _doubtful(line, text)
@@ -344,7 +344,7 @@ def _arrived_before(
     found: Iterable[FoundLead],
     rules: PortalRules,
 ) -> Judged | None:
-    """Return a claim if the renter was already a lead in the months before, or None."""
+    """Return a claim if the renter was already a lead shortly before, or None."""
     first = min(one.on for one in arrived)
     since = months_before(line.on or first, rules.duplicate_months)
     until = min(first, line.on or first) - dt.timedelta(days=rules.match_days)
@@ -365,7 +365,7 @@ def _arrived_before(
 
 
 def _in_knock(line: PortalLine, arrived: Sequence[FoundLead], known: Known) -> Judged:
-    """Return the verdict on a line with a lead: toured, in Knock or not in Knock."""
+    """Judge a line with a lead: toured, in Knock or not in Knock."""
     ends = [(one, known.final.get(one.id, one)) for one in arrived]
     lead, end = max(ends, key=lambda pair: _progress(pair[1]))
     when = f"Arrived on {day_text(lead.on)}"
@@ -419,7 +419,7 @@ def _rank(judged: Sequence[Judged], index: int) -> tuple[bool, int]:
 
 
 def months_before(day: dt.date, months: int) -> dt.date:
-    """Return the same day ``months`` earlier, or the last day if that month is shorter."""
+    """Return the date ``months`` earlier, limited to the last day of the month."""
     number = day.year * 12 + day.month - 1 - months
     first = dt.date(number // 12, number % 12 + 1, 1)
     following = (first + dt.timedelta(days=31)).replace(day=1)

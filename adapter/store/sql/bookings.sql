@@ -77,6 +77,15 @@ SELECT * FROM bookings WHERE id = ANY(ARRAY(
         ORDER BY id DESC LIMIT %(limit)s)))
 ORDER BY id
 
+-- name: changes_with
+-- Return the changes of related bookings and their events when this one was recorded as gone from Knock.
+SELECT h.booking_id, h.at, h.from_state, h.to_state, h.why, h.by, h.because_of
+FROM history h JOIN (
+    SELECT id, event_id FROM bookings
+    WHERE (match_keys && %(keys)s::bigint[] OR because_of = %(id)s) AND id <> %(id)s LIMIT %(limit)s
+) other ON other.event_id = h.event_id AND (other.id = h.booking_id OR h.booking_id IS NULL)
+WHERE h.at = %(at)s ORDER BY h.id
+
 -- name: known_jobs
 -- Return the jobs in this list that belong to a booking.
 SELECT job_id FROM bookings WHERE job_id = ANY(%(job_ids)s)
