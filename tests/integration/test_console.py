@@ -65,7 +65,7 @@ from adapter.store.crm_models import Reading
 from tests.harness import SECRETS, START, Harness, load_cached, sample
 from tests.harness import settle as settle_now
 from tests.integration.test_erasure import DANA, refuse
-from tests.leads import lead
+from tests.leads import lead, surname
 from tests.paths import GALLERY, MAPPINGS
 from tests.sandbox_client import SandboxClient
 from tests.users import PASSWORD, user
@@ -1640,9 +1640,26 @@ def test_a_guest_card_gets_a_tour_time(ana: Reader, upstream: SandboxClient) -> 
                 if key not in ("appointment_date", "appointment_time")
             },
         )
+        tx.bookings.move(booking.id, HELD, why="replayed", now=ana.harness.clock())
+        tx.bookings.move(booking.id, DISCARDED, why="replayed", now=ana.harness.clock())
         number = tx.bookings.insert(card, 1, now=ana.harness.clock()).id
     settle(ana.harness)
     assert "Add a tour time" in ana.text(f"/leads/{number}")
+    answer = ana.release(number, starts_at="2026-03-20T10:00")
+    page = ana.client.get(answer.location).text
+    assert "The tour will be sent to Knock in 10 seconds." in page
+    assert "Add a tour time" not in page, "a second click would book again"
+    headings = re.findall(r"<h[12]>(?:<bdi>)?([^<]*)", page)
+    assert headings[1:4] == [f"Dana {surname(1)}", "Guest card", "Tour"]
+    undo = re.search(r'action="/console(/leads/(\d+)/undo)"', page)
+    assert undo is not None
+    page = ana.client.get(ana.post(undo[1]).location).text
+    assert "Add a tour time" in page
+    assert "ana undid the tour before it was sent." in page
+    settle(ana.harness)
+    assert ana.harness.state(int(undo[2])) is DISCARDED
+    assert ana.harness.state(number) is BOOKED
+    assert not [post for post in upstream.posts() if "appointment_date" in post]
     ana.release(number, starts_at="2026-03-20T10:00")
     settle(ana.harness)
     assert any(post.get("appointment_date") == "2026-03-20" for post in upstream.posts())
