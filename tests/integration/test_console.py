@@ -49,6 +49,8 @@ from adapter.models import (
 )
 from adapter.operations import csv_export
 from adapter.operations.advice import BY_CODE, DECISIONS, advice_for
+from adapter.operations.health import Problem
+from adapter.operations.pause import Pauses
 from adapter.operations.replay import Replays
 from adapter.operations.sign_in import (
     MAX_FAILURES_OF_ADDRESS,
@@ -941,7 +943,7 @@ def test_every_page_begins_with_the_verdict(ana: Reader) -> None:
     for path in ("/", "/queue", "/leads", "/nowhere"):
         page = ana.get(path).text
         assert '<div id="status" class="status broken"' in page
-        assert "Bookings have stopped. Tell your admin." in page
+        assert "Bookings have stopped. Tell your engineer." in page
     heart = Heart(ana.harness.pipeline, "worker")
     heart.looked()
     heart.beat()
@@ -1510,6 +1512,26 @@ def test_in_test_mode_the_status_line_does_not_name_knock(ana: Reader) -> None:
         fine = dataclasses.replace(verdict, problems=())
         assert status_sentence(fine).startswith("Bookings are working. The last lead was sent ")
         assert "Knock" not in status_sentence(fine)
+
+
+def test_a_pause_comes_first_in_the_status_line(ana: Reader) -> None:
+    harness = ana.harness
+    pauses = Pauses(harness.settings, harness.pipeline.store, harness.clock, by="lea")
+    with ana.client.application.app_context():
+        verdict = current_verdict()
+        refused = Problem(code="source_refused", source="leasebot", sentence="")
+        slow = Problem(code="database_slow", sentence="")
+        pauses.pause("wrong times", source="rentfeed")
+        pauses.pause("Knock maintenance.")
+        facts = current_verdict().facts
+        told = dataclasses.replace(verdict, facts=facts, problems=(refused, slow))
+        assert status_sentence(told) == (
+            "All bookings are paused (lea: Knock maintenance). Messages from leasebot are being "
+            "rejected, because its secret key doesn't match ours. An admin can fix this. 1 more "
+            "problem."
+        )
+    for path in ("/queue", "/leads", "/sources", "/"):
+        assert "All bookings are paused (lea: Knock maintenance)." in ana.text(path)
 
 
 def test_a_lead_with_an_empty_time_says_so_in_the_list(ana: Reader) -> None:
@@ -2499,7 +2521,7 @@ def test_the_overview_shows_that_sending_is_stopped(ana: Reader, upstream: Sandb
     upstream.fault({"status": 401})
     ana.harness.send()
     page = ana.text("/")
-    assert "Bookings stopped because Propexo rejected our key. Tell your admin." in page
+    assert "Bookings stopped because Propexo rejected our key. Tell your engineer." in page
     assert "1 lead is waiting. No leads have been lost." in page
     assert "Bookings have stopped" in page
 
