@@ -805,7 +805,8 @@ READ = {
     "pause": ("scope", "reason", "back"),
     "resume": ("scope", "back"),
     "playground": ("source", "event", "version", "fix", "done"),
-    "read_again": ("source",),
+    "read_again": ("source", "after", "tried", "changed", "booked"),
+    "count_readable": ("source", "after", "tried", "changed", "booked"),
     "read_again_now": ("events",),
     "several": ("leads",),
     "undo_many": ("ids", "act", "to"),
@@ -1111,7 +1112,14 @@ def test_a_tour_that_knock_moved_is_shown_with_its_new_time(ana: Reader) -> None
             facts = KnockFacts(moved_to=to, moved_at=now, why="moved_in_knock")
             tx.bookings.record_in_knock(booking, facts, by="web", now=now)
     page = " ".join(re.sub(r"<[^>]+>", "", ana.text(f"/leads/{booking.id}")).split())
-    assert "Knock moved this tour to Wed, Dec 2, 2:00 PM MST." in page
+    first = "Sat, Mar 14, 2:30 PM MDT"
+    assert f"Knock moved this tour from {first} to Wed, Dec 2, 2:00 PM MST." in page
+    assert "Wed, Dec 2, 2:00 PM MST moved in 275 days" in page
+    for path in ("/leads", f"/leads/several?leads={booking.id}"):
+        listed = " ".join(re.sub(r"<[^>]+>", "", ana.text(path)).split())
+        assert "Wed, Dec 2, 2:00 PM MST moved" in listed
+        assert first not in listed
+        assert f'title="moved from {first}"' in ana.text(path)
     assert "Knock moved the tour to another time." in page
     assert "Knock moved the tour to Wed, Dec 2, 2:00 PM MST." in page
 
@@ -1398,7 +1406,7 @@ def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reade
     assert ana.text("/leads").count("The sender changed its format") == 3
     health = ana.text("/")
     assert "rentfeed seems to have changed its format." in health
-    assert "3 leads are waiting for it" in health
+    assert "3 leads are waiting for a fix" in health
     assert "All good" not in health
     group = html.unescape(ana.text(f"/queue/{ana.group_keys()[0]}"))
     assert "rentfeed seems to have changed its format." in group
@@ -1628,7 +1636,9 @@ def test_a_cancellation_is_marked_as_done(ana: Reader, upstream: SandboxClient) 
     assert "I canceled the tour in Knock, or added a note to the guest card" in page
     assert "The renter canceled</span>" not in ana.text("/leads")
     assert "Book tour" not in page
-    assert "data-key" not in page.partition("I canceled it in Knock")[2].partition("</form>")[0]
+    assert (
+        "data-key" not in page.partition("I canceled the tour in Knock")[2].partition("</form>")[0]
+    )
     assert ana.post(f"/leads/{number}/discard", reason="Canceled in Knock").status_code == 409
     ana.post(f"/leads/{number}/discard", reason="Canceled in Knock", seen="on")
     assert ana.harness.state(number) is DISCARDED
@@ -1643,7 +1653,7 @@ def test_a_cancellation_is_marked_as_done(ana: Reader, upstream: SandboxClient) 
     ana.post(f"/leads/{number}/bring-back")
     assert ana.harness.state(number) is HELD
     assert ana.harness.booking(booking.id).gone_at is None
-    assert "I canceled it in Knock" in ana.text(f"/leads/{number}")
+    assert "I canceled the tour in Knock" in ana.text(f"/leads/{number}")
 
 
 def test_a_guest_card_gets_a_tour_time(ana: Reader, upstream: SandboxClient) -> None:
@@ -1853,7 +1863,7 @@ def test_mapping_a_group_again_shows_first_what_would_change(ana: Reader) -> Non
     number = held(ana.harness)
     (key,) = ana.group_keys()
     preview = ana.act_on_group(key, "replay").text
-    assert "With the current settings, 0 of 1 would be booked" in preview
+    assert "With the current settings, 0 of 1 lead would be booked" in preview
     assert ana.harness.state(number) is HELD
     event = str(ana.harness.booking(number).event_id)
     assert "Nothing would change" in ana.post("/read-again", events=event).text
@@ -1898,7 +1908,7 @@ def test_leads_that_a_fixed_mapping_reads_are_booked_and_undone(
     assert "<h1>3 leads: the mapping can read them now</h1>" in ana.text(f"/queue/more/{key}")
 
     preview = html.unescape(ana.text("/read-again?source=rentfeed"))
-    assert "3 of 3 would be booked" in preview
+    assert "3 of 3 leads would be booked" in preview
     assert re.search(r"Tour: <bdi>none</bdi> → <bdi>\w+, \w+ \d+, 20\d\d, \d+:\d\d [AP]M ", preview)
     answer = ana.client.post(
         "/console/read-again", data={"csrf": ana.token(), "events": list(map(str, events))}
@@ -2310,7 +2320,7 @@ def test_no_input_breaks_the_playground(ana: Reader) -> None:
         assert page.status_code == 200
         assert told in page.text
     pasted = ana.post("/try/result", source="rentfeed", mapping=text, event="", body="{")
-    assert "This message can't be read" in pasted.text
+    assert "This message can't be read" in html.unescape(pasted.text)
     missing = ana.post("/try/result", source="rentfeed", mapping=text, event="999999")
     assert "Message 999999 was deleted" in missing.text
     assert ana.post("/try/result", source="../etc/passwd", mapping=text).status_code == 409

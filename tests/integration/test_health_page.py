@@ -43,7 +43,7 @@ def test_the_counts_are_those_of_the_pages_they_lead_to(
     assert "rentfeed sent 2 messages in the last 24 hours." in check(page, "Lead sources")[1]
     level, text = check(page, "Leads that need you")
     assert level == "warning"
-    assert text.startswith("1 lead needs you. It came just now.")
+    assert text.startswith("1 lead needs you. It arrived just now.")
     assert "1 more is snoozed." in text
     assert re.search(r'id="need-count">1<', page)
     assert "9:30 PM MDT." in text, "in the community's time zone"

@@ -53,7 +53,7 @@ def test_43_leads_of_an_unknown_property_are_booked_by_three_clicks_and_undone(a
     page.get_by_role("link", name=re.compile("Cherry Creek")).click()
     page.get_by_role("link", name=re.compile("Maple Court")).click()
     page.get_by_role("button", name="Remember and book 43").click()
-    expect(page.get_by_text("43 leads go out in 10 seconds")).to_be_visible()
+    expect(page.get_by_text("43 leads will be sent in 10 seconds")).to_be_visible()
     page.get_by_role("button", name="Undo").click()
     expect(page.locator("#toasts")).to_contain_text("43 leads need a community again")
     expect(page.get_by_role("link", name=re.compile("Cherry Creek"))).to_contain_text("43 leads")
@@ -69,7 +69,7 @@ def test_an_assigned_property_is_booked_by_all_processes(ana: Reader) -> None:
     page.get_by_role("link", name=re.compile("HF-2")).click()
     page.get_by_role("link", name=re.compile("Harbor Flats")).click()
     page.get_by_role("button", name="Remember and book 2").click()
-    expect(page.get_by_text("2 leads go out")).to_be_visible()
+    expect(page.get_by_text("2 leads will be sent")).to_be_visible()
     ana.site.settled(*ids)
     wait_until(lambda: appointments_of(ana.site, range(150, 152)) == 2, "both are in Knock", 40)
     # The worker has learned the name too, in the meantime.
