@@ -62,7 +62,7 @@ def release(number: int) -> Any:
         refused = RefusedForm(booking_id=number, typed=typed_values(form), error=exc)
         page = lead_panel if _is_panel() else lead_page
         return page(str(number), refused)
-    undo = flask.url_for("console.undo", number=number) if released.id == number else ""
+    undo = flask.url_for("console.undo", number=released.id)
     return _done(number, _booked_text(released), neighbors, undo=undo)
 
 

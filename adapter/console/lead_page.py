@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import flask
 from werkzeug.exceptions import NotFound
 
+from adapter.bookings.person import SENT
 from adapter.bookings.renter_tours import is_time_taken
 from adapter.bookings.person import SENT
 from adapter.console.booking_form import (
@@ -58,7 +59,13 @@ from adapter.operations.allowed_actions import (
 )
 from adapter.operations.pms_hint import pms_hint
 from adapter.operations.release_changes import CONTACTS, shared_contacts
-from adapter.operations.take_back import Snooze, may_bring_back, may_undo, snooze_choices
+from adapter.operations.take_back import (
+    TOUR_UNDONE,
+    Snooze,
+    may_bring_back,
+    may_undo,
+    snooze_choices,
+)
 from adapter.store import Issue
 
 #: What to do if the sender has changed its format.
@@ -327,6 +334,8 @@ def _booking_views(
 ) -> Iterator[BookingView]:
     mapped = MappedAgain.of(source, story) if story.bookings else None
     for booking in story.current:
+        if booking.reason == TOUR_UNDONE:
+            continue
         is_refused = refused is not None and refused.booking_id == booking.id
         yield _booking_view(booking, story, mapped, refused if is_refused else None)
 
@@ -339,7 +348,9 @@ def _booking_view(
     other = story.others.get(booking.because_of or 0)
     shared = _shared(booking, other)
     told = str(refused.error) if refused else ""
-    may_add_time = is_sent_guest_card(booking)
+    may_add_time = is_sent_guest_card(booking) and not any(
+        _is_live_tour(one, now) for one in story.current
+    )
     form = form_fields(booking, refused, flask.request.args.get("time", ""))
     trouble = (
         format_trouble_of(booking.id, issue)
@@ -399,6 +410,13 @@ def _is_canceled_by(booking: Booking, other: Booking | None, now: dt.datetime) -
     is_sent = other.state in (BookingState.PENDING, *SENT) and not other.is_gone
     is_one_person = is_merged(booking) or bool(_shared(booking, other))
     return is_upcoming and is_sent and is_one_person
+
+
+def _is_live_tour(one: Booking, now: dt.datetime) -> bool:
+    """Return True for an upcoming tour that is in Knock or on its way there."""
+    is_upcoming = one.starts_in_knock is not None and one.starts_in_knock > now
+    is_sent = one.state in (BookingState.PENDING, *SENT) and not one.is_gone
+    return one.kind is Kind.APPOINTMENT and is_upcoming and is_sent
 
 
 def _hint(booking: Booking) -> str | None:
