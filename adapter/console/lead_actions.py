@@ -53,6 +53,7 @@ def release(number: int) -> Any:
             is_wanted_anyway="anyway" in form,
             is_another_person="another_person" in form,
             is_any_hour="any_hour" in form,
+            is_taken_time="taken_time" in form,
         )
     except NotPossible as exc:
         refused = RefusedForm(booking_id=number, typed=typed_values(form), error=exc)

@@ -10,13 +10,14 @@ from zoneinfo import ZoneInfo
 import flask
 from werkzeug.exceptions import NotFound
 
+from adapter.bookings.renter_tours import is_time_taken
 from adapter.console.booking_form import (
     EDITABLE_FIELDS,
     FormField,
-    FreeTime,
+    Offer,
     RefusedForm,
     form_fields,
-    free_times,
+    offer_of,
     version_of,
     zone_of,
 )
@@ -28,7 +29,7 @@ from adapter.console.problem_text import agent_advice, problem_sentences, unused
 from adapter.console.story import ASKED_FOR, gone_text, part_names, replaced_text, story_of
 from adapter.console.time_html import clock_in, local_text, reader_zone
 from adapter.console.wording import answer_text, shown_value
-from adapter.exceptions import NotPossible, PayloadError
+from adapter.exceptions import NotPossible, PayloadError, TimeNotAvailable
 from adapter.mapping.engine import SENT_OUTCOMES, Item, Outcome
 from adapter.mapping.provenance import Provenance, provenance_of
 from adapter.mapping.source import Source
@@ -111,7 +112,7 @@ class BookingView:
     fields: Sequence[FieldRow]
     form: Sequence[FormField]
     #: Available times in Knock to choose from, if the tour's own time is not available.
-    free_times: Sequence[FreeTime]
+    offer: Offer
     #: The time zone used in the form, and the version of the booking that it shows.
     zone: str
     version: str
@@ -137,6 +138,7 @@ class BookingView:
     #: True to ask whether to release the booking despite a warning.
     asks_any_hour: bool
     asks_anyway: bool
+    asks_taken_time: bool
     #: What Knock needs before it can pass the guest card to another system, or None.
     hint: str | None
     error: NotPossible | None
@@ -354,7 +356,7 @@ def _booking_view(
         group=issue.key if issue else None,
         fields=list(_field_rows(booking, mapped)),
         form=form,
-        free_times=free_times(booking),
+        offer=offer_of(booking, refused),
         zone=zone_of(booking, refused.typed.get("community", "") if refused else ""),
         version=version_of(booking),
         may_release=why_not_release(booking) is None,
@@ -376,6 +378,8 @@ def _booking_view(
         snoozes=list(_snoozes(booking, now)),
         asks_any_hour=_is_outside_hours(booking, now) or "--any-hour" in told,
         asks_anyway="--anyway" in told,
+        asks_taken_time=is_time_taken(booking)
+        or (refused is not None and isinstance(refused.error, TimeNotAvailable)),
         hint=_hint(booking),
         error=refused.error if refused else None,
     )

@@ -803,7 +803,8 @@ READ = {
     "pause": ("scope", "reason", "back"),
     "resume": ("scope", "back"),
     "playground": ("source", "event", "version", "fix", "done"),
-    "read_again": ("source",),
+    "read_again": ("source", "after", "tried", "changed", "booked"),
+    "count_readable": ("source", "after", "tried", "changed", "booked"),
     "read_again_now": ("events",),
     "several": ("leads",),
     "undo_many": ("ids", "act", "to"),
@@ -1109,7 +1110,14 @@ def test_a_tour_that_knock_moved_is_shown_with_its_new_time(ana: Reader) -> None
             facts = KnockFacts(moved_to=to, moved_at=now, why="moved_in_knock")
             tx.bookings.record_in_knock(booking, facts, by="web", now=now)
     page = " ".join(re.sub(r"<[^>]+>", "", ana.text(f"/leads/{booking.id}")).split())
-    assert "Knock moved this tour to Wed, Dec 2, 2:00 PM MST." in page
+    first = "Sat, Mar 14, 2:30 PM MDT"
+    assert f"Knock moved this tour from {first} to Wed, Dec 2, 2:00 PM MST." in page
+    assert "Wed, Dec 2, 2:00 PM MST moved in 275 days" in page
+    for path in ("/leads", f"/leads/several?leads={booking.id}"):
+        listed = " ".join(re.sub(r"<[^>]+>", "", ana.text(path)).split())
+        assert "Wed, Dec 2, 2:00 PM MST moved" in listed
+        assert first not in listed
+        assert f'title="moved from {first}"' in ana.text(path)
     assert "Knock moved the tour to another time." in page
     assert "Knock moved the tour to Wed, Dec 2, 2:00 PM MST." in page
 

@@ -469,3 +469,49 @@ def test_people_in_a_list_beside_the_renter_are_not_leads(others: str) -> None:
     batch = draft_from_samples("acme", [{"lead": "new", "people": [SAM, SAM]}])
     assert batch.observed.each == (("item", "people"),)
     assert batch.guesses["email_1"] == ("item.email",)
+
+
+SPANISH = {
+    "id_solicitud": "S-1",
+    "nombre_completo": "Lupita Vale",
+    "correo": "lupita@example.com",
+    "telefono": "(720) 555-0188",
+    "desarrollo": "Maple Court",
+    "fecha_visita": "12/13/2026",
+    "hora_visita": "2:30 p. m.",
+    "recamaras": "2",
+    "presupuesto": "1500",
+    "mascotas": "Gato",
+    "fecha_mudanza": "01/15/2027",
+    "comentarios": "¿Hay estacionamiento?",
+    "enviado": "2026-12-01T10:00:00-07:00",
+}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "dedupe: id_solicitud ",
+        "sent_at: enviado ",
+        "community: desarrollo ",
+        "  name: nombre_completo ",
+        "  starts_at: { date: fecha_visita, time: hora_visita, format: MM/DD/YYYY h:mm A } ",
+        "  move_in_date: { from: fecha_mudanza, format: MM/DD/YYYY } ",
+        "  rent_maximum_in_cents: { from: presupuesto, as: dollars } ",
+        "  desired_num_bedrooms: recamaras ",
+        "  pets: { from: mascotas, table: { Gato: cat } } ",
+        '    - "{comentarios}"',
+    ],
+)
+def test_a_form_in_spanish_is_drafted(line: str) -> None:
+    assert line in mapping_from_sample("acme", "a.json", SPANISH)
+
+
+def test_the_labels_of_an_email_may_have_accents() -> None:
+    body = "Nombre: Lupita Vale\nCorreo: lupita@example.net\nTeléfono: 720-555-0188\n"
+    body += "Fecha de visita: 12/13/2026\nHora: 2:30 PM\nPropiedad: Maple Court\n"
+    text = mapping_from_sample("acme", "a.json", {"plain": body})
+    assert 'telefono: { text: message, line: "Teléfono:" }' in text
+    assert "  phone_1: telefono " in text
+    assert 'from: [change, "{fecha_de_visita} {hora}", asked]' in text
+    assert "community: propiedad " in text
