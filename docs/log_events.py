@@ -83,7 +83,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "console_failed": ("A console page failed with an error.", BUG),
     "crm_model_not_readable": (
         "Propexo rejects a request for tours or guest cards, so unknown bookings cannot be found.",
-        "Ask Propexo to enable the `model`.",
+        "Ask Propexo to enable the model that `model` names.",
     ),
     "database_restored": (
         "The database was restored or copied. The adapter stops sending.",

@@ -415,5 +415,5 @@ def reason_from_form() -> str:
     """Return the reason from the form. Raise NotPossible if it is empty."""
     reason = flask.request.form.get("reason", "").strip()[:MAX_REASON]
     if not reason:
-        raise NotPossible("Enter a reason. It is kept in the history.")
+        raise NotPossible("Enter a reason. We keep the reason in the history.")
     return reason
