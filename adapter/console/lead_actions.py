@@ -55,12 +55,13 @@ def release(number: int) -> Any:
             is_wanted_anyway="anyway" in form,
             is_another_person="another_person" in form,
             is_any_hour="any_hour" in form,
+            is_taken_time="taken_time" in form,
         )
     except NotPossible as exc:
         refused = RefusedForm(booking_id=number, typed=typed_values(form), error=exc)
         page = lead_panel if _is_panel() else lead_page
         return page(str(number), refused)
-    undo = flask.url_for("console.undo", number=number) if released.id == number else ""
+    undo = flask.url_for("console.undo", number=released.id)
     return _done(number, _booked_text(released), neighbors, undo=undo)
 
 
@@ -413,5 +414,5 @@ def reason_from_form() -> str:
     """Return the reason from the form. Raise NotPossible if it is empty."""
     reason = flask.request.form.get("reason", "").strip()[:MAX_REASON]
     if not reason:
-        raise NotPossible("Enter a reason. It is kept in the history.")
+        raise NotPossible("Enter a reason. We keep the reason in the history.")
     return reason

@@ -76,6 +76,8 @@ _MISSING: Final = re.compile(
 _FAULTS: Final[Mapping[str, str]] = {
     "is missing: set it, for example": "Choose a date and time.",
     "is missing: set it": "Pick a community.",
+    "is not available in Knock": "This time is not available in Knock. Choose another time, or "
+    "check the box to book it anyway.",
     "has passed or is too soon": "This time has passed, or is only minutes away.",
     "write it as": "Choose a date and time.",
     "has an impossible year": "Check the year.",

@@ -83,10 +83,10 @@ TABLES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
         (r"person|guided|onsite|on_site|physical|agent|office|accompanied", "in_person"),
     ),
     "pets": (
-        (r"^(no|none|false|n/a)\b|no ?pets?", "[]"),
-        (r"cat", "cat"),
-        (r"small|under|little", "small_dog"),
-        (r"large|big|over", "large_dog"),
+        (r"^(no|none|false|n/a|ningun[oa]?)\b|no ?pets?|sin mascotas", "[]"),
+        (r"cat|gat[oa]", "cat"),
+        (r"small|under|little|perr[oa] (pequeñ|chic)", "small_dog"),
+        (r"large|big|over|perr[oa] grande", "large_dog"),
     ),
 }
 #: Words in a sender's keys that show how renters make contact, in matching order.
@@ -97,7 +97,7 @@ CONTACT_TYPES: Final = (
     (r"conversation|sessionid|queryresult|intentinfo|botid|messenger|wamid", "chat"),
 )
 MESSAGES: Final = re.compile(
-    r"comment|message|note|question|summary|answer|bio|body", re.IGNORECASE
+    r"comment|message|note|question|summary|answer|bio|body|comentario|mensaje", re.IGNORECASE
 )
 MOVABLE: Final = re.compile(r"appointment|booking|prospect", re.IGNORECASE)
 MOST_VALUES: Final = 20
