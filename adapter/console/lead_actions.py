@@ -21,9 +21,8 @@ from adapter.console.needs_you import (
     review_groups,
 )
 from adapter.console.problem_text import agent_advice
-from adapter.console.story import CANCELED_IN_KNOCK
 from adapter.console.time_html import local_text, reader_zone
-from adapter.console.wording import error_text, fault_text, plain
+from adapter.console.wording import CANCELED_IN_KNOCK, error_text, fault_text, plain
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, BookingState, Kind
 from adapter.operations.advice import label_of

@@ -75,6 +75,11 @@ _READ_NOW: Final = Advice(
     wrong="We couldn't read this lead when it arrived, but we can read it now.",
     todo="Read it again to book it. You don't need to call the renter about it.",
 )
+#: What to do if the renter canceled a tour that did not come from here.
+_NOT_OURS: Final = Advice(
+    wrong="The renter canceled a tour that isn't one of our leads.",
+    todo="Look for the renter in Knock. If they have a tour there, cancel it.",
+)
 #: The label for each choice of how long to snooze a lead.
 SNOOZES: Final[Mapping[Snooze, str]] = {
     Snooze.HOUR: "In an hour",
@@ -451,6 +456,8 @@ def _explained(
 ) -> tuple[Advice, Sequence[str]]:
     """Return the advice for a booking's main problem, and a sentence for each other problem."""
     advice = agent_advice(issue)
+    if booking.reason == "cancellation" and booking.because_of is None:
+        return _NOT_OURS, ()
     if trouble is not None:
         return format_advice(trouble), [trouble.sentence]
     if booking.state is BookingState.HELD and booking.reason == "held_by_mapping":

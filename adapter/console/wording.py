@@ -13,6 +13,8 @@ from adapter.operations.advice import label_of
 from adapter.operations.todo import renamed_path
 from adapter.propexo.appointment import NO_CONTACT
 
+#: The reason with which a user dismisses a cancellation after canceling the tour in Knock.
+CANCELED_IN_KNOCK: Final = "Canceled in Knock"
 #: The states of bookings and messages.
 STATES: Final[Mapping[str, str]] = {
     "received": "Just arrived",
@@ -163,11 +165,19 @@ def state_word(
     if isinstance(booking_or_state, Booking):
         if booking_or_state.is_cancellation and booking_or_state.state is BookingState.HELD:
             return "Canceled by the renter"
+        if is_done_cancellation(booking_or_state):
+            return CANCELED_IN_KNOCK
         if booking_or_state.kind is Kind.PROSPECT and booking_or_state.state in _CARDS:
             return _CARDS[booking_or_state.state]
         known = _in_knock(booking_or_state)
         return known[0] if known else STATES[booking_or_state.state]
     return STATES.get(booking_or_state, booking_or_state)
+
+
+def is_done_cancellation(booking: Booking) -> bool:
+    """Return True if a user has canceled the tour in Knock as the renter asked."""
+    is_done = booking.state is BookingState.DISCARDED and booking.reason == CANCELED_IN_KNOCK
+    return booking.is_cancellation and is_done
 
 
 def state_class(booking: Booking, *, is_replaced: bool = False, is_canceled: bool = False) -> str:

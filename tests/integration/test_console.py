@@ -2330,7 +2330,7 @@ def test_no_input_breaks_the_playground(ana: Reader) -> None:
     pasted = ana.post("/try/result", source="rentfeed", mapping=text, event="", body="{")
     assert "This message can't be read" in html.unescape(pasted.text)
     missing = ana.post("/try/result", source="rentfeed", mapping=text, event="999999")
-    assert "content was deleted." in missing.text
+    assert "Message 999999 or its content was deleted" in missing.text
     assert ana.post("/try/result", source="../etc/passwd", mapping=text).status_code == 409
     assert len(ana.harness.story(booking.event_id).bookings) == 1
 
