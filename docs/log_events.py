@@ -144,7 +144,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "knock_status_changed": ("Knock reported a new `status` for a booked tour.", NOTHING),
     "library_message": (
         (
-            "A library logged a message. `logger` and `where` say where. "
+            "A library logged a message. `logger` and `where` show where the message came from. "
             "The message's text is left out, because it may contain personal data."
         ),
         "Ignore warnings. Report errors together with the log lines around them.",
@@ -321,7 +321,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "webhook_stored": ("A webhook was stored and acknowledged.", NOTHING),
     "worker_part_failed": (
-        "An error interrupted a part of a process (`part`). The adapter tries again.",
+        (
+            "An error interrupted one part of a process (`part` says which one). The adapter tries "
+            "again."
+        ),
         BUG,
     ),
     "worker_started": (

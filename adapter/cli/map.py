@@ -30,6 +30,7 @@ from adapter.mapping.engine.fetched import DOCUMENT
 from adapter.mapping.loader.check_todos import TODO
 from adapter.mapping.loader.run_tests import format_reason
 from adapter.mapping.loader.yaml_document import text_from_data
+from adapter.mapping.message_report import MessageReport, report_on
 from adapter.mapping.samples import content_type_of
 from adapter.mapping.source import Source
 from adapter.models import Reason, WebhookRequest
@@ -38,6 +39,8 @@ from adapter.parsing import body
 from adapter.settings import settings_from
 
 NO_KEY = "(no dedupe key: only an identical body counts as a repeat)"
+#: Maximum number of unread values to name.
+MOST_UNREAD = 40
 #: Headings for the reasons of each outcome.
 REASON_TITLES = {
     Outcome.HELD: "held because:",
@@ -103,7 +106,10 @@ def map(
     else:
         mapped = source.map(request, now=at or dt.datetime.now(dt.UTC))
         text = "\n".join(mapped_as_text(source.name, mapped))
-        output.show(mapped_as_dict(mapped), text, as_json=as_json)
+        report = report_on(source, request)
+        data = mapped_as_dict(mapped) | dataclasses.asdict(report)
+        output.show(data, text, as_json=as_json)
+        _print_report(report if not as_json else MessageReport())
     _print_urls(source, request, mapped)
     _warn(source)
     sys.exit(0 if mapped.outcome in SENT_OUTCOMES else 1)
@@ -199,6 +205,20 @@ def _say_made_up(file: Path, mapped: Mapped, shown: Mapped, *, has_documents: bo
         )
     if has_documents:
         click.echo("The documents under fetched: are unchanged: replace real people.", err=True)
+
+
+def _print_report(report: MessageReport) -> None:
+    """Print what the mapping does not find in a body, what it does not read, and doubts."""
+    lines = [f"warning: {doubt}" for doubt in report.doubts]
+    if report.missing:
+        lines += ["the mapping reads these paths, but this body has none of them:"]
+        lines += [f"  {line}" for line in report.missing]
+    if report.unread:
+        more = f" and {len(report.unread) - MOST_UNREAD} more" * (len(report.unread) > MOST_UNREAD)
+        lines += ["this body has these values, but the mapping reads none of them:"]
+        lines += [f"  {', '.join(report.unread[:MOST_UNREAD])}{more}"]
+    if lines:
+        click.echo("\n".join(lines), err=True)
 
 
 def _warn(source: Source) -> None:

@@ -54,7 +54,7 @@ def check(paths: tuple[Path, ...], environment: bool, strict: bool, as_json: boo
     """Check mappings and print each error with its location.
 
     PATH is a folder with mappings and communities.yaml, a mapping file, or a source's name. By
-    default, the command checks all mappings. It prints errors and warnings as file:line:column:
+    default, the command checks all mappings. Errors and warnings are printed as file:line:column:
     field: message. A mapping with warnings still works, and the exit code is 0. Without
     --environment, the command needs no database and no secrets, but it warns about secrets that are
     surrounded by whitespace.

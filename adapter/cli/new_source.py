@@ -115,7 +115,11 @@ def new(
     file.write_text(text, encoding="utf-8", errors="backslashreplace")
     click.echo(f"wrote {', '.join(map(str, [file, *written]))}")
     senders = similar_senders(payloads, gallery_folder(folder))
-    steps = [*_gallery_lines(senders), *_replaced_lines(draft, kept, written)]
+    steps = [
+        *_gallery_lines(senders),
+        *_lost_lines(draft),
+        *_replaced_lines(draft, kept, written),
+    ]
     click.echo("\n".join([*steps, *_next_steps(draft, folder, file)]))
 
 
@@ -262,6 +266,12 @@ def _gallery_lines(senders: Sequence[str]) -> Iterator[str]:
     if senders:
         names = " or ".join(senders)
         yield f"The gallery has a mapping for such webhooks: adapter sources add {names}"
+
+
+def _lost_lines(draft: Draft) -> Iterator[str]:
+    """Yield a line that names the values in lists inside lists that the draft does not read."""
+    if lost := draft.lost():
+        yield f"NOT read by the draft, because they are in lists inside lists: {_shortened(lost)}"
 
 
 def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:

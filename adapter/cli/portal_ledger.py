@@ -86,13 +86,14 @@ def reconcile(
     """Compare a portal's invoice or list of leads with the leads that arrived.
 
     FILE is a CSV file with a line for each lead that the portal charges for. The command recognizes
-    common column names, dates and amounts, in any common encoding and with any separator. It
-    compares each line with the source's leads by date and by the portal's lead ID, email or phone,
-    or else by name. The command reports leads that never arrived, were charged twice, or were from
-    a renter who was already a lead. It also reports leads that arrived and are not in Knock.
+    common column names, dates and amounts, in any common encoding and with any separator. The
+    command compares each line with the source's leads by date and by the portal's lead ID, email or
+    phone, or else by name. The command reports leads that never arrived, were charged twice, or
+    were from a renter who was already a lead. The command also reports leads that arrived but are
+    not in Knock.
 
     Ambiguous lines are listed as doubtful and never claimed. The command does not store anything
-    from the file. It exits with code 1 if there are claims or doubtful lines.
+    from the file. The exit code is 1 if there are claims or doubtful lines.
     """
     settings = settings_from()
     with opened_store(settings) as store:

@@ -45,7 +45,7 @@ def rejections(context: click.Context, source: str | None, limit: int, as_json: 
 @rejections.command(epilog=examples("adapter rejections show 12"))
 @click.argument("id", type=click.IntRange(min=1))
 def show(id: int) -> None:
-    """Print a rejected request as JSON. Its body contains personal data."""
+    """Print a rejected request as JSON. The request's body contains personal data."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         rejection = tx.rejections.get(id)
     if rejection is None:

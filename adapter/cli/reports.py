@@ -177,8 +177,8 @@ def backtest(name: str, file: Path, last: int, as_json: bool) -> None:
     """Compare an edited mapping with the current one.
 
     FILE is the edited mapping. The command applies both mappings to the latest stored webhooks from
-    SOURCE and prints the differences. The command does not send or change anything. It exits with
-    code 1 if there are differences.
+    SOURCE and prints the differences. The command does not send or change anything. The exit code
+    is 1 if there are differences.
     """
     settings = settings_from()
     edited = registry.load_text(

@@ -163,7 +163,7 @@ def replay(
 
     The command skips leads that are booked, discarded, in the past or being sent. With --force and
     --reason, it books booked leads again, and holds tours in the past so that an agent can choose
-    another time. It always skips leads that are being sent or unknown.
+    another time. The command always skips leads that are being sent or unknown.
     """
     if not any(selection[name] for name in ("ids", "source", "states", "since")):
         raise click.UsageError("specify IDs, or select leads with --source, --state or --since")

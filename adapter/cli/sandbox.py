@@ -87,7 +87,7 @@ def _catalog_from(file: Path) -> Catalog:
 )
 @click.option(
     "--webhook-url",
-    help="URL for webhooks about tours and guest cards. They are signed with "
+    help="URL for webhooks about tours and guest cards. The webhooks are signed with "
     "PROPEXO_WEBHOOK_SECRET.",
 )
 @click.option(
@@ -95,7 +95,7 @@ def _catalog_from(file: Path) -> Catalog:
     "off",
     multiple=True,
     type=click.Choice(MODELS),
-    help="Model to simulate as not enabled for the customer. May be repeated.",
+    help="Simulate that this model is not enabled for the customer. May be repeated.",
 )
 @click.option(
     "--sync-seconds",

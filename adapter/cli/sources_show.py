@@ -38,8 +38,8 @@ from adapter.settings import settings_from
 def show(name: str, write_draft: bool, as_json: bool) -> None:
     """Show a source, changes in its format, and a suggested mapping edit for each change.
 
-    The command tests each edit on the affected webhooks and on earlier webhooks. It does not send
-    or change anything.
+    The command tests each edit on the affected webhooks and on earlier webhooks. The command does
+    not send or change anything.
     """
     settings = settings_from()
     file = registry.mapping_file(settings.mappings_dir, name)

@@ -77,7 +77,7 @@ def discard_group(key: str) -> Any:
 def pause() -> Any:
     """Pause all bookings, or the bookings of one source or community."""
     _pauses().pause(reason_from_form(), **_scope())
-    flask.flash("Paused. New leads still come in, but nothing is booked until you resume.", "good")
+    flask.flash("Paused. New leads still come in, but we won't book any until you resume.", "good")
     return _back_from_pause()
 
 

@@ -15,6 +15,7 @@ from adapter.operations.release import Repairs
 from adapter.operations.replay import Replays
 from adapter.operations.sign_in import SignIn
 from adapter.operations.take_back import UNDO_SECONDS, TakeBacks
+from adapter.operations.version_watch import VersionWatch
 from adapter.pipeline import Pipeline
 from adapter.signatures import Verifier
 
@@ -77,6 +78,7 @@ class ConsoleServices:
         self.settings, self.store, self.now = pipeline.settings, pipeline.store, pipeline.clock
         self.take_backs = TakeBacks(self.store, self.now)
         self.sign_in = SignIn(self.settings, self.store, self.now)
+        self.version_watch = VersionWatch(self.settings, self.store, pipeline.live)
 
     @property
     def sources(self) -> Mapping[str, Source]:

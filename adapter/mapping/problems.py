@@ -20,9 +20,9 @@ class Problem:
     warning: bool = False
 
     @classmethod
-    def of_file(cls, file: object, message: str) -> "Problem":
+    def of_file(cls, file: object, message: str, *, warning: bool = False) -> "Problem":
         """Create a problem that concerns a whole file or folder."""
-        return cls(file=str(file), line=1, column=1, field="file", message=message)
+        return cls(file=str(file), line=1, column=1, field="file", message=message, warning=warning)
 
     def __str__(self) -> str:
         kind = "warning: " if self.warning else ""

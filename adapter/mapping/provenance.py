@@ -4,7 +4,7 @@ import dataclasses
 import datetime as dt
 import functools
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import PayloadError, Unreadable
@@ -82,6 +82,11 @@ def read_locations(source: Source, request: WebhookRequest) -> frozenset[Locatio
         for used in source.used_paths
         for location in _locate(source.compiled, whole.payload, number, used.path)
     )
+
+
+def is_covered(location: Location, read: Collection[Location]) -> bool:
+    """Return True if a location, or an object or list that contains it, is in ``read``."""
+    return any(location[:length] in read for length in range(1, len(location) + 1))
 
 
 def wall_clock_time(source: Source, request: WebhookRequest, number: int) -> dt.datetime | None:
@@ -216,7 +221,10 @@ def _items_at(
     inner = _without_first(path) if path.parts[0] in above else path
     located = paths.locate(item, inner) if inner else [((), item)]
     for location, value in located:
-        yield from _located_items((*start, *location), value)
+        if path.ends_with_each:
+            yield from [((*start, *location), value)] if value is not None else []
+        else:
+            yield from _located_items((*start, *location), value)
 
 
 def _located_items(location: Location, value: Any) -> list[tuple[Location, Any]]:

@@ -10,6 +10,7 @@ from adapter.exceptions import PayloadError
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.loader import loader
 from adapter.mapping.loader.check_samples import NEW_PATH, mark_new_paths
+from adapter.mapping.loader.doubtful_values import doubtful_values
 from adapter.mapping.loader.loader import Loaded, load_files
 from adapter.mapping.portal_yaml import portal_problems
 from adapter.mapping.problems import MappingErrors, Problem
@@ -59,9 +60,16 @@ def problems_for(
 ) -> tuple[Problem, ...]:
     """Update the messages of problems about fields that are in this webhook but in no sample."""
     try:
-        return mark_new_paths(draft, draft.scope(request), problems)
+        scope = draft.scope(request)
     except PayloadError:
         return tuple(problems)
+    known = {one.message for one in problems}
+    doubts = (
+        Problem.of_file(draft.document.file, text, warning=True)
+        for text in doubtful_values(draft, scope)
+        if text not in known
+    )
+    return (*mark_new_paths(draft, scope, problems), *doubts)
 
 
 def has_new_fields(problems: Iterable[Problem]) -> bool:

@@ -68,6 +68,11 @@ class Path:
         """
         return read(data, self.parts, self.quoted)
 
+    @property
+    def ends_with_each(self) -> bool:
+        """True if the last part is ``*``, for each item of a list."""
+        return self.parts[-1] == EACH and len(self.parts) - 1 not in self.quoted
+
     def through_lists(self) -> "Path":
         """Return a path that also matches inside lists, with ``*`` wherever it has no index."""
         fields: list[tuple[str, bool]] = []
@@ -336,6 +341,11 @@ def walk(data: object) -> Iterator[tuple[str, Any]]:
             elif _has_inner_values(value):
                 deeper.append(((*names, "0"), value[0]))
         level = deeper
+
+
+def path_text(parts: Iterable[str]) -> str:
+    """Return the text of a path with the given parts. A part that is ``*`` stands for each item."""
+    return ".".join(part if part == EACH else _quoted(part) for part in parts)
 
 
 def _has_inner_values(value: Any) -> bool:

@@ -211,6 +211,23 @@ class Events(Statements):
         )
         return [row["id"] for row in rows]
 
+    def unbooked_ids(
+        self,
+        source: str,
+        since: dt.datetime,
+        until: dt.datetime | str = "infinity",
+        *,
+        searched: int,
+        limit: int,
+    ) -> list[int]:
+        """Return the IDs of events in a time range that were ignored, or held by their mapping.
+
+        Search only the newest ``searched`` events that still have payloads.
+        """
+        where = {"source": source, "since": since, "until": until}
+        rows = self._all("unbooked_events", **where, searched=searched, limit=limit)
+        return [row["id"] for row in rows]
+
     def history(self, key: str) -> LeadHistory | None:
         """Return the full history of the lead with an event ID, booking ID or Propexo job ID."""
         event = self._event_by(key)

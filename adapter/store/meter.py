@@ -96,13 +96,14 @@ ACKNOWLEDGE: Final = Metric(
 )
 TIME_TO_POST: Final = Metric(
     "time_to_post_seconds",
-    "Time from a webhook to the start of its first POST to Propexo, for leads without a review.",
+    "Time from a webhook to the start of its first POST to Propexo, for leads that needed no "
+    "review.",
     {"source": None},
     LEAD,
 )
 TIME_TO_BOOKED: Final = Metric(
     "time_to_booked_seconds",
-    "Time from a webhook to the booking of its tour, for leads without a review.",
+    "Time from a webhook to the booking of its tour, for leads that needed no review.",
     {"source": None},
     LEAD,
 )

@@ -106,7 +106,7 @@ def test_messages_that_still_fail_are_not_green(
     rejected(harness)
     ana = visit(environ=SECRETS | {"RENTFEED_SECRET": "another"})
     page = ana.post("/rejections/rentfeed/retry").get_data(as_text=True)
-    assert "1</b> still fails" in page
+    assert "1 message</b> still fails" in page
     assert "Accept 1" not in page
     ana.post("/rejections/rentfeed/retry", now="1")
     page = ana.page("/rejections")
@@ -242,7 +242,7 @@ def test_a_source_shows_its_address_secret_and_messages(
     scope = {"scope": "source rentfeed", "back": "rentfeed"}
     answer = ana.post("/pause", reason="a holiday", **scope)
     assert answer.location.endswith("/sources/rentfeed")
-    assert "ana paused its bookings" in ana.page("/sources/rentfeed")
+    assert "ana paused this source's bookings" in ana.page("/sources/rentfeed")
     ana.post("/resume", **scope)
     assert "ana paused" not in ana.page("/sources/rentfeed")
 
@@ -273,7 +273,7 @@ def test_activity_is_filtered(harness: Harness, visit: Visit) -> None:  # noqa: 
     assert "opened" not in ana.page("/audit").split('class="feed"')[1]
     assert "opened" in ana.page("/audit?looks=1").split('class="feed"')[1]
     assert "signed in" in ana.page("/audit?by=ANA&action=signed_in").split('class="feed"')[1]
-    assert "Nothing matches" in ana.page("/audit?by=rob")
+    assert "No activity matches" in ana.page("/audit?by=rob")
 
 
 def test_leads_that_were_reprocessed_together_are_one_line_of_activity(

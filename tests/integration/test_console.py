@@ -1396,7 +1396,7 @@ def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reade
     assert ana.text("/leads").count("The sender changed its format") == 3
     health = ana.text("/")
     assert "rentfeed seems to have changed its format." in health
-    assert "3 leads are waiting for it" in health
+    assert "3 leads are waiting for a fix" in health
     assert "All good" not in health
     group = html.unescape(ana.text(f"/queue/{ana.group_keys()[0]}"))
     assert "rentfeed seems to have changed its format." in group
@@ -1606,7 +1606,9 @@ def test_a_cancellation_is_marked_as_done(ana: Reader, upstream: SandboxClient) 
     assert "I canceled the tour in Knock, or added a note to the guest card" in page
     assert "The renter canceled</span>" not in ana.text("/leads")
     assert "Book tour" not in page
-    assert "data-key" not in page.partition("I canceled it in Knock")[2].partition("</form>")[0]
+    assert (
+        "data-key" not in page.partition("I canceled the tour in Knock")[2].partition("</form>")[0]
+    )
     assert ana.post(f"/leads/{number}/discard", reason="Canceled in Knock").status_code == 409
     ana.post(f"/leads/{number}/discard", reason="Canceled in Knock", seen="on")
     assert ana.harness.state(number) is DISCARDED
@@ -1621,7 +1623,7 @@ def test_a_cancellation_is_marked_as_done(ana: Reader, upstream: SandboxClient) 
     ana.post(f"/leads/{number}/bring-back")
     assert ana.harness.state(number) is HELD
     assert ana.harness.booking(booking.id).gone_at is None
-    assert "I canceled it in Knock" in ana.text(f"/leads/{number}")
+    assert "I canceled the tour in Knock" in ana.text(f"/leads/{number}")
 
 
 def test_a_guest_card_gets_a_tour_time(ana: Reader, upstream: SandboxClient) -> None:
@@ -1859,7 +1861,7 @@ def test_leads_that_a_fixed_mapping_reads_are_booked_and_undone(
     assert "<h1>3 leads: the mapping can read them now</h1>" in ana.text(f"/queue/more/{key}")
 
     preview = html.unescape(ana.text("/read-again?source=rentfeed"))
-    assert "3 of 3 would be booked" in preview
+    assert "3 of 3 leads would be booked" in preview
     assert re.search(r"Tour: <bdi>none</bdi> → <bdi>\w+, \w+ \d+, 20\d\d, \d+:\d\d [AP]M ", preview)
     answer = ana.client.post(
         "/console/read-again", data={"csrf": ana.token(), "events": list(map(str, events))}

@@ -1,5 +1,6 @@
 """Test that a sender's new format is detected and reported, with an edit to the mapping."""
 
+import dataclasses
 import datetime as dt
 from typing import Any
 
@@ -85,6 +86,57 @@ def test_an_edited_mapping_ends_the_change_at_once(harness: Harness, changed: li
     edited = load_text(source.path.parent, "rentfeed", text, harness.settings.policy)
     harness.pipeline.format_watch.run({"rentfeed": edited})
     assert changes(harness) == ()
+
+
+def edited(harness: Harness, old: str, new: str) -> None:
+    """Use an edited mapping from now on."""
+    sources = harness.pipeline.sources
+    source = sources["rentfeed"]
+    assert old in source.text
+    text = source.text.replace(old, new)
+    draft = load_text(source.path.parent, "rentfeed", text, harness.settings.policy)
+    signed = dataclasses.replace(draft, signature=source.signature, secrets=source.secrets)
+    harness.pipeline.sources = dict(sources) | {"rentfeed": signed}
+    harness.pipeline.count_formats()
+
+
+def test_the_proposed_list_ends_the_change_and_the_old_mapping_brings_it_back(
+    harness: Harness, changed: list[int]
+) -> None:
+    edited(harness, "time: tour.time", "time: [tour.time, tour.slot]")
+    assert changes(harness) == ()
+    received(harness, *map(renamed, range(200, 220)))
+    assert changes(harness) == ()
+    edited(harness, "time: [tour.time, tour.slot]", "time: tour.time")
+    (one,) = changes(harness)
+    assert (one.name, one.first_event, one.affected) == ("tour.time", changed[0], 34)
+
+
+def test_a_later_change_is_noticed_although_a_mapping_was_edited(
+    harness: Harness, changed: list[int]
+) -> None:
+    edited(harness, "time: tour.time", "time: [tour.time, tour.slot]")
+    bodies = [*map(renamed, range(200, 220))]
+    for body in bodies:
+        body["tour"]["begin"] = body["tour"].pop("slot")
+    received(harness, *bodies)
+    assert {one.name for one in changes(harness)} >= {"tour.time"}
+
+
+def test_an_edit_that_does_not_read_the_webhooks_does_not_end_the_change(
+    harness: Harness, changed: list[int]
+) -> None:
+    edited(harness, "time: tour.time", "time: [tour.time, tour.hour]")
+    assert [one.name for one in changes(harness)] == ["tour.time"]
+
+
+def test_a_part_of_a_template_is_not_read_because_another_part_is(harness: Harness) -> None:
+    edited(harness, "name: contact.name", 'name: "{contact.name} {contact.last}"')
+    bodies = [lead(number, last=f"Roe{number}") for number in range(30)]
+    received(harness, *bodies)
+    without = [lead(number) for number in range(100, 110)]
+    received(harness, *without)
+    assert [one.name for one in changes(harness)] == ["contact.last"]
 
 
 def test_the_source_shows_the_change_the_leads_and_an_edit_that_mends_them(

@@ -19,6 +19,7 @@ from adapter.models import Reason
 from tests.paths import ROOT
 
 SAMPLE = "mappings/samples/rentfeed-tour.json"
+NOW = ("--now", "2026-03-01T00:00:00Z")
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +80,7 @@ def map_json(*arguments: str, stdin: bytes | None = None) -> tuple[int, dict[str
 def test_map_shows_a_booking_as_data() -> None:
     code, mapped = map_json("rentfeed", SAMPLE, "--now", "2026-03-01T00:00:00Z")
     assert code == 0
-    assert list(mapped) == ["outcome", "items", "dedupe_key"]
+    assert list(mapped) == ["outcome", "items", "dedupe_key", "missing", "unread", "doubts"]
     assert (mapped["outcome"], mapped["dedupe_key"]) == ("book", "RF-88213047")
     (item,) = mapped["items"]
     assert list(item) == ["outcome", "appointment", "reasons"]
@@ -598,3 +599,50 @@ def test_map_shows_when_the_sender_says_that_the_request_was_made() -> None:
     item = Item(outcome=Outcome.BOOK, sent_at=sent)
     lines = list(mapped_as_text("acme", Mapped(outcome=Outcome.BOOK, items=(item,))))
     assert lines[1] == "  sent at: 2026-03-01 12:00:00 UTC, by which the latest request wins"
+
+
+def test_map_names_what_is_missing_what_is_unread_and_what_contradicts_the_booking() -> None:
+    body = json.loads(Path(SAMPLE).read_text())
+    body["contact"]["e_mail"] = body["contact"].pop("email")
+    body["preferences"]["pets"] = []
+    body |= {"status": "Canceled", "units": [{"n": 1}, {"n": 2}], "empty": None}
+    result = run("map", "rentfeed", "-", *NOW, stdin=json.dumps(body).encode())
+    doubt, *lines = result.stderr.splitlines()
+    assert doubt.startswith("warning: status ('Canceled') seems to say that this tour was canceled")
+    assert lines == [
+        "the mapping reads these paths, but this body has none of them:",
+        "  email_1: contact.email (there is 'e_mail')",
+        "this body has these values, but the mapping reads none of them:",
+        "  contact.e_mail, status, units.*.n",
+    ]
+    assert result.exit_code == 0, "these are hints"
+    body["eventType"] = "ping"
+    ignored = run("map", "rentfeed", "-", *NOW, stdin=json.dumps(body).encode())
+    assert "seems to say" not in ignored.stderr, "an ignored webhook is not booked"
+
+
+def test_map_says_nothing_about_a_message_that_the_mapping_reads_completely() -> None:
+    assert run("map", "rentfeed", SAMPLE, *NOW).stderr == ""
+
+
+def test_only_booked_items_of_a_batch_are_doubtful(project: Path) -> None:
+    lead = {"id": "1", "n": "Dana Okafor", "e": "d@example.com", "at": "2026-03-14T14:30"}
+    mapping = {
+        "signature": {"scheme": "none"},
+        "for_each": {"lead": "leads"},
+        "cancellation": {"lead.status": "canceled"},
+        "dedupe": "lead.id",
+        "community": {"always": "maple-court"},
+        "appointment": {"name": "lead.n", "email_1": "lead.e", "starts_at": "lead.at"},
+        "tests": [{"payload": {"leads": [lead]}, "expect_some": {"last_name": "Okafor"}}],
+    }
+    communities = project / "mappings/communities.yaml"
+    text = communities.read_text()
+    communities.write_text(text.replace("attributions: {", "attributions: { batch: att_batch,"))
+    (project / "mappings/batch.yaml").write_text(json.dumps(mapping))
+    states = ("canceled", "Cancelled", "booked")
+    leads = [lead | {"id": str(n), "status": one} for n, one in enumerate(states)]
+    body = json.dumps({"leads": leads}).encode()
+    result = run("map", "batch", "-", *NOW, stdin=body)
+    doubts = [line for line in result.stderr.splitlines() if "seems to say" in line]
+    assert [one.split(" seems")[0] for one in doubts] == ["warning: lead.status ('Cancelled')"]

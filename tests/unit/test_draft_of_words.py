@@ -303,6 +303,15 @@ def test_the_name_that_a_person_shows_is_made_up(key: str) -> None:
     assert b"Vale" not in redacted(json.dumps(sender).encode(), sender, 0)
 
 
+@pytest.mark.parametrize("key", ["Prénom", "q4_firstName", "firstName.val"])
+def test_a_draft_and_a_made_up_sample_recognize_the_same_keys(key: str) -> None:
+    data: dict[str, Any] = {key: "Rosa", "email": "rosa@example.net"}
+    if key.endswith(".val"):
+        data = {"firstName": {"val": "Rosa"}, "email": "rosa@example.net"}
+    assert guess_paths(data)["name"] == key
+    assert b"Rosa" not in redacted(json.dumps(data).encode(), data, 0)
+
+
 @pytest.mark.parametrize("fields", ["form_fields[{}]", "fields[{}]", "lead[contact][{}]"])
 def test_the_fields_of_a_form_may_have_brackets(fields: str) -> None:
     data = {fields.format("name"): "Rosa Vale", fields.format("email"): "rosa@example.net"}
@@ -454,9 +463,9 @@ def test_the_draft_for_each_sender_has_no_errors_but_todos(file: Path, tmp_path:
 @pytest.mark.parametrize("others", ["occupants", "co_applicants", "references"])
 def test_people_in_a_list_beside_the_renter_are_not_leads(others: str) -> None:
     draft = draft_from_samples("acme", [{"lead": RENTER, others: [SAM, SAM | {"phone": ""}]}])
-    assert draft.observed.each is None
+    assert draft.observed.each == ()
     assert (draft.guesses["name"], draft.guesses["email_1"]) == (("lead.name",), ("lead.email",))
     assert "phone_1" not in draft.guesses
     batch = draft_from_samples("acme", [{"lead": "new", "people": [SAM, SAM]}])
-    assert batch.observed.each == ("item", "people")
+    assert batch.observed.each == (("item", "people"),)
     assert batch.guesses["email_1"] == ("item.email",)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from adapter.exceptions import Unreadable
-from adapter.mapping.authoring.guess import Guesses, is_window
+from adapter.mapping.authoring.field_keys import Guesses
+from adapter.mapping.authoring.note_paths import is_window
 from adapter.mapping.authoring.observe import Observed
 from adapter.mapping.authoring.readings import Mail, quoted
 from adapter.mapping.date_hints import format_from_text

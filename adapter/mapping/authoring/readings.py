@@ -51,6 +51,8 @@ class Reading:
 
     name: str
     line: str
+    #: The path that it reads.
+    path: str
     read: Callable[[Row], Any]
 
 
@@ -122,12 +124,13 @@ def reading_at(path: str, value: Any) -> Reading | None:
         return _answers_reading(path, value)
     is_object = isinstance(value, str) and value[:LONGEST].lstrip()[:1] == "{"
     if is_object and isinstance(_json(value), Mapping):
-        return Reading("given", f"{{ json: {quoted(path)} }}", lambda row: _json(read(row, path)))
+        line = f"{{ json: {quoted(path)} }}"
+        return Reading("given", line, path, lambda row: _json(read(row, path)))
     return None
 
 
 def _answers_reading(path: str, items: list[Any]) -> Reading | None:
-    answers = _answers_in(items)
+    answers = answers_in(items)
     if answers is None:
         return None
     by, values = answers
@@ -135,10 +138,11 @@ def _answers_reading(path: str, items: list[Any]) -> Reading | None:
     options = f", labels: {{ list: {labels[0]}, by: id, value: {labels[1]} }}" if labels else ""
     line = f"{{ list: {quoted(path)}, by: {quoted(by)}, value: [{_list(values)}]{options} }}"
     table = _labels_at(*labels) if labels else None
-    return Reading("answers", line, lambda row: _answers(row, path, by, values, table))
+    return Reading("answers", line, path, lambda row: _answers(row, path, by, values, table))
 
 
-def _answers_in(items: list[Any]) -> tuple[str, list[str]] | None:
+def answers_in(items: list[Any]) -> tuple[str, list[str]] | None:
+    """Return the path of the questions in a list of answers, and those of the values, or None."""
     for by in ANSWER_KEYS:
         keys = [read(item, by) for item in items]
         values = [path for path in ANSWER_VALUES if path != by and _is_in_any(items, path)]
@@ -183,6 +187,8 @@ def _answers(
 ) -> dict[str, Any]:
     items = read(row, path)
     items = items if isinstance(items, list) else [items]
+    if items and all(isinstance(item, list) for item in items):
+        items = [one for item in items for one in item]
     keyed = ((read(item, by), item) for item in items if isinstance(item, Mapping))
     found: dict[str, Any] = {}
     for key, item in keyed:
@@ -240,7 +246,7 @@ def label_readings(mail: Mail, rows: Sequence[Row]) -> Iterator[Reading]:
         for label in labels if len(labels) >= FEWEST_LABELS else ():
             line = f"{{ text: {mail.name}, line: {json.dumps(label + ':')} }}"
             name = re.sub(r"\W+", "_", label.strip().lower())
-            yield Reading(name, line, functools.partial(_line, mail, label))
+            yield Reading(name, line, mail.name, functools.partial(_line, mail, label))
 
 
 def _is_mail(path: str, text: str) -> bool:

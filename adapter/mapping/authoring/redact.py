@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-from adapter.mapping.authoring.guess import owner_of
 from adapter.mapping.authoring.observe import observe
 from adapter.mapping.authoring.payload_keys import (
     FIRST_NAME,
@@ -17,9 +16,10 @@ from adapter.mapping.authoring.payload_keys import (
     ROLE_ALONE,
     ROLES,
     is_secret,
+    key_of,
     names_in,
-    plain_key,
 )
+from adapter.mapping.authoring.whose import owner_of
 
 #: Renters' data, by appointment field.
 People = Mapping[str, Collection[str]]
@@ -192,7 +192,7 @@ def fields_left(payload: Any, written: Any, fields: Collection[str]) -> list[str
 
 def _kept_ids(payload: Any) -> Iterator[str]:
     for path, value in _leaves(payload, "", 0):
-        if MESSAGE_IDS.fullmatch(plain_key(path)):
+        if MESSAGE_IDS.fullmatch(key_of(path)):
             yield from EMAIL.findall(str(value))
 
 
@@ -203,9 +203,10 @@ def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
     """
     observed = observe([payload])
     readings = [{n: row[n] for n in observed.readers if n in row} for row in observed.rows]
-    prefixes = (f"..{observed.each[1]}.", ".read.") if observed.each else ()
+    places = {f"..{place}": number for number, place in enumerate(observed.places) if place}
+    places |= {f".read.{number}": number for number in range(len(readings) if places else 0)}
     found = [
-        (path, str(value).strip(), _item_number(path, prefixes))
+        (path, str(value).strip(), _item_number(path, places))
         for path, value in _leaves({"": payload, "read": readings}, "", 0)
         if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip()
     ]
@@ -232,10 +233,11 @@ def _answers_beside(data: Any, depth: int) -> Iterator[tuple[str, str]]:
         yield from _answers_beside(one, depth + 1)
 
 
-def _item_number(path: str, prefixes: Collection[str]) -> int:
-    prefix = next((one for one in prefixes if path.startswith(one)), path)
-    index = path.removeprefix(prefix).partition(".")[0]
-    return int(index) if index.isdigit() else 0
+def _item_number(path: str, places: Mapping[str, int]) -> int:
+    """Return the number of the item of a batch to which a path leads, or 0."""
+    parts = path.split(".") if places else []
+    starts = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((places[start] for start in starts if start in places), 0)
 
 
 def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
@@ -285,7 +287,7 @@ def _count(text: str) -> int:
 
 def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
     """Yield each string to replace in a value, together with its replacement."""
-    key = plain_key(path)
+    key = key_of(path)
     if (is_secret(path) and not _names_field(path)) or PRIVATE.fullmatch(key):
         yield text, REMOVED
         return
@@ -308,7 +310,7 @@ def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, st
 
 
 def _is_name(path: str, text: str) -> bool:
-    key = plain_key(path)
+    key = key_of(path)
     is_named = any(PARTS[part].fullmatch(key) for part in ("first", "last", "name"))
     is_named = is_named or bool(ROLE_ALONE.fullmatch(key) and FULL_NAME.fullmatch(text))
     is_short = len(text) < 80 and "@" not in text and text[:1].isalpha()

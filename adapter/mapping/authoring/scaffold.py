@@ -8,6 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter import signatures
+from adapter.mapping.authoring.cancellations import (
+    cancellations,
+    continued_cancellations,
+    is_history,
+    says_canceled,
+)
 from adapter.mapping.authoring.draft_lines import (
     GUESS,
     field_line,
@@ -16,23 +22,15 @@ from adapter.mapping.authoring.draft_lines import (
     path_list,
     start_line,
 )
-from adapter.mapping.authoring.guess import (
-    CONTACT,
-    NOT_A_LEAD,
-    Guesses,
-    cancellations,
-    contact_paths,
-    continued_cancellations,
-    guess_paths,
-    is_history,
-    key_of,
-    note_paths,
-    owned_key,
-    request_ids,
-    says_canceled,
-)
+from adapter.mapping.authoring.field_keys import Guesses
+from adapter.mapping.authoring.guess import NOT_A_LEAD, contact_paths, guess_paths
+from adapter.mapping.authoring.lost_paths import lost_paths
+from adapter.mapping.authoring.note_paths import note_paths
 from adapter.mapping.authoring.observe import Observed, observe
+from adapter.mapping.authoring.payload_keys import key_of, owned_key
 from adapter.mapping.authoring.readings import quoted, read
+from adapter.mapping.authoring.request_ids import request_ids
+from adapter.mapping.authoring.whose import CONTACT
 from adapter.mapping.loader.check_todos import TODO
 
 CONTACT_HINT: Final = "# or internet, chat, call, email, sms: confirm"
@@ -42,6 +40,7 @@ OTHERS: Final = "any other value is ignored"
 BOOKED: Final = re.compile(r"book|creat|schedul", re.IGNORECASE)
 MOVED: Final = re.compile(r"reschedul|updat|chang|moved", re.IGNORECASE)
 MOVED_HINT: Final = "; is there another one for a rescheduled tour?"
+EACH_HINT: Final = "# one lead per item; confirm"
 LAST_HINT: Final = "this is also true if a later event books again"
 FROM_HINT: Final = "; in a call that you made, this is your number"
 COMMUNITY_HINT: Final = (
@@ -102,6 +101,8 @@ MESSAGES: Final = re.compile(
 )
 MOVABLE: Final = re.compile(r"appointment|booking|prospect", re.IGNORECASE)
 MOST_VALUES: Final = 20
+#: Most paths in lists inside lists to name in a comment.
+MOST_LOST: Final = 20
 #: Most values of a status to list in a comment.
 MOST_OTHERS: Final = 5
 
@@ -111,6 +112,7 @@ class Draft:
     """A draft of a mapping, with the guesses behind it."""
 
     name: str
+    samples: Sequence[Any]
     observed: Observed
     guesses: Mapping[str, Sequence[str]]
 
@@ -136,6 +138,13 @@ class Draft:
         rows = range(len(self.observed.rows))
         filled = (self._first(paths, row) for row in rows)
         return list(dict.fromkeys(value for value in filled if value is not None))
+
+    def lost(self) -> list[str]:
+        """Return the paths of values in lists inside lists that the draft does not read."""
+        paths = [path for paths in self.guesses.values() for path in paths]
+        mail = self.observed.mail.paths if self.observed.mail else ()
+        used = [*paths, *note_paths(self.observed, self.guesses), *mail, *self._names_read()]
+        return lost_paths(self.samples, self.observed, used)
 
     def people(self) -> dict[str, list[str]]:
         """Return the renters' names and contact details in the samples, keyed by field."""
@@ -189,6 +198,7 @@ class Draft:
             "",
             "appointment:",
             *(f"  {line}" for line in self._appointment_lines()),
+            *self._lost_lines(),
             "",
             "tests:",
             *(
@@ -262,14 +272,21 @@ class Draft:
         others = ", ".join(sorted(found)[:MOST_OTHERS]) if not is_event else ""
         return f"; the others are {others}" if others else ""
 
-    def _reading_lines(self) -> Iterator[str]:
+    def _names_read(self) -> list[str]:
+        """Return the names under ``read:`` that the draft uses."""
         used = {path.split(".")[0] for paths in self.guesses.values() for path in paths}
         used |= {path.split(".")[0] for path in note_paths(self.observed, self.guesses)}
         used |= {*self.observed.mail.names} if self.observed.mail else set()
-        readers = {n: line for n, line in self.observed.readers.items() if n in used}
-        if self.observed.each:
-            name, path = self.observed.each
-            yield f"for_each: {{ {name}: {quoted(path)} }}   # one lead per item; confirm"
+        return [name for name in self.observed.readers if name in used]
+
+    def _reading_lines(self) -> Iterator[str]:
+        readers = {name: self.observed.readers[name] for name in self._names_read()}
+        if len(self.observed.each) == 1:
+            name, path = self.observed.each[0]
+            yield f"for_each: {{ {name}: {quoted(path)} }}   {EACH_HINT}"
+        elif self.observed.each:
+            yield f"for_each:   {EACH_HINT}"
+            yield from (f"  {name}: {quoted(path)}" for name, path in self.observed.each)
         if readers:
             yield "read:"
             whole = self.observed.mail.names if self.observed.mail else ()
@@ -290,8 +307,7 @@ class Draft:
         starts = [start] if start else [self._first_of("date"), self._first_of("time")]
         days = starts if all(starts) else [asked or self._first_of("community")]
         parts = [one for one in (who, *days) if one]
-        each = self.observed.each
-        is_items = each is None or any(one.split(".")[0] == each[0] for one in parts)
+        is_items = not self.observed.each or any(map(self.observed.is_of_item, parts))
         if who is None or len(parts) < 2 or not is_items:
             return f"dedupe: {TODO}   {DEDUPE_HINT}"
         return f"dedupe: {path_list(parts)}   {REPEAT_HINT}"
@@ -335,6 +351,15 @@ class Draft:
             yield "notes:"
             yield from (f"  - {_note(path)}" for path in notes)
 
+    def _lost_lines(self) -> Iterator[str]:
+        lost = self.lost()
+        if lost:
+            more = f" and {len(lost) - MOST_LOST} more" if len(lost) > MOST_LOST else ""
+            yield f"# {TODO}: Nothing above reads these values, which are in lists inside lists. To"
+            yield "# read those of a renter, see 'Lists in lists' in docs/mapping.md:"
+            yield from (f"#   {path}" for path in lost[:MOST_LOST])
+            yield from [f"#  {more}"] if more else ()
+
     def _table_lines(self, name: str) -> Iterator[str]:
         """Yield the lines for a field with a table that translates the values in the samples."""
         values = self._values(name)
@@ -349,7 +374,7 @@ class Draft:
 def draft_from_samples(name: str, samples: Sequence[Any]) -> Draft:
     """Draft a mapping from the parsed payloads of a source's sample webhooks."""
     observed = observe(samples)
-    return Draft(name=name, observed=observed, guesses=guess_paths(observed))
+    return Draft(name=name, samples=samples, observed=observed, guesses=guess_paths(observed))
 
 
 def _undecided_lines(observed: Observed, guesses: Guesses) -> Iterator[str]:

@@ -66,6 +66,12 @@ class ForEach:
     #: The readers that need an item of this level.
     readers: Sequence[NamedReader] = ()
 
+    def items(self, scope: Scope) -> list[Any]:
+        """Return the items of the list. At a final ``*``, an item may be a list itself."""
+        found = scope.read(self.path)
+        is_whole = self.path.ends_with_each and isinstance(found, list)
+        return [one for one in found if one is not None] if is_whole else _items(found)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CompiledMapping:
@@ -213,7 +219,7 @@ class CompiledMapping:
         inner: list[tuple[Scope, Draft]] = []
         without = 0
         for scope, draft in outer:
-            items = _items(scope.read(level.path))
+            items = level.items(scope)
             without += not items
             if len(items) + len(inner) > MAX_ITEMS:
                 raise Unreadable(

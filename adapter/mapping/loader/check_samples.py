@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
-from adapter.mapping.authoring.guess import event_paths, says_canceled
+from adapter.mapping.authoring.guess import event_paths
 from adapter.mapping.authoring.observe import observe
 from adapter.mapping.authoring.payload_keys import is_secret
 from adapter.mapping.communities_yaml import FILE
@@ -14,8 +14,8 @@ from adapter.mapping.engine import Community, Outcome, Scope
 from adapter.mapping.engine.fields import PathLookup
 from adapter.mapping.engine.mail_readers import MailReader, listed
 from adapter.mapping.engine.reshape import ListReader
-from adapter.mapping.engine.tables import key_from_value
 from adapter.mapping.loader.compile_paths import UsedPath
+from adapter.mapping.loader.doubtful_values import doubtful_values
 from adapter.mapping.loader.yaml_document import KeyPath
 from adapter.mapping.problems import Problem
 from adapter.mapping.samples import Sample
@@ -68,7 +68,7 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
     _warn_of_untested_cards(source)
     _warn_of_missing_move_in_dates(source)
     _warn_of_unused_events(source, every)
-    _warn_of_booked_cancellations(source, {number: one[-1] for number, one in samples.items()})
+    _warn_of_doubtful_values(source, {number: one[-1] for number, one in samples.items()})
 
 
 def scope_of(source: Source, sample: Sample) -> Scope:
@@ -392,35 +392,10 @@ def _without_items(path: str) -> str:
     return ".".join(part for part in path.split(".") if part != "*" and not part.isdigit())
 
 
-def _warn_of_booked_cancellations(source: Source, samples: Mapping[int, Sample]) -> None:
-    """Warn if a test books a tour although its sample seems to contain a cancellation."""
+def _warn_of_doubtful_values(source: Source, samples: Mapping[int, Sample]) -> None:
+    """Warn if a test books a tour although its sample says that it was canceled or moved."""
     tests = source.sections.get("tests", [])
-    for number, sample in samples.items():
+    for number, sample in samples.items() if not source.document.has_errors else ():
         kind = next((one for one in BOOKED if one in tests[number]), None)
-        paths = _canceled_paths(source, sample)
-        path = None if _has_canceled_item(source, sample) else next(paths, None)
-        if kind and path:
-            message = (
-                f"{path} seems to say that this tour was canceled, but the test books it: "
-                "put the value under 'cancellation' or 'ignore'"
-            )
-            source.document.add(("tests", str(number), kind), message, warning=True)
-
-
-def _has_canceled_item(source: Source, sample: Sample) -> bool:
-    """Return True if the mapping cancels or ignores another item in the same webhook."""
-    if source.document.has_errors:
-        return False
-    items = source.compiled.apply(scope_of(source, sample), None).items
-    return any(item.outcome in (Outcome.CANCELLATION, Outcome.IGNORED) for item in items)
-
-
-def _canceled_paths(source: Source, sample: Sample) -> Iterator[str]:
-    """Yield the path of each value that indicates a cancellation, unless ``accept`` lists it."""
-    compiled = source.compiled
-    accepted = [*compiled.event_filter.accept, *compiled.item_filter.accept]
-    for path, value in leaves(sample.payload):
-        if says_canceled(path, value) and not any(
-            one.path.text == path and key_from_value(value) in one.values for one in accepted
-        ):
-            yield path
+        for message in doubtful_values(source, scope_of(source, sample))[:1] if kind else ():
+            source.document.add(("tests", str(number), kind or ""), message, warning=True)

@@ -55,8 +55,17 @@ _MERGE_TAG: Final = re.compile(
 )
 #: A name before an address: ``Dana Okafor <dana@example.com>``.
 _WITH_ADDRESS: Final = re.compile(r"\"?([^\"<>@]+?)\"? ?<[^<>\s]+@[^<>\s]+>")
-#: An email address within a string.
-_ADDRESS: Final = re.compile(r"[^\s<>()\[\],;:\"]+@[^\s<>()\[\],;:\"]+")
+_IN_ADDRESS: Final = r"[^\s<>()\[\],;:/|\"@]"
+#: An email address in a text, with the words that only a separator divides from it. In
+#: ``ana;bo@example.com``, the first may be another address, so ``bo@example.com`` is not read.
+_ADDRESS: Final = re.compile(
+    rf"(?:{_IN_ADDRESS}++[,;/|])*+{_IN_ADDRESS}++@[^\s<>()\[\],;:/|\"]+"
+    rf"(?:[,;/|]{_IN_ADDRESS}++(?!@))*"
+)
+#: The start of an address that has no host.
+_CUT_OFF: Final = re.compile(r"\w@")
+#: Most addresses match this pattern.
+_PLAIN_ADDRESS: Final = re.compile(r"[\w.+-]+@[\w.-]+")
 
 #: Most names match this pattern.
 _TWO_WORDS: Final = re.compile(r"([A-Za-z]{2,}) ([A-Za-z]{2,})")
@@ -228,6 +237,8 @@ def _parsed_name(text: str) -> dict[str, str]:
         Example(given="none@none.com", gives=EMPTY),
         Example(given="dana at example.com", unreadable=True),
         Example(given="a@example.com, b@example.com", unreadable=True),
+        Example(given="a@example.com/b@example.com", unreadable=True),
+        Example(given="a;b@example.com", unreadable=True),
     ],
 )
 def email_from(value: object, *, policy: Policy) -> object:
@@ -236,9 +247,9 @@ def email_from(value: object, *, policy: Policy) -> object:
     if text is EMPTY:
         return EMPTY
     text = text.lower()
-    addresses = [text] if _ADDRESS.fullmatch(text) else _ADDRESS.findall(text)
-    found = {address.rstrip(".") for address in addresses}
-    if len(found) != 1:
+    is_plain = _PLAIN_ADDRESS.fullmatch(text) is not None
+    found = {one.rstrip(".") for one in ([text] if is_plain else _ADDRESS.findall(text))}
+    if len(found) != 1 or (not is_plain and _CUT_OFF.search(_ADDRESS.sub("", text))):
         raise Unreadable("several email addresses" if found else "not an email address")
     address = found.pop()
     if address in policy.placeholder_emails:

@@ -126,6 +126,19 @@ WHERE (%(ids)s::bigint[] IS NULL OR e.id = ANY(%(ids)s)
         SELECT FROM bookings b WHERE b.event_id = e.id AND b.state = ANY(%(states)s)))
 ORDER BY e.id LIMIT %(limit)s
 
+-- name: unbooked_events
+-- Return a source's events in a time range that are ignored, or held because of their mapping, newest first.
+-- Only the newest events are searched.
+SELECT id FROM (
+    SELECT id, state, kept FROM events
+    WHERE source = %(source)s AND received_at >= %(since)s AND received_at < %(until)s
+    ORDER BY id DESC LIMIT %(searched)s
+) newest
+WHERE kept = 'all' AND (state IN ('held', 'ignored') OR EXISTS (
+    SELECT FROM bookings b
+    WHERE b.event_id = newest.id AND b.state = 'held' AND b.reason = 'held_by_mapping'))
+ORDER BY id DESC LIMIT %(limit)s
+
 -- name: event_of_booking
 -- Return a booking's event.
 SELECT event_id AS id FROM bookings WHERE id = %(id)s

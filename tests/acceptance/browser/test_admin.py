@@ -53,7 +53,7 @@ def test_43_leads_of_an_unknown_property_are_booked_by_three_clicks_and_undone(a
     page.get_by_role("link", name=re.compile("Cherry Creek")).click()
     page.get_by_role("link", name=re.compile("Maple Court")).click()
     page.get_by_role("button", name="Remember and book 43").click()
-    expect(page.get_by_text("43 leads go out in 10 seconds")).to_be_visible()
+    expect(page.get_by_text("43 leads will be sent in 10 seconds")).to_be_visible()
     page.get_by_role("button", name="Undo").click()
     expect(page.locator("#toasts")).to_contain_text("43 leads need a community again")
     expect(page.get_by_role("link", name=re.compile("Cherry Creek"))).to_contain_text("43 leads")
