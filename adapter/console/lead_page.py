@@ -183,9 +183,13 @@ def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
     story, facts = _load(key)
     event, source = story.event, services.sources.get(story.event.source)
     payload, problem = _payload(source, story)
+    common = _common(key, story, refused, facts)
+    is_in_list = common["neighbors"].is_in_list and "search" not in flask.request.args
+    flask.g.opened_from = "console.queue" if is_in_list else "console.leads"
     page = flask.render_template(
         "console/lead.html",
-        **_common(key, story, refused, facts),
+        **common,
+        is_in_list=is_in_list,
         payload=payload,
         problem=problem,
         raw=event.body[:MAX_RAW_BODY].decode("utf-8", "replace"),

@@ -196,9 +196,11 @@ def test_a_finished_lead_does_not_lead_to_the_next_one_in_needs_you(
     page = ana.page(f"/leads/{booked.id}")
     assert 'rel="next"' not in page
     assert '<p><a href="/console/leads">Leads</a></p>' in page
+    assert re.search(r'<a href="/console/leads" aria-current="page">', page)
     for path in (f"/leads/{held.id}", f"/leads/{booked.id}?list=todo%3Dcall"):
         assert 'rel="next"' in ana.page(path), path
         assert "Needs you</a></p>" in ana.page(path), path
+        assert re.search(r'<a href="/console/queue" aria-current="page">', ana.page(path)), path
 
 
 def test_the_curl_command_contains_no_signature_and_no_connection_headers(
