@@ -129,12 +129,12 @@ MANY: Final[Mapping[str, str]] = {
     "released": "sent {leads} to Knock",
     "confirmed": "marked {leads} as already in Knock",
     "discarded": "dismissed {leads}",
-    "replayed": "read {leads} again",
+    "replayed": "reread {leads}",
     "undone": "undid the booking of {leads}",
     "snoozed": "snoozed {leads}",
     "assigned": "assigned {leads} to {detail}",
 }
-#: Actions after which the same click reads a property's leads again.
+#: Actions after which the same click rereads the leads of a property.
 OF_PROPERTY: Final = ("property_assigned", "property_unassigned")
 #: Maximum time between two successive entries of the same click.
 ONE_CLICK: Final = dt.timedelta(seconds=5)
