@@ -66,6 +66,7 @@ def overview() -> str:
         overview=found,
         needs_you=needs_you,
         lost=_may_be_leads(rejected, now),
+        rejected_today=sum(now - one.received_at < DAY for one in rejected),
         changed=format_troubles(),
         by_version=services.version_watch.lost(now),
         most_mapped=MOST_MAPPED,

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import urllib.parse
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ import flask
 from werkzeug.datastructures import ImmutableMultiDict
 
 from adapter.console.context import bp, services
-from adapter.console.display import renter_name
+from adapter.console.display import full_name, name_or_contact, renter_name
 from adapter.console.form_input import row_id_from
 from adapter.exceptions import KeyMissing
 from adapter.models import Booking, Event, FormatChange
@@ -31,6 +32,8 @@ from adapter.operations.todo import (
 from adapter.store import MOST_COUNTED, Group, Issue, Transaction
 
 PAGE_SIZE: Final = 50
+#: How many of a row's leads are named.
+MOST_NAMED: Final = 3
 #: Maximum number of messages to read to find the names of unrecognized properties.
 MOST_PLACES: Final = 12
 #: The label of each tab, and its text when the tab is empty.
@@ -51,6 +54,8 @@ class Row:
     #: The first lead, and the first renters' names.
     lead: Booking | Event
     names: Sequence[str]
+    #: True if the row has more leads than the names describe.
+    has_others: bool
     #: When the first lead was received.
     received_at: dt.datetime
     #: The property's name if it is not recognized, or "".
@@ -298,7 +303,7 @@ def _leads_in(rows: Sequence[Entry]) -> int:
 
 def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
     """Convert entries to rows, loading the details of each row's first leads."""
-    ids = [number for entry in found for number in entry.ids[:3]]
+    ids = [number for entry in found for number in entry.ids[:MOST_NAMED]]
     with services.store.transaction() as tx:
         bookings = {one.id: one for one in tx.bookings.of_ids(ids)}
         received = tx.events.received_times(bookings.values())
@@ -312,6 +317,7 @@ def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
             entry=entry,
             lead=leads[entry.ids[0]],
             names=_names(entry, bookings),
+            has_others=len(entry.ids) > MOST_NAMED,
             received_at=received[entry.ids[0]],
             place=places.get(entry.issue, ""),
         )
@@ -348,9 +354,12 @@ def place_name(event: Event | None, value: str) -> str:
 
 
 def _names(entry: Entry, bookings: Mapping[int, Booking]) -> list[str]:
-    known = [bookings[number].appointment for number in entry.ids[:3] if number in bookings]
-    names = [" ".join(filter(None, (a.get("first_name"), a.get("last_name")))) for a in known]
-    return [name for name in names if name]
+    """Return the names of a row's first renters, or their contacts if several leads share a row."""
+    known = [bookings[number] for number in entry.ids[:MOST_NAMED] if number in bookings]
+    if len(entry.ids) == 1:
+        return [name for name in map(full_name, known) if name]
+    counts = Counter(filter(None, map(name_or_contact, known)))
+    return [name if n == 1 else f"{name} ({n} leads)" for name, n in counts.items()]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

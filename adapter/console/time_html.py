@@ -171,4 +171,4 @@ def tour_html(booking: Booking) -> Markup:
     if (wall := booking.wall_time) is not None:
         today = services.now().astimezone(reader_zone()).date()
         return Markup("{}, {}").format(day_text(wall.date(), today), clock(wall))
-    return Markup('<span class="soft">No time</span>')
+    return Markup('<span class="soft">No time given</span>')

@@ -2437,7 +2437,9 @@ def test_a_search_also_lists_messages_that_did_not_become_leads(ana: Reader) -> 
     assert f"/console/leads/{ignored}" in rows[2]
     assert "This is a test message." in rows[2]
     assert "/console/rejections/" in rows[3]
-    assert "This message's secret did not match ours." in html.unescape(rows[3])
+    assert "The message's signature doesn't match our secret for this source." in html.unescape(
+        rows[3]
+    )
     with harness.pipeline.store.transaction() as tx:
         assert "searched" in [one.action for one in tx.audit.entries()]
 
