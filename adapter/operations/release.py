@@ -99,7 +99,8 @@ class Repairs:
             release_changes.check(edited, self._settings, now, is_any_hour=is_any_hour)
             _lock_unchanged(tx, booking, now, edited)
             if adds_tour:
-                released, action = _add_tour(tx, edited, by, now), "time_given"
+                tour = dataclasses.replace(edited, due_at=now + self._hold_for)
+                released, action = _add_tour(tx, tour, by, now), "time_given"
             else:
                 is_question = booking.reason in _QUESTIONS and not is_another_person
                 is_confirmed = is_wanted_anyway or is_question
@@ -280,7 +281,6 @@ def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Bo
         because_of=None,
         posted_at=None,
         job_id=None,
-        due_at=now,
     )
     _reconcile_with(tx, tour, now, is_confirmed=False)
     number = len(tx.bookings.of_event(edited.event_id))
