@@ -12,7 +12,7 @@ from werkzeug.exceptions import NotFound
 
 from adapter.console.context import bp, services
 from adapter.console.form_input import row_id_from
-from adapter.console.needs_you import event_of
+from adapter.console.stored_messages import event_of
 from adapter.exceptions import KeyMissing, NotPossible, UpstreamError
 from adapter.mapping.engine import Community
 from adapter.models import AddedCommunity, Alias, Event

@@ -27,11 +27,12 @@ from adapter.console.display import MAX_RAW_BODY, PayloadLine, anchor_for, paylo
 from adapter.console.lead_facts import LeadFacts, load_facts
 from adapter.console.needs_you import FormatTrouble, format_trouble_of, neighbors_of, place_name
 from adapter.console.problem_text import agent_advice, problem_sentences, unused_values
+from adapter.console.readable import most_similar
 from adapter.console.story import ASKED_FOR, gone_text, part_names, replaced_text, story_of
 from adapter.console.time_html import clock_in, local_text, reader_zone
 from adapter.console.wording import answer_text, shown_value
 from adapter.exceptions import NotPossible, PayloadError, TimeNotAvailable
-from adapter.mapping.engine import SENT_OUTCOMES, Item, Outcome
+from adapter.mapping.engine import SENT_OUTCOMES, Item
 from adapter.mapping.provenance import Provenance, provenance_of
 from adapter.mapping.source import Source
 from adapter.models import (
@@ -330,15 +331,7 @@ class MappedAgain:
         return is_held and number < len(self.items) and self.items[number].outcome in SENT_OUTCOMES
 
     def _item_number(self, booking: Booking) -> int:
-        """Return the index of the webhook's item that is most similar to a booking."""
-
-        def likeness(number: int) -> int:
-            if self.items[number].outcome is Outcome.IGNORED:
-                return -1
-            pairs = self.items[number].appointment.items()
-            return sum(booking.appointment.get(name) == value for name, value in pairs)
-
-        return max(range(len(self.items)), key=likeness, default=0)
+        return most_similar(booking, self.items)
 
 
 def _booking_views(
