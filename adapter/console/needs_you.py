@@ -53,6 +53,8 @@ class Row:
     names: Sequence[str]
     #: The property's name if it is not recognized, or "".
     place: str = ""
+    #: The properties of the first leads in a row that combines several leads.
+    places: Sequence[str] = ()
 
     @property
     def is_fold(self) -> bool:
@@ -302,6 +304,7 @@ def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
         missing = [number for number in ids if number not in bookings]
         events = {one.id: one for one in tx.search.events(ids=missing)} if missing else {}
         places = _places(tx, found, bookings)
+        folded = _folded_places(tx, found, bookings)
     leads: dict[int, Booking | Event] = {**events, **bookings}
     return [
         Row(
@@ -309,6 +312,7 @@ def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
             lead=leads[entry.ids[0]],
             names=_names(entry, bookings),
             place=places.get(entry.issue, ""),
+            places=folded.get(entry.key, ()),
         )
         for entry in found
         if entry.ids[0] in leads
@@ -326,6 +330,20 @@ def _places(
     }
     shown = [*firsts.items()][-MOST_PLACES:]
     return {issue: _place(tx, issue, booking) for issue, booking in shown}
+
+
+def _folded_places(
+    tx: Transaction, found: Sequence[Entry], bookings: Mapping[int, Booking]
+) -> dict[str, Sequence[str]]:
+    """Return the names of the first leads' properties in rows that combine leads, by row."""
+    folds = [one for one in found if one.todo is Todo.COMMUNITY and len(one.ids) > 1]
+    names: dict[str, Sequence[str]] = {}
+    for entry in folds[:MOST_PLACES]:
+        known = [bookings[number] for number in entry.ids[:3] if number in bookings]
+        issues = [(Issue.of(one), one) for one in known]
+        places = [_place(tx, issue, one) for issue, one in issues if issue.value]
+        names[entry.key] = list(dict.fromkeys(places))
+    return names
 
 
 def _place(tx: Transaction, issue: Issue, booking: Booking) -> str:
