@@ -75,6 +75,11 @@ _READ_NOW: Final = Advice(
     wrong="We couldn't read this lead when it arrived, but we can read it now.",
     todo="Read it again to book it. You don't need to call the renter about it.",
 )
+#: What to do if the renter canceled a tour that did not come from here.
+_NOT_OURS: Final = Advice(
+    wrong="The renter canceled a tour that isn't one of our leads.",
+    todo="Look for the renter in Knock. If they have a tour there, cancel it.",
+)
 #: The label for each choice of how long to snooze a lead.
 SNOOZES: Final[Mapping[Snooze, str]] = {
     Snooze.HOUR: "In an hour",
@@ -132,6 +137,8 @@ class BookingView:
     is_repeat: bool
     #: The other lead that caused this lead's state.
     other: Booking | None
+    #: The upcoming tour of the other lead that Knock cancels when it books this one, or None.
+    cancels: Booking | None
     #: The leads whose state this lead caused, except those that it replaced.
     related: Sequence[Booking]
     #: Labels of the contact details that it shares with the other lead, and whether it has more.
@@ -233,6 +240,7 @@ def _common(
         "replaced_text": replaced_text,
         "gone_text": lambda change: gone_text(change or None),
         "replaced": facts.replaced,
+        "canceled": facts.cancellations,
         "part_names": part_names(story),
         "tours_asked_for": sum(ASKED_FOR in name for name in part_names(story).values()),
         "neighbors": neighbors_of(number if number in ids or not ids else ids[0]),
@@ -376,6 +384,7 @@ def _booking_view(
         is_merged=is_merged(booking),
         is_repeat=is_repeat(booking, other),
         other=other,
+        cancels=other if _is_canceled_by(booking, other, now) else None,
         related=[
             one
             for one in story.related
@@ -397,6 +406,16 @@ def _booking_view(
         hint=_hint(booking),
         error=refused.error if refused else None,
     )
+
+
+def _is_canceled_by(booking: Booking, other: Booking | None, now: dt.datetime) -> bool:
+    """Return True if Knock cancels the other lead's upcoming tour when it books this one."""
+    if other is None or Kind.PROSPECT in (booking.kind, other.kind) or is_repeat(booking, other):
+        return False
+    is_upcoming = other.starts_in_knock is not None and other.starts_in_knock > now
+    is_sent = other.state in (BookingState.PENDING, *SENT) and not other.is_gone
+    is_one_person = is_merged(booking) or bool(_shared(booking, other))
+    return is_upcoming and is_sent and is_one_person
 
 
 def _is_live_tour(one: Booking, now: dt.datetime) -> bool:
@@ -439,6 +458,8 @@ def _explained(
 ) -> tuple[Advice, Sequence[str]]:
     """Return the advice for a booking's main problem, and a sentence for each other problem."""
     advice = agent_advice(issue)
+    if booking.reason == "cancellation" and booking.because_of is None:
+        return _NOT_OURS, ()
     if trouble is not None:
         return format_advice(trouble), [trouble.sentence]
     if booking.state is BookingState.HELD and booking.reason == "held_by_mapping":

@@ -27,6 +27,8 @@ from adapter.propexo.appointment import NO_CONTACT
 VIEW_ONLY: Final = (
     "You have view-only access. Someone with edit access can change that under People."
 )
+#: The reason with which a user dismisses a cancellation after canceling the tour in Knock.
+CANCELED_IN_KNOCK: Final = "Canceled in Knock"
 #: The states of bookings and messages.
 STATES: Final[Mapping[str, str]] = {
     "received": "Just arrived",
@@ -164,15 +166,25 @@ _REPLAY_REFUSALS: Final[Mapping[str, str]] = {
 }
 
 
-def state_word(booking_or_state: Booking | str, *, is_replaced: bool = False) -> str:
-    """Return a state's label. Set ``is_replaced`` if a newer tour replaced this tour in Knock."""
+def state_word(
+    booking_or_state: Booking | str, *, is_replaced: bool = False, is_canceled: bool = False
+) -> str:
+    """Return a state's label.
+
+    Set ``is_replaced`` if a newer tour replaced this tour in Knock, and ``is_canceled`` if the
+    renter canceled it, but it may still be in Knock.
+    """
     if is_replaced:
         return "Replaced in Knock"
+    if is_canceled:
+        return "Booked, but the renter canceled"
     if isinstance(booking_or_state, Booking):
         if booking_or_state.is_cancellation and booking_or_state.state is BookingState.HELD:
             return "Canceled by the renter"
         if booking_or_state.reason in _CANCELED:
             return "Canceled by the renter"
+        if is_done_cancellation(booking_or_state):
+            return CANCELED_IN_KNOCK
         if booking_or_state.kind is Kind.PROSPECT and booking_or_state.state in _CARDS:
             return _CARDS[booking_or_state.state]
         known = _in_knock(booking_or_state)
@@ -180,10 +192,18 @@ def state_word(booking_or_state: Booking | str, *, is_replaced: bool = False) ->
     return STATES.get(booking_or_state, booking_or_state)
 
 
-def state_class(booking: Booking, *, is_replaced: bool = False) -> str:
+def is_done_cancellation(booking: Booking) -> bool:
+    """Return True if a user has canceled the tour in Knock as the renter asked."""
+    is_done = booking.state is BookingState.DISCARDED and booking.reason == CANCELED_IN_KNOCK
+    return booking.is_cancellation and is_done
+
+
+def state_class(booking: Booking, *, is_replaced: bool = False, is_canceled: bool = False) -> str:
     """Return the CSS class for a booking's state. A tour no longer in Knock is not green."""
     if is_replaced:
         return "superseded"
+    if is_canceled:
+        return "held"
     known = _in_knock(booking)
     return known[1] if known else booking.state
 

@@ -1632,6 +1632,13 @@ def test_a_cancellation_is_marked_as_done(ana: Reader, upstream: SandboxClient) 
             because_of=booking.id,
         )
         number = tx.bookings.insert(canceled, 1, now=ana.harness.clock()).id
+    for path in (f"/leads/{booking.id}", f"/leads/{booking.id}/panel", "/leads"):
+        assert 'class="state held">Booked, but the renter canceled</span>' in ana.text(path), path
+        assert 'class="state booked"' not in ana.text(path), path
+    tour = ana.text(f"/leads/{booking.id}")
+    assert "The renter canceled this tour, but it may still be in Knock." in tour
+    assert f'Then open <a href="/console/leads/{number}#b{number}">the cancellation</a>' in tour
+    assert "Related leads" not in tour
     page = ana.text(f"/leads/{number}")
     assert "I canceled the tour in Knock, or added a note to the guest card" in page
     assert "The renter canceled</span>" not in ana.text("/leads")
@@ -1645,6 +1652,7 @@ def test_a_cancellation_is_marked_as_done(ana: Reader, upstream: SandboxClient) 
     assert f"/leads/{number}/bring-back" in ana.text(f"/leads/{number}")
     tour = ana.text(f"/leads/{booking.id}")
     assert "Marked as canceled" in tour
+    assert "the renter canceled</span>" not in tour + ana.text("/leads")
     assert "ana reported that the tour was canceled in Knock." in tour
     assert "'s tour was canceled in Knock." in html.unescape(ana.text("/audit"))
     assert "dismissed" not in ana.text("/audit").split('class="feed"')[1]
@@ -2322,7 +2330,7 @@ def test_no_input_breaks_the_playground(ana: Reader) -> None:
     pasted = ana.post("/try/result", source="rentfeed", mapping=text, event="", body="{")
     assert "This message can't be read" in html.unescape(pasted.text)
     missing = ana.post("/try/result", source="rentfeed", mapping=text, event="999999")
-    assert "Message 999999 was deleted" in missing.text
+    assert "Message 999999 or its content was deleted" in missing.text
     assert ana.post("/try/result", source="../etc/passwd", mapping=text).status_code == 409
     assert len(ana.harness.story(booking.event_id).bookings) == 1
 

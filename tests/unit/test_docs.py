@@ -35,7 +35,7 @@ def test_what_needs_nobody_is_not_an_error() -> None:
 
 
 def test_no_page_has_an_unresolved_merge() -> None:
-    found = [page.name for page in PAGES if re.search("^(<{7}|>{7}) ", page.read_text(), re.M)]
+    found = [page.name for page in PAGES if re.search("(?m)^(<{7}|>{7}) ", page.read_text())]
     assert found == []
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -515,3 +516,55 @@ def test_the_labels_of_an_email_may_have_accents() -> None:
     assert "  phone_1: telefono " in text
     assert 'from: [change, "{fecha_de_visita} {hora}", asked]' in text
     assert "community: propiedad " in text
+
+
+HOUR = {"date": "12/12/2026", "hour": "2", "minute": "30"}
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (
+            {"tour": {"start": HOUR | {"hour": "14"}}},
+            'time: "{tour.start.hour}:{tour.start.minute}", format: MM/DD/YYYY H:mm }',
+        ),
+        (
+            {"tour": HOUR | {"ampm": "PM"}},
+            'time: "{tour.hour}:{tour.minute} {tour.ampm}", format: MM/DD/YYYY h:mm A }',
+        ),
+        (
+            {"tour": {"day": "2027-03-04", "from": "14:30", "to": "15:00"}},
+            "date: tour.day, time: tour.from, format: YYYY-MM-DD H:mm }",
+        ),
+        (
+            {"tour": {"day": "2027-03-04", "from": "9:00 AM", "to": "5:00 PM"}},
+            '# perhaps from tour.day "2027-03-04", tour.from "9:00 AM", tour.to "5:00 PM"; or',
+        ),
+        (
+            {"tour_date": "03/04/2027", "tour_time": "2:30 PM - 3:00 PM"},
+            "{ date: tour_date, time: tour_time, format: TODO }",
+        ),
+        ({"tour": "2026-12-12 14:30"}, "{ from: tour, format: YYYY-MM-DD H:mm }"),
+        ({"tour": {"startsAtLocal": "2027-03-04T14:30"}}, "tour.startsAtLocal "),
+        ({"when": "2026-12-12T14:30"}, 'TODO   # perhaps from when "2026-12-12T14:30"; or remove'),
+        (
+            {"requestedDate": "Thursday, March 4th", "requestedTime": "2:30pm"},
+            'TODO   # perhaps from requestedDate "Thursday, March 4th", requestedTime "2:30pm"; or',
+        ),
+        (
+            {"times": ["2027-03-04T14:30:00", "2027-03-05T14:30:00"]},
+            'TODO   # perhaps from times "2027-03-04T14:30:00"; or remove this line',
+        ),
+        (
+            {"created": "2026-12-12T14:30", "zip": "80203", "phone": "720-555-0188", "n": "1.5"},
+            "TODO   # or remove this line",
+        ),
+    ],
+)
+def test_a_draft_reads_or_names_whatever_may_be_the_time_of_the_tour(
+    data: dict[str, Any], line: str
+) -> None:
+    (start,) = re.findall(
+        r"^  starts_at: .*", mapping_from_sample("acme", "a.json", data), re.MULTILINE
+    )
+    assert line in start

@@ -18,6 +18,7 @@ CALENDARS: Final = "calendar|assistant|eventtype|schedule|agent"
 TOURS: Final = "tour|appt|appointment|visit|booking|showing|viewing"
 #: The end of a key for the tour's date or time in Spanish or French.
 OF_VISIT: Final = "(de(la|l)?)?(visita|cita|recorrido|visite)"
+START: Final = "starts?|begin|scheduled"
 WISHED: Final = "(preferred|requested|desired)?"
 #: Patterns for each target's key, in lowercase without separators, best match first.
 KEYS: Final[Mapping[str, Sequence[str]]] = {
@@ -58,8 +59,8 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
         r"(call)?from(number)?|waid|callerid|.*remindernumber|(customer|caller|contact|guest)number",
     ),
     "starts_at": (
-        f"(starts?|begin|scheduled|{TOURS})(time|at|datetime|datetimeutc|slot|timestamp|start|when|for)",
-        r"startdatetime|startson|slot|earliest|from|begin|starts?|datetime|show|appointment",
+        f"({START}|{TOURS})(time|at|datetime|datetimeutc|slot|timestamp|start|when|for)(local)?",
+        f"startdatetime|startson|slot|earliest|from|begin|starts?|datetime|show|{TOURS}|startsatutc",
         r"new(start)?time|(?!.*(creat|submit|sent|receiv|updat)).*dateandtime|timeslot",
         f"when.*({TOURS}|see|come|stopby)",
         f"fechayhora({OF_VISIT})?",
@@ -69,7 +70,7 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
         r"(?!.*(move|birth|dob)).*date",
     ),
     "time": (
-        f"{WISHED}({TOURS}|start)?(time|hour|timefrom)|(hora|heure)({OF_VISIT})?",
+        f"{WISHED}({TOURS}|start)?(time|hour|timefrom)|(hora|heure)({OF_VISIT})?|from|starts?|begin",
         r".*time",
     ),
     "tour_type": (f"({TOURS})(type|kind|mode|method|format)",),
