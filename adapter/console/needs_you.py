@@ -55,7 +55,7 @@ class Row:
     received_at: dt.datetime
     #: The property's name if it is not recognized, or "".
     place: str = ""
-    #: The properties of the first leads in a row that combines several leads.
+    #: The properties in a row that combines several leads, as parts of a phrase.
     places: Sequence[str] = ()
 
     @property
@@ -340,14 +340,17 @@ def _places(
 def _folded_places(
     tx: Transaction, found: Sequence[Entry], bookings: Mapping[int, Booking]
 ) -> dict[str, Sequence[str]]:
-    """Return the names of the first leads' properties in rows that combine leads, by row."""
+    """Return the properties of rows that combine leads, by row: the first ones, and others."""
     folds = [one for one in found if one.todo is Todo.COMMUNITY and len(one.ids) > 1]
     names: dict[str, Sequence[str]] = {}
     for entry in folds[:MOST_PLACES]:
         known = [bookings[number] for number in entry.ids[:3] if number in bookings]
         issues = [(Issue.of(one), one) for one in known]
         places = [_place(tx, issue, one) for issue, one in issues if issue.value]
-        names[entry.key] = list(dict.fromkeys(places))
+        ids = {*entry.ids}
+        number = sum(not ids.isdisjoint(group.ids) for group in review_groups())
+        more = ["and others"] if number > len({issue for issue, _ in issues}) else []
+        names[entry.key] = [", ".join(dict.fromkeys(places)), *more] if places else []
     return names
 
 
