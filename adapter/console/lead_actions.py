@@ -355,8 +355,12 @@ def _time_in_sentence(at: dt.datetime, timezone: str | None) -> str:
 
 def to_list() -> Any:
     """Redirect to the list that the form was submitted from."""
+    return flask.redirect(_list_url())
+
+
+def _list_url() -> str:
     query = flask.request.form.get("list", "")[:500]
-    return flask.redirect(flask.url_for("console.queue") + (f"?{query}" if query else ""))
+    return flask.url_for("console.queue") + (f"?{query}" if query else "")
 
 
 def _done(number: int, text: str, neighbors: Neighbors, *, undo: str = "") -> Any:
@@ -381,6 +385,8 @@ def _done(number: int, text: str, neighbors: Neighbors, *, undo: str = "") -> An
 
 def _show(number: int) -> Any:
     """Show the updated lead in the side panel or on the lead's page."""
+    if flask.request.form.get("back") == "list":
+        return flask.redirect(f"{_list_url()}#row-{number}")
     if not _is_panel():
         query = flask.request.form.get("list") or None
         return flask.redirect(flask.url_for("console.lead", key=number, list=query))

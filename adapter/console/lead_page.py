@@ -277,8 +277,8 @@ def _payload(source: Source | None, story: LeadHistory) -> tuple[list[PayloadLin
         return [], "This lead source no longer has a mapping, so only the raw text is shown."
     try:
         return payload_lines(source.scope(story.event.request).payload), None
-    except PayloadError as exc:
-        return [], f"This message cannot be read: {exc}. Only the raw text is shown."
+    except PayloadError:
+        return [], "We can't read this message, so only the raw text is shown."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -389,7 +389,9 @@ def _booking_view(
         related=[
             one
             for one in story.related
-            if one.because_of == booking.id and one.state is not BookingState.SUPERSEDED
+            if one.because_of == booking.id
+            and one.state is not BookingState.SUPERSEDED
+            and (other is None or one.id != other.id)
         ],
         shared=[label_of(name).lower() for name in sorted(shared)],
         has_own_contact=any(booking.appointment.get(name) for name in CONTACTS - shared),

@@ -63,6 +63,8 @@ class Row:
     received_at: dt.datetime
     #: The property's name if it is not recognized, or "".
     place: str = ""
+    #: The properties in a row that combines several leads, as parts of a phrase.
+    places: Sequence[str] = ()
 
     @property
     def is_fold(self) -> bool:
@@ -328,6 +330,7 @@ def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
         missing = [number for number in ids if number not in bookings]
         events = {one.id: one for one in tx.search.events(ids=missing)} if missing else {}
         places = _places(tx, found, bookings)
+        folded = _folded_places(tx, found, bookings)
     leads: dict[int, Booking | Event] = {**events, **bookings}
     received |= {number: event.received_at for number, event in events.items()}
     return [
@@ -338,6 +341,7 @@ def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
             has_others=len(entry.ids) > MOST_NAMED,
             received_at=received[entry.ids[0]],
             place=places.get(entry.issue, ""),
+            places=folded.get(entry.key, ()),
         )
         for entry in found
         if entry.ids[0] in leads
@@ -355,6 +359,23 @@ def _places(
     }
     shown = [*firsts.items()][-MOST_PLACES:]
     return {issue: _place(tx, issue, booking) for issue, booking in shown}
+
+
+def _folded_places(
+    tx: Transaction, found: Sequence[Entry], bookings: Mapping[int, Booking]
+) -> dict[str, Sequence[str]]:
+    """Return the properties of rows that combine leads, by row: the first ones, and others."""
+    folds = [one for one in found if one.todo is Todo.COMMUNITY and len(one.ids) > 1]
+    names: dict[str, Sequence[str]] = {}
+    for entry in folds[:MOST_PLACES]:
+        known = [bookings[number] for number in entry.ids[:3] if number in bookings]
+        issues = [(Issue.of(one), one) for one in known]
+        places = [_place(tx, issue, one) for issue, one in issues if issue.value]
+        ids = {*entry.ids}
+        number = sum(not ids.isdisjoint(group.ids) for group in review_groups())
+        more = ["and others"] if number > len({issue for issue, _ in issues}) else []
+        names[entry.key] = [", ".join(dict.fromkeys(places)), *more] if places else []
+    return names
 
 
 def _place(tx: Transaction, issue: Issue, booking: Booking) -> str:
