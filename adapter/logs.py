@@ -61,7 +61,7 @@ def _event_of(record: logging.LogRecord) -> dict[str, str]:
 
 
 def error_summary(exc: BaseException) -> dict[str, Any]:
-    """Return an exception's type, causes and traceback, with only our own exceptions' messages."""
+    """Return an exception's type, causes and traceback. Leave out the messages of libraries."""
     chain: list[dict[str, Any]] = []
     cause: BaseException | None = exc
     while cause is not None and len(chain) < 5:

@@ -58,7 +58,7 @@ class WebhookRequest:
 
     @functools.cached_property
     def lowercase_headers(self) -> Mapping[str, str]:
-        """The headers by lower-case name, because header names are not case-sensitive."""
+        """The headers, keyed by lower-case name, because header names are not case-sensitive."""
         lowercase: dict[str, str] = {}
         for name, value in self.headers.items():
             key = name.lower()
@@ -220,6 +220,9 @@ TIME_TAKEN = "time_taken"
 #: The name that the history shows for changes by the renter.
 RENTER = "renter"
 
+#: The names that the history shows for automatic changes and for the renter's own.
+_NOT_USERS = frozenset({"worker", "web", "system", RENTER})
+
 #: States that do not change automatically.
 SETTLED = frozenset(BookingState) - {
     BookingState.PENDING,
@@ -334,7 +337,7 @@ class Booking:
     updated_at: dt.datetime
     #: The reason code for the state.
     reason: str | None
-    #: When the renter made the request: the sender's time, or else the time of arrival.
+    #: When the renter made the request: the time from the sender if given, or the arrival time.
     asked_at: dt.datetime
     #: Keyed hashes that related requests share: of the person's email and phone at this community,
     #: and ``item_key``.
@@ -499,6 +502,11 @@ class Change:
     by: str
     #: The ID of the other lead that caused the change, or None.
     because_of: int | None = None
+
+    @property
+    def user(self) -> str:
+        """The name of the user who made the change, or "" if none did or the name is unknown."""
+        return "" if self.by in _NOT_USERS or self.by.startswith("(") else self.by
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

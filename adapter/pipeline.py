@@ -10,8 +10,8 @@
    ``bookings/calendar_check.py`` first checks that the time is available in Knock.
 5. ``bookings/follow_up.py`` reads the job's status until the booking is booked or failed;
    ``bookings/settle_unknown.py`` searches for bookings whose outcome is unknown.
-   ``bookings/confirm.py`` records what Propexo's webhooks say about tours in Knock.
-   ``bookings/messenger.py`` sends what renters write later, as notes on their guest cards.
+   ``bookings/confirm.py`` records the facts about tours from Propexo's webhooks.
+   ``bookings/messenger.py`` sends renters' later messages as notes on their guest cards.
 
 Steps 1 and 2 run in the web process. The others run in a worker (``server/worker.py``): a row's
 state and ``due_at`` are its entry in a queue, and workers process the rows that are due. Each step
@@ -168,7 +168,7 @@ class Pipeline:
 
     @property
     def sources(self) -> Mapping[str, Source]:
-        """The current mappings, by source name."""
+        """The current mappings, keyed by source name."""
         return self.live.sources
 
     @sources.setter

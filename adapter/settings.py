@@ -75,7 +75,7 @@ Reader: TypeAlias = Callable[[str], T]
 
 
 def trimmed(text: str) -> str:
-    """Strip the whitespace and quotes that surround a text."""
+    """Strip the whitespace and quotes that surround a string."""
     text = text.strip(BLANKS)
     is_quoted = len(text) > 2 and text[0] == text[-1] and text[0] in "\"'"
     return text[1:-1].strip(BLANKS) if is_quoted else text
@@ -410,9 +410,9 @@ class Policy:
     #: The region for phone numbers without a country code.
     phone_region: str = "US"
     earliest_tour: dt.time = setting("ADAPTER_EARLIEST_TOUR", dt.time(7, 0), read_time_of_day,
-        "Tours that start before this time of day at the community are held.")
+        "Tours that start before this time of day, in the community's time zone, are held.")
     latest_tour: dt.time = setting("ADAPTER_LATEST_TOUR", dt.time(21, 0), read_time_of_day,
-        "Tours that start after this time of day at the community are held.")
+        "Tours that start after this time of day, in the community's time zone, are held.")
     horizon_days: int = setting("ADAPTER_HORIZON_DAYS", 366, integer(1, 3660),
         "Tours that are more than this many days ahead are held.")
     placeholder_emails: frozenset[str] = setting(
@@ -422,19 +422,19 @@ class Policy:
         "Comma-separated email addresses and phone numbers (+13035550100) that many people share. "
         "The adapter does not use these contacts to identify a person.")
     tour_types: Mapping[str, str] = setting("ADAPTER_TOUR_TYPES", {}, spelling_of("tour_type"),
-        "Propexo's spelling of tour types: in_person=…,self_guided=…,video=…. If unset, tour types "
-        "go into the notes.")
+        "Propexo's spelling of tour types: in_person=…,self_guided=…,video=…. If unset, the tour "
+        "type goes into the notes.")
     first_contact_types: Mapping[str, str] = setting(
         "ADAPTER_FIRST_CONTACT_TYPES", {}, spelling_of("first_contact_type"),
         "Propexo's spelling of first contact types: internet=…,chat=…,call=…,email=…,sms=…. If "
-        "unset, first contact types go into the notes.")
+        "unset, the first contact type goes into the notes.")
     pets: Mapping[str, str] = setting("ADAPTER_PETS", {}, spelling_of("pets"),
-        "Propexo's spelling of pets: cat=…,small_dog=…,large_dog=…. If unset, pets go into the "
-        "notes.")
+        "Propexo's spelling of pets: cat=…,small_dog=…,large_dog=…. If unset, the renter's pets go "
+        "into the notes.")
 
     @property
     def spellings(self) -> Mapping[str, Mapping[str, str]]:
-        """Propexo's spelling of each of the adapter's enum values, by field."""
+        """Propexo's spelling of each of the adapter's enum values, keyed by field."""
         return {
             "tour_type": self.tour_types,
             "first_contact_type": self.first_contact_types,
@@ -455,8 +455,8 @@ class Settings:
         "PORT set, and 127.0.0.1 otherwise.")
     propexo_token: str | None = setting("PROPEXO_TOKEN", None, read_token,
         "Bearer token for Propexo. With the token `sandbox`, `adapter run` books in its own "
-        "sandbox. Without a token, it does the same unless DATABASE_URL is set or tours have been "
-        "booked in Knock.",
+        "sandbox. Without a token, `adapter run` also uses the sandbox, unless DATABASE_URL is set "
+        "or tours have been booked in Knock.",
         secret=True)
     propexo_webhook_secret: str | None = setting("PROPEXO_WEBHOOK_SECRET", None, str,
         "Secret for the webhooks that Propexo sends to /propexo/webhooks. If unset, these webhooks "
@@ -471,8 +471,8 @@ class Settings:
         "Folder that contains the mappings and communities.yaml.")
     mappings_from_files_only: bool = setting(
         "ADAPTER_MAPPINGS_FROM_FILES_ONLY", False, read_flag,  # noqa: FBT003 - its default
-        "Set to `yes` if mappings are changed only in their files, for example in git. The console "
-        "then offers a patch instead of saving a mapping.")
+        "Set to `yes` if mappings are changed only in their files, for example in git. With `yes`, "
+        "the console offers a patch instead of saving a mapping.")
     public_url: str | None = setting("ADAPTER_PUBLIC_URL", None, read_url,
         "URL at which senders reach the adapter. This setting is required for signatures that "
         "cover the URL.")
@@ -505,8 +505,8 @@ class Settings:
         "ADAPTER_FETCH_PRIVATE", False, read_flag,  # noqa: FBT003 - its default
         "Set to `yes` to let `fetch:` in a mapping read from hosts with private IP addresses.")
     job_deadline_seconds: float = setting("ADAPTER_JOB_DEADLINE_SECONDS", 3600.0, seconds(1, 86400),
-        "Maximum time that a Propexo job may stay PENDING. After that, the booking becomes "
-        "`unknown`.")
+        "Maximum time that a Propexo job may stay PENDING. If the job stays PENDING longer, the "
+        "booking becomes `unknown`.")
     #: Propexo allows 150 requests, and slows down above 80% of that.
     rate_per_minute: int = setting("ADAPTER_RATE_PER_MINUTE", 120, integer(1, 100_000),
         "Maximum number of requests to Propexo in any 60 seconds, for all workers combined.")
@@ -525,7 +525,7 @@ class Settings:
         "Names, contacts and notes are deleted after this many days. IDs, states and times are "
         "kept.")
     source_weights: Mapping[str, int] = setting("ADAPTER_SOURCE_WEIGHTS", {}, read_weights,
-        "Each source's weight when bookings are sent, such as rentfeed=3,website=1. The default "
+        "Weight of each source when bookings are sent, such as rentfeed=3,website=1. The default "
         "weight is 1.")
     worker_concurrency: int = setting("ADAPTER_WORKER_CONCURRENCY", 12, integer(8, 64),
         "Number of threads per worker. Six threads send bookings, and the others map webhooks and "
@@ -579,7 +579,7 @@ class Settings:
     environ: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def reread(self) -> "Settings":
-        """Return new settings with secret files read again. Raise ConfigurationError on errors."""
+        """Reread all secret files and return new settings. Raise ConfigurationError on errors."""
         environ = self.environ
         return settings_from(environ.reread() if isinstance(environ, Environment) else environ)
 
@@ -716,7 +716,7 @@ def read_env_file(file: Path, environ: MutableMapping[str, str]) -> None:
 def _read(
     declared: Mapping[str, Setting], environ: Environment, faults: list[str]
 ) -> dict[str, Any]:
-    """Parse the values that are set, and return them by field name. Append errors to ``faults``."""
+    """Return the parsed values that are set, keyed by field. Append errors to ``faults``."""
     values = {}
     for field, each in declared.items():
         try:

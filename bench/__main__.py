@@ -50,7 +50,9 @@ PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--write", is_flag=True, help="Also write docs/benchmarks.md (all sections).")
 @click.option("--tiny", is_flag=True, help="Run one short round to test the benchmarks themselves.")
-@click.option("--server", help="URL of a running PostgreSQL. The databases are created there.")
+@click.option(
+    "--server", help="URL of a running PostgreSQL server in which to create the databases."
+)
 def main(
     *, sections: tuple[str, ...], as_json: bool, write: bool, tiny: bool, server: str | None
 ) -> None:

@@ -36,7 +36,7 @@ def _goals(file: Path, rows: Sequence[Row]) -> Path:
     axes.barh(names, shares, color=colours)
     axes.axvline(1, color="black", linewidth=0.8)
     axes.invert_yaxis()
-    axes.set_xlabel("how much of the goal is reached (1: just met; capped at 4)")
+    axes.set_xlabel("share of the goal that is reached (1 means just met; capped at 4)")
     return _saved(figure, file)
 
 

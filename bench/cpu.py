@@ -24,10 +24,10 @@ def rows(effort: Effort) -> Iterator[Row]:
         used = _used_ms(Stage(url, folder), effort)
     yield Row(
         section="cpu",
-        what=f"web, worker and PostgreSQL, a booking at {PER_SECOND}/s",
+        what=f"CPU time per booking at {PER_SECOND} bookings per second",
         figure=used,
         unit="ms",
-        beside="commit d205799, once",
+        beside="commit d205799, measured once",
         other=BEFORE_MS,
         goals=(Goal(bound=0.67),),
     )

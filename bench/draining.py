@@ -35,7 +35,7 @@ def _without_limit(stage: Stage, effort: Effort) -> Row:
                 )
     return Row(
         section="drain",
-        what="bookings by 2 workers, no limit",
+        what="bookings by 2 workers, without a rate limit",
         figure=statistics.median(rates[2]),
         unit="/s",
         beside="1 worker",
@@ -65,19 +65,19 @@ def _within_limit(stage: Stage, effort: Effort) -> Iterator[Row]:
     span = max(times[-1] - times[0], 1e-3)
     yield Row(
         section="drain",
-        what="requests per minute within the limit, with a backlog",
+        what="requests per minute, with a backlog",
         figure=(len(times) - 1) / span * WINDOW_SECONDS,
         unit="/min",
-        beside="allowed by the setting",
+        beside="configured limit",
         other=LIMIT,
         goals=(Goal(bound=0.98, sense="≥"),),
     )
     yield Row(
         section="drain",
-        what=f"requests in the busiest {WINDOW_SECONDS:g} s of {span:.0f}",
+        what=f"requests in the busiest {WINDOW_SECONDS:g} of {span:.0f} seconds",
         figure=fullest(times),
         unit="requests",
-        beside="allowed by the setting",
+        beside="configured limit",
         other=LIMIT,
         goals=(Goal(bound=1),),
     )

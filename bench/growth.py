@@ -69,10 +69,10 @@ TABLES = ("events", "claims", "history", "bookings")
 #: back.
 CLAIMS = {
     "counting due rows": STATEMENTS["due_rows"],
-    "taking an event": STATEMENTS["next_received"],
-    "taking a check": STATEMENTS["next_check"],
-    "taking a soon tour": STATEMENTS["next_soon_tour"],
-    "taking a booking": STATEMENTS["next_in_turn"],
+    "claiming an event": STATEMENTS["next_received"],
+    "claiming a check": STATEMENTS["next_check"],
+    "claiming a tour that starts soon": STATEMENTS["next_soon_tour"],
+    "claiming a booking": STATEMENTS["next_in_turn"],
 }
 
 
@@ -217,7 +217,7 @@ def _beside_smallest(what: str, taken: Mapping[str, float], unit: str) -> Iterat
             what=f"{what}, {size} events stored",
             figure=taken[size],
             unit=unit,
-            beside=f"{smallest} stored",
+            beside=f"{smallest} events stored",
             other=taken[smallest],
             goals=(GOAL,),
         )
@@ -229,7 +229,7 @@ def _memory_of_web(bench: Bench, targets: Mapping[str, Target], effort: Effort) 
     before, count = memory_mb(targets[name].pid), 0
     while count < effort.remembered:
         count += bench.loaded(name, CONNECTIONS, effort.load_seconds).count
-    return _memory_row("web", memory_mb(targets[name].pid), before, count)
+    return _memory_row("web processes", memory_mb(targets[name].pid), before, count)
 
 
 def _memory_of_worker(stage: Stage, effort: Effort) -> Row:
@@ -250,7 +250,7 @@ def _memory_row(who: str, after: float, before: float, count: int) -> Row:
         what=f"memory of the {who} after {count:,} more events",
         figure=after,
         unit="MB",
-        beside="before",
+        beside="before these events",
         other=before,
         goals=(Goal(bound=1.1),),
     )

@@ -66,10 +66,10 @@ def _to_post(stage: Stage, effort: Effort) -> Iterator[Row]:
     for name, part, bound in (("p50", 0.5, 25), ("p99", 0.99, 100)):
         yield Row(
             section="latency",
-            what=f"webhook to POST at {PER_SECOND}/s, {name}",
+            what=f"webhook to POST at {PER_SECOND} per second, {name}",
             figure=quantile(posted, part),
             unit="ms",
-            beside="webhook to its response",
+            beside="webhook to response",
             other=quantile(mail.taken_ms, part),
             goals=(Goal(bound=bound, of="figure"),),
         )
@@ -88,7 +88,7 @@ def _behind(stage: Stage, effort: Effort) -> Iterator[Row]:
         behind = _soon(mail, "behind", effort.soon)
     yield Row(
         section="latency",
-        what=f"a soon tour behind {effort.backlog:,} pending, to its POST",
+        what=f"webhook to POST with {effort.backlog:,} pending bookings",
         figure=statistics.median(behind) / 1000,
         unit="s",
         beside="with an empty queue",
@@ -128,7 +128,7 @@ def _during_a_backlog(effort: Effort) -> Iterator[Row]:
         seen = Bench(targets, secret, folder).rounds(connections, effort)
     yield Row(
         section="latency",
-        what=f"acknowledge p99 with {effort.backlog:,} pending, {connections} conn.",
+        what=f"acknowledge p99 with {effort.backlog:,} pending bookings, {connections} conn.",
         figure=statistics.median(answers.p99_ms for answers in seen["waiting"]),
         unit="ms",
         beside="with an empty queue",

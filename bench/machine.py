@@ -60,10 +60,11 @@ class Machine:
         """Return a paragraph that describes the machine and the run."""
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         return (
-            f"{self.date}: {self.processor}, {self.cores} cores, {self.system}. {versions}.\n"
-            f"A flush of 4 kB to the disk takes {self.flush_ms:.2f} ms. Load average "
-            f"{self.load_before:.1f} before and {self.load_after:.1f} after; "
-            f"{self.seconds:.0f} s in all; load by {self.client}."
+            f"Measured on {self.date}: {self.processor}, {self.cores} cores, {self.system}. "
+            f"Versions: {versions}.\n\n"
+            f"A 4 kB flush to disk takes {self.flush_ms:.2f} ms. The load average was "
+            f"{self.load_before:.1f} before the run and {self.load_after:.1f} after it. The run "
+            f"took {self.seconds:.0f} s. The load client was {self.client}."
         )
 
 

@@ -53,11 +53,11 @@ def rows(effort: Effort) -> Iterator[Row]:
         for name, (file, _) in BUNDLED.items()
     }
     for name, body in samples.items():
-        bare = Bare("json.loads and bare reads", partial(BUNDLED[name][1], body))
+        bare = Bare("json.loads and field reads", partial(BUNDLED[name][1], body))
         yield _mapped(loaded[name], body, bare, (RATIO_GOAL, TIME_GOAL), effort)
     if PAYLOADS.is_dir():
         source, body = _largest()
-        bare = Bare("json.loads alone", partial(json.loads, body))
+        bare = Bare("json.loads only", partial(json.loads, body))
         # It contains several leads, but the goals are for bundled sources, which send one or two.
         yield _mapped(source, body, bare, (), effort)
     for name, body in samples.items():
@@ -96,10 +96,10 @@ def _slowest(source: Source, sample: Any, effort: Effort) -> Row:
     taken = microseconds({"ours": partial(source.map, delivery, now=NOW), "parse": parse}, effort)
     return Row(
         section="map",
-        what=f"{source.name}, slowest hostile: {name}",
+        what=f"{source.name}, slowest hostile body: {name}",
         figure=taken["ours"] / 1000,
         unit="ms",
-        beside="parsing",
+        beside="parsing only",
         other=taken["parse"] / 1000,
         goals=(HOSTILE_GOAL,),
     )

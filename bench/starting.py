@@ -23,19 +23,19 @@ def rows(effort: Effort) -> Iterator[Row]:
     folder.mkdir(parents=True)
     try:
         yield _row(
-            "`adapter run` to ready",
+            "`adapter run` until ready",
             lambda: _run(folder),
             effort,
-            "PostgreSQL alone",
+            "PostgreSQL only",
             lambda: _postgres(folder),
             goals=(Goal(bound=4, of="figure"),),
         )
         many, bundled = _many(folder, effort.mappings), servers.ROOT / "mappings"
         yield _row(
-            f"`adapter check` of {effort.mappings} mappings",
+            f"`adapter check` with {effort.mappings} mappings",
             lambda: _check(many),
             effort,
-            "of the bundled ones",
+            "with only the bundled mappings",
             lambda: _check(bundled),
         )
     finally:

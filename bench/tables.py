@@ -80,7 +80,7 @@ class Row:
         return f"{goal.sense} {number(goal.bound)} {self.unit}"
 
 
-HEAD = ("measured", "figure", "baseline", "its figure", "ratio", "goal", "")
+HEAD = ("measurement", "figure", "baseline", "baseline figure", "ratio", "goal", "result")
 
 
 def number(value: float) -> str:

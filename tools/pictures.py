@@ -95,7 +95,7 @@ def take(reader: Reader, held: int, folder: Path) -> Iterator[Path]:
     "--folder",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     default=DOCS,
-    help="Where to save them (docs/ by default).",
+    help="Save the pictures in this folder (docs/ by default).",
 )
 def main(*, folder: Path) -> None:
     if CHROMIUM is None:

@@ -147,7 +147,7 @@ class Drill:
 @click.command(help=__doc__)
 @click.option("--kills", type=int, default=30, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--only", multiple=True, help="Kill only these.")
+@click.option("--only", multiple=True, help="Kill only these processes.")
 def main(kills: int, seed: int, only: tuple[str, ...]) -> None:
     chance, found = random.Random(seed), dict[str, list[float]]()
     with (

@@ -349,7 +349,7 @@ def before_in_knock(tx: Transaction, booking: Booking) -> Sequence[Booking]:
     others = _of_contacts(tx, booking, booking.posted_at) if booking.posted_at else []
     earlier = sorted((one for one in others if follows_in_knock(booking, one)), key=posting_order)
     after = ((one, after_in_knock(tx, one)) for one in earlier[-MOST_BEFORE:])
-    return [one for one, later in after if later is not None and later.id == booking.id]
+    return [one for one, later in after if later and later.id == booking.id and not one.gone_at]
 
 
 def _of_contacts(tx: Transaction, booking: Booking, at: dt.datetime) -> Sequence[Booking]:

@@ -54,7 +54,7 @@ WITHOUT_ENV_FILE = ("demo", "init")
         "show_default": True,
     },
     epilog=examples(
-        "adapter demo             show what it does, without sending anything",
+        "adapter demo             show what the adapter does, without sending anything",
         "adapter init DIR         create a folder with mappings, settings and deployment files",
         "adapter run              run everything on this machine",
         "adapter doctor           check an installation for problems",
@@ -69,7 +69,7 @@ WITHOUT_ENV_FILE = ("demo", "init")
     envvar=ENV_FILE,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     show_default=f"{ENV_FILE}, or {DEFAULT_ENV_FILE} if it can be read",
-    help="File with settings, such as .env. Environment variables take precedence.",
+    help="Read settings from this file, such as .env. Environment variables take precedence.",
 )
 @click.pass_context
 def commands(context: click.Context, env_file: Path | None) -> None:

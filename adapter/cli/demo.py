@@ -61,7 +61,7 @@ def demo(as_json: bool) -> None:
     """Book tours in a sandbox from signed sample webhooks.
 
     The demo starts its own PostgreSQL, web, worker and sandbox on free ports with random secrets,
-    and stops them at the end. Nothing leaves this machine.
+    and stops them at the end. The demo sends nothing to other machines.
     """
     with exit_on_signals():
         result = demo_scenario.run(lambda text: click.echo(text, err=as_json))

@@ -32,9 +32,10 @@ COLORS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAULT: "red"}
 def doctor(context: click.Context, is_full: bool, as_json: bool) -> None:
     """Check this installation, and explain how to fix problems.
 
-    The command checks settings, secrets, mappings, PostgreSQL, clocks, Propexo, whether senders
-    can reach the web process, and whether leads are being processed. It changes nothing and takes
-    a few seconds. For each secret, it prints only the length and the start of the SHA-256 hash.
+    The command checks settings, secrets, mappings, PostgreSQL, clocks, Propexo, whether senders can
+    reach the web process, and whether leads are being processed. The command changes nothing and
+    takes a few seconds. For each secret, it prints only the length and the start of the SHA-256
+    hash.
 
     Exit codes: 0 no problem or only warnings, 1 a serious problem, 78 only invalid settings or
     mappings.

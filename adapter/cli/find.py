@@ -27,7 +27,7 @@ from adapter.settings import settings_from
 @since_option
 @until_option
 @click.option(
-    "--limit", type=click.IntRange(1, 1000), default=20, help="Maximum number of leads to show."
+    "--limit", type=click.IntRange(1, 1000), default=20, help="Show at most this many leads."
 )
 @as_json
 def find(
@@ -35,10 +35,10 @@ def find(
 ) -> None:
     """Find a renter's leads, and explain what happened to each.
 
-    WORD is an email address, a phone number, a name or an ID. Put it in quotes if it contains
-    spaces. The command searches bookings, webhooks that were held, ignored, discarded or not
-    mapped yet, and rejected requests, newest first. For each lead, it also prints the command to
-    run next. The exit code is 1 if nothing is found.
+    WORD is an email address, a phone number, a name or an ID. If WORD contains spaces, put it in
+    quotes. The command searches bookings, webhooks that were held, ignored, discarded or not mapped
+    yet, and rejected requests, newest first. For each lead, the output also contains the command to
+    run next. The command exits with code 1 if it finds nothing.
     """
     if len(word.strip()) < 2:
         raise click.BadParameter("must have at least two characters", param_hint="WORD")

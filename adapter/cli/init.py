@@ -34,16 +34,16 @@ README.md explains how to deploy it with Docker, systemd and nginx."""
 )
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
-    "--host", default="leads.example.com", help="Host name at which senders reach the adapter."
+    "--host", default="leads.example.com", help="Hostname at which senders reach the adapter."
 )
 def init(folder: Path, host: str) -> None:
-    """Create a folder, DIR, for running and deploying the adapter.
+    """Create the folder DIR for running and deploying the adapter.
 
-    It contains a sample mapping with its communities, .env with new secrets, .env.example with all
-    settings, compose.yaml for Docker, systemd units, an nginx configuration with TLS, a
+    The folder contains a sample mapping with its communities, .env with new secrets, .env.example
+    with all settings, compose.yaml for Docker, systemd units, an nginx configuration with TLS, a
     configuration and alerts for Prometheus, a dashboard for Grafana, and a README.md that explains
-    how to use each of these. Existing files are never overwritten. The units contain the paths of
-    DIR and of this Python interpreter.
+    how to use these files. The command never overwrites existing files. The systemd units contain
+    the paths of DIR and of this Python interpreter.
     """
     files = _files(folder, host)
     for file in files:

@@ -54,7 +54,7 @@ limit_option = click.option(
     "--limit",
     type=click.IntRange(1, 10_000),
     default=50,
-    help="Maximum number of rows.",
+    help="Show at most this many rows.",
 )
 source_option = click.option("--source", help="Show only leads from this source.")
 
@@ -74,7 +74,7 @@ by_option = click.option(
     "--by",
     default=getpass.getuser,
     show_default="your username",
-    help="Your name for the audit log.",
+    help="Your name, for the audit log.",
 )
 
 

@@ -17,7 +17,7 @@ from adapter.settings import settings_from
 from adapter.store import Transaction
 from adapter.store.alarm_log import Alarm
 
-_source_option = click.option("--source", default="", help="Source to which the alarm applies.")
+_source_option = click.option("--source", default="", help="Change only the alarm for this source.")
 
 
 @click.group(
@@ -61,7 +61,7 @@ def _text(alarm: Alarm) -> str:
 def test(as_json: bool) -> None:
     """Send a test message to each service in ADAPTER_ALARMS.
 
-    The exit code is 1 if a service does not accept the message.
+    The command exits with code 1 if a service does not accept the message.
     """
     settings = settings_from()
     if not settings.alarms:
@@ -85,8 +85,8 @@ def test(as_json: bool) -> None:
 def acknowledge(code: str, source: str, by: str) -> None:
     """Stop an alarm's reminders while you are working on the problem.
 
-    You are still notified when the problem ends. CODE is the alarm's code, which is shown in the
-    message and by `adapter alarms`.
+    You are still notified when the problem ends. CODE is the alarm's code, which appears in the
+    alarm's messages and in `adapter alarms`.
     """
     _change(code, source, by, "acknowledged", lambda tx: tx.alarms.acknowledge(code, source, by))
 
@@ -104,7 +104,7 @@ def acknowledge(code: str, source: str, by: str) -> None:
 )
 @by_option
 def snooze(code: str, source: str, period: dt.timedelta, by: str) -> None:
-    """Mute an alarm for a while. If the problem is ongoing afterward, send a reminder."""
+    """Mute an alarm for a while. If the problem continues, a reminder follows afterward."""
     until = utc_now() + period
     _change(code, source, by, "snoozed", lambda tx: tx.alarms.snooze(code, source, until))
 

@@ -33,11 +33,11 @@ from adapter.settings import settings_from
 @click.option("--yaml", "as_yaml", is_flag=True, help="Print the lines to add to communities.yaml.")
 @click.pass_context
 def aliases(context: click.Context, as_json: bool, as_yaml: bool) -> None:
-    """List or change the community names that users have added.
+    """List or change the community names that users added.
 
-    These names are stored in the database, and apply in addition to those in communities.yaml.
-    All processes apply a change within seconds. --yaml also prints the communities that users have
-    added, with their options.
+    These names are stored in the database, and are used in addition to the names in
+    communities.yaml. All processes apply a change within seconds. --yaml also prints the
+    communities that users added, with their options.
     """
     if context.invoked_subcommand is not None:
         return
@@ -51,8 +51,12 @@ def aliases(context: click.Context, as_json: bool, as_yaml: bool) -> None:
 @click.argument("source")
 @click.argument("name")
 @click.argument("community")
-@click.option("--attribution", help="Attribution ID for SOURCE, if communities.yaml has none.")
-@click.option("--book", is_flag=True, help="Also book the leads that are held because of NAME.")
+@click.option(
+    "--attribution", help="Use this attribution ID for SOURCE if communities.yaml has none."
+)
+@click.option(
+    "--book", is_flag=True, help="Also book the leads that are held because NAME was unknown."
+)
 @as_json
 @click.pass_obj
 def add(

@@ -69,8 +69,8 @@ def show(source: str, version: int | None, as_json: bool) -> None:
 def pull(source: str | None, as_json: bool) -> None:
     """Write the mappings in use to their files, for example to commit them to git.
 
-    This overwrites the file of each source that uses an edited version. The sources then use
-    their files again.
+    The command overwrites the file of each source that uses an edited version. Afterward, these
+    sources use their files again.
     """
     with _opened() as (live, _):
         used = [one for one in live.sources.values() if one.version is not None]
@@ -92,12 +92,12 @@ def pull(source: str | None, as_json: bool) -> None:
 )
 @click.argument("source")
 @click.argument("version", type=int)
-@click.option("--reason", required=True, help="Reason to record in the history.")
+@click.option("--reason", required=True, help="Record this reason in the history.")
 @as_json
 def rollback(source: str, version: int, reason: str, as_json: bool) -> None:
     """Go back to an earlier VERSION of a source's mapping, or to its file if VERSION is 0.
 
-    The version is checked first. All processes use it within seconds.
+    The command checks the version first. All processes use the version within seconds.
     """
     with _opened() as (live, operation):
         seen = _number(live, source)

@@ -21,7 +21,7 @@ from adapter.store import Database
 @as_json
 @click.pass_context
 def users(context: click.Context, as_json: bool) -> None:
-    """List console users. Use `add` and `remove` to change them.
+    """List console users. To change users, run `add` or `remove`.
 
     Until you add a user, the console opens only with the link that `adapter run` prints.
     """
@@ -56,7 +56,7 @@ def users(context: click.Context, as_json: bool) -> None:
     help="Print an entry for ADAPTER_USERS instead of adding the user.",
 )
 def add(name: str, role: str, only_print: bool) -> None:
-    """Add a console user, or change a user's password and role. Prompts for the password."""
+    """Add a console user, or change a user's password and role. The command asks for a password."""
     # Never take it as an option, because other accounts can read a process's arguments.
     password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     user = new_user(name, password, role)

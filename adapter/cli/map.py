@@ -15,14 +15,22 @@ import click
 from adapter.cli import output
 from adapter.cli.help import examples
 from adapter.cli.mappings import STDIN, mappings_option, read_file, source_named
+from adapter.cli.request_options import header_option, query_option
 from adapter.exceptions import PayloadError
 from adapter.mapping import registry
-from adapter.mapping.authoring.record_test import entry_from_mapped, payload_of
+from adapter.mapping.authoring.record_test import (
+    entry_from_mapped,
+    is_sample,
+    made_up_test,
+    payload_of,
+    read_from_url,
+)
 from adapter.mapping.engine import SENT_OUTCOMES, Item, Mapped, Outcome
 from adapter.mapping.engine.fetched import DOCUMENT
 from adapter.mapping.loader.check_todos import TODO
 from adapter.mapping.loader.run_tests import format_reason
 from adapter.mapping.loader.yaml_document import text_from_data
+from adapter.mapping.message_report import MessageReport, report_on
 from adapter.mapping.samples import content_type_of
 from adapter.mapping.source import Source
 from adapter.models import Reason, WebhookRequest
@@ -31,6 +39,8 @@ from adapter.parsing import body
 from adapter.settings import settings_from
 
 NO_KEY = "(no dedupe key: only an identical body counts as a repeat)"
+#: Maximum number of unread values to name.
+MOST_UNREAD = 40
 #: Headings for the reasons of each outcome.
 REASON_TITLES = {
     Outcome.HELD: "held because:",
@@ -43,6 +53,7 @@ REASON_TITLES = {
     epilog=examples(
         "adapter map rentfeed mappings/samples/rentfeed-tour.json",
         "adapter map rentfeed lead.json --as-test   # a test to paste into the mapping",
+        "adapter map chat lead.json --query community=maple-court",
         "adapter map acuity tour.json --fetched https://api.example.com/tours/7=document.json",
         "curl -s https://example.com/lead.json | adapter map rentfeed -",
     )
@@ -51,8 +62,10 @@ REASON_TITLES = {
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @mappings_option
 @click.option(
-    "--content-type", help="Content type of the body. By default, it depends on the file extension."
+    "--content-type", help="Content type of the body. By default, the file extension determines it."
 )
+@query_option
+@header_option
 @click.option("--now", help="Time at which the webhook was received (ISO 8601). Default: now.")
 @click.option(
     "--fetched",
@@ -67,6 +80,8 @@ def map(
     file: Path,
     folder: Path | None,
     content_type: str | None,
+    query: str,
+    headers: dict[str, str],
     now: str | None,
     fetched: tuple[str, ...],
     as_json: bool,
@@ -76,21 +91,25 @@ def map(
 
     SOURCE is the name or file of a mapping. FILE contains the body of a webhook, or is - for stdin.
     The command does not use the network or the database, and works even if the mapping's tests
-    fail. If the worker would fetch a document first, the command prints its URL. Save the document
-    and pass it with --fetched. The exit code is 0 only if an appointment would be booked or a guest
-    card created.
+    fail. If the worker would fetch a document first, the command prints the document's URL. Save
+    the document and pass it with --fetched. The command exits with code 0 only if an appointment
+    would be booked or a guest card created.
     """
     at = _instant(now) if now else None
     source = source_named(name, folder)
     request = dataclasses.replace(
-        _request_from_file(source, file, content_type), fetched=_documents(fetched)
+        _request_from_file(source, file, content_type, query, headers),
+        fetched=_documents(fetched),
     )
     if as_test:
         mapped = _print_test(source, file, request, at, content_type)
     else:
         mapped = source.map(request, now=at or dt.datetime.now(dt.UTC))
         text = "\n".join(mapped_as_text(source.name, mapped))
-        output.show(mapped_as_dict(mapped), text, as_json=as_json)
+        report = report_on(source, request)
+        data = mapped_as_dict(mapped) | dataclasses.asdict(report)
+        output.show(data, text, as_json=as_json)
+        _print_report(report if not as_json else MessageReport())
     _print_urls(source, request, mapped)
     _warn(source)
     sys.exit(0 if mapped.outcome in SENT_OUTCOMES else 1)
@@ -104,13 +123,17 @@ def _instant(text: str) -> dt.datetime:
     return at if at.tzinfo else at.replace(tzinfo=dt.UTC)
 
 
-def _request_from_file(source: Source, file: Path, content_type: str | None) -> WebhookRequest:
+def _request_from_file(
+    source: Source, file: Path, content_type: str | None, query: str, headers: dict[str, str]
+) -> WebhookRequest:
     body = read_file(file)
     if source.kind == "query":
-        return WebhookRequest.from_body(b"", query=body.decode("utf-8", "replace").strip())
+        text = body.decode("utf-8", "replace").strip()
+        query = "&".join(filter(None, [text, query]))
+        return WebhookRequest.from_body(b"", headers=headers, query=query)
     if content_type is None:
         content_type = content_type_of(file, body)
-    return WebhookRequest.from_body(body, content_type=content_type)
+    return WebhookRequest.from_body(body, content_type, headers=headers, query=query)
 
 
 def _documents(given: Iterable[str]) -> dict[str, Any]:
@@ -147,18 +170,55 @@ def _print_test(
     """Print the result as a mapping test. Unless ``--now`` is given, accept tours in the past."""
     scope = source.scope(request)
     mapped = source.compiled.apply(scope, at)
-    payload = scope.payload if file == STDIN else payload_of(source, file, scope)
-    click.echo(entry_from_mapped(payload, mapped, now=at, content_type=content_type), nl=False)
+    if file != STDIN and is_sample(source, file):
+        payload, shown = payload_of(source, file, scope), mapped
+        given = read_from_url(source, request)
+    else:
+        payload, shown, given = made_up_test(source, request, at)
+        _say_made_up(file, mapped, shown, has_documents=bool(request.fetched))
+    entry = entry_from_mapped(payload, shown, now=at, content_type=content_type, **given)
+    click.echo(entry, nl=False)
     if request.fetched:
         documents = {url: one[DOCUMENT] for url, one in request.fetched.items()}
         click.echo(textwrap.indent(text_from_data({"fetched": documents}), "  "), nl=False)
     others = collections.Counter(
-        item.outcome for item in mapped.items if item.outcome is not mapped.outcome
+        item.outcome for item in shown.items if item.outcome is not shown.outcome
     )
     if others:
         left = ", ".join(f"{count} {outcome}" for outcome, count in others.items())
         click.echo(f"this test does not check the other items of the webhook: {left}", err=True)
     return mapped
+
+
+def _print_report(report: MessageReport) -> None:
+    """Print what the mapping does not find in a body, what it does not read, and doubts."""
+    lines = [f"warning: {doubt}" for doubt in report.doubts]
+    if report.missing:
+        lines += ["the mapping reads these paths, but this body has none of them:"]
+        lines += [f"  {line}" for line in report.missing]
+    if report.unread:
+        more = f" and {len(report.unread) - MOST_UNREAD} more" * (len(report.unread) > MOST_UNREAD)
+        lines += ["this body has these values, but the mapping reads none of them:"]
+        lines += [f"  {', '.join(report.unread[:MOST_UNREAD])}{more}"]
+    if lines:
+        click.echo("\n".join(lines), err=True)
+
+
+def _say_made_up(file: Path, mapped: Mapped, shown: Mapped, *, has_documents: bool) -> None:
+    """Say on stderr what a test contains whose body is not a sample of the mapping."""
+    body = "the body from stdin" if file == STDIN else str(file)
+    click.echo(
+        f"{body} is not in the mapping's folder, so this test contains a made-up person, and none "
+        "of the values that the mapping does not read. Read through it before you add it.",
+        err=True,
+    )
+    if shown.outcome is not mapped.outcome:
+        click.echo(
+            f"With the made-up person, the outcome is {shown.outcome} instead of {mapped.outcome}.",
+            err=True,
+        )
+    if has_documents:
+        click.echo("The documents under fetched: are unchanged: replace real people.", err=True)
 
 
 def _warn(source: Source) -> None:

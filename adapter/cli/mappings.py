@@ -29,7 +29,7 @@ mappings_option = click.option(
     "--mappings",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder that contains the mappings. Default: ADAPTER_MAPPINGS_DIR, or mappings.",
+    help="Read mappings from this folder. Default: ADAPTER_MAPPINGS_DIR, or mappings.",
 )
 
 
@@ -45,18 +45,19 @@ mappings_option = click.option(
 @click.option(
     "--environment",
     is_flag=True,
-    help="Also check the settings, secrets and database that web and worker need to start.",
+    help="Also check the settings, secrets and database that the web and worker processes need to "
+    "start.",
 )
-@click.option("--strict", is_flag=True, help="Exit with status 1 if there are warnings.")
+@click.option("--strict", is_flag=True, help="Exit with code 1 if there are warnings.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(paths: tuple[Path, ...], environment: bool, strict: bool, as_json: bool) -> None:
     """Check mappings and print each error with its location.
 
     PATH is a folder with mappings and communities.yaml, a mapping file, or a source's name. By
-    default, all mappings are checked. Errors and warnings are printed as file:line:column: field:
-    message. A mapping with warnings can be used, and the exit code is 0. Without --environment,
-    the command needs no database and no secrets, but it warns about secrets that are surrounded
-    by whitespace.
+    default, the command checks all mappings. Errors and warnings are printed as file:line:column:
+    field: message. A mapping with warnings still works, and the exit code is 0. Without
+    --environment, the command needs no database and no secrets, but it warns about secrets that are
+    surrounded by whitespace.
     """
     settings = settings_from()
     folder = settings.mappings_dir

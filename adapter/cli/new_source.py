@@ -62,17 +62,17 @@ class Sample(NamedTuple):
 @click.argument("name", metavar="SOURCE")
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--sample", "more", multiple=True, hidden=True, type=click.Path(path_type=Path))
-@click.option("--stored", is_flag=True, help="Use the latest stored webhooks from SOURCE.")
+@click.option("--stored", is_flag=True, help="Draft from the latest stored webhooks from SOURCE.")
 @click.option(
     "--last",
     type=click.IntRange(1, 1000),
     default=100,
-    help="Number of stored webhooks to read with --stored.",
+    help="With --stored, read this many webhooks.",
 )
 @mappings_option
 @click.option(
     "--content-type",
-    help="Content type of the files. By default, it depends on each file's extension.",
+    help="Content type of the files. By default, each file's extension determines it.",
 )
 def new(
     name: str,
@@ -86,11 +86,11 @@ def new(
     """Draft a mapping from samples of a sender's webhooks.
 
     Each FILE contains one body. More files make a better draft, so use at least one of each kind,
-    such as a tour, a lead without a time and a cancellation. The command copies up to five to the
-    samples, with made-up people and without secrets.
+    such as a tour, a lead without a time and a cancellation. The command copies up to five files to
+    the samples, with made-up people and without secrets.
 
-    If SOURCE already has a mapping, --stored writes the draft to SOURCE.yaml.draft, which
-    `adapter backtest` compares with the mapping. Confirm each guess in the draft.
+    If SOURCE already has a mapping, --stored writes the draft to SOURCE.yaml.draft, which you can
+    compare with the mapping by running `adapter backtest`. Confirm each guess in the draft.
     """
     folder = folder or settings_from().mappings_dir
     if not NAME.match(name):
@@ -111,11 +111,20 @@ def new(
     written = _write_samples(folder / "samples", draft, kept)
     names = [f"samples/{one.name}" for one in written]
     payloads = [sample.payload for sample in kept]
-    text = draft.text(*names, origin=_origin(samples, names), payloads=payloads)
+    text = draft.text(
+        *names,
+        origin=_origin(samples, names),
+        payloads=payloads,
+        is_in_folder=file.suffix != ".draft",
+    )
     file.write_text(text, encoding="utf-8", errors="backslashreplace")
     click.echo(f"wrote {', '.join(map(str, [file, *written]))}")
     senders = similar_senders(payloads, gallery_folder(folder))
-    steps = [*_gallery_lines(senders), *_replaced_lines(draft, kept, written)]
+    steps = [
+        *_gallery_lines(senders),
+        *_lost_lines(draft),
+        *_replaced_lines(draft, kept, written),
+    ]
     click.echo("\n".join([*steps, *_next_steps(draft, folder, file)]))
 
 
@@ -264,6 +273,12 @@ def _gallery_lines(senders: Sequence[str]) -> Iterator[str]:
         yield f"The gallery has a mapping for such webhooks: adapter sources add {names}"
 
 
+def _lost_lines(draft: Draft) -> Iterator[str]:
+    """Yield a line that names the values in lists inside lists that the draft does not read."""
+    if lost := draft.lost():
+        yield f"NOT read by the draft, because they are in lists inside lists: {_shortened(lost)}"
+
+
 def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:
     yield "Read through each sample. Personal data or a secret may also be in a text, or in a field"
     yield "that is not listed. The original bodies still contain everything."
@@ -272,6 +287,7 @@ def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:
         yield f"Compare it with the mapping: adapter backtest {draft.name} {file}"
         return
     yield f"Confirm each guess and fill in each TODO, then run: adapter check {file}"
+    yield "The adapter does not use the mapping until you remove its line 'draft: true'."
 
 
 def _community_lines(draft: Draft, communities: Path) -> Iterator[str]:

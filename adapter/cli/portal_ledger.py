@@ -36,7 +36,8 @@ from adapter.store import Database
         "adapter reconcile march.csv --source zillow --csv claims.csv",
         "adapter reconcile list.csv --source zillow --columns zillow.yaml --json",
         "",
-        "A file for --columns, if the column names are unusual. All options can be omitted:",
+        "If the column names are unusual, pass a file such as this one with --columns (all "
+        "options are optional):",
         "  columns: { date: Sent On, email: Contact, amount: Net, community: [Site, Unit] }",
         "  date_format: DD/MM/YYYY",
         "  price: $35.00           # per lead, if the list has no amounts",
@@ -46,7 +47,9 @@ from adapter.store import Database
     )
 )
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--source", required=True, help="The portal's source, as in `adapter sources`.")
+@click.option(
+    "--source", required=True, help="Name of the portal's source, as shown by `adapter sources`."
+)
 @click.option(
     "--columns",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -66,7 +69,7 @@ from adapter.store import Database
     "--limit",
     type=click.IntRange(0, 10_000),
     default=20,
-    help="Maximum number of lines to print for each result.",
+    help="Print at most this many lines for each result.",
 )
 @as_json
 def reconcile(
@@ -82,14 +85,15 @@ def reconcile(
 ) -> None:
     """Compare a portal's invoice or list of leads with the leads that arrived.
 
-    FILE is a CSV file with a line for each lead that the portal charges for. Common column names,
-    dates and amounts are recognized, in any common encoding and with any separator. Each line is
-    compared with the leads from this source by the portal's lead ID, email or phone, or else by
-    name, and by date. The command reports leads that never arrived, were charged twice, or were
-    from a renter who was already a lead. It also reports leads that arrived and are not in Knock.
+    FILE is a CSV file with a line for each lead that the portal charges for. The command recognizes
+    common column names, dates and amounts, in any common encoding and with any separator. The
+    command compares each line with the source's leads by date and by the portal's lead ID, email or
+    phone, or else by name. The command reports leads that never arrived, were charged twice, or
+    were from a renter who was already a lead. The command also reports leads that arrived but are
+    not in Knock.
 
-    Lines that could mean several things are listed as doubtful, and are never claimed. Nothing
-    from the file is stored. The exit code is 1 if there are claims or doubtful lines.
+    Ambiguous lines are listed as doubtful and never claimed. The command does not store anything
+    from the file. The exit code is 1 if there are claims or doubtful lines.
     """
     settings = settings_from()
     with opened_store(settings) as store:

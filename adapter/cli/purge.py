@@ -51,12 +51,13 @@ def purge(
     """Delete payloads and personal data.
 
     Personal data includes names, contact details and notes. IDs, states and times are kept. Leads
-    that need review are discarded. If a deleted webhook is sent again, it is still recognized as a
-    repeat, and no data is restored. Data in Knock and in your backups is not deleted.
+    that need review are discarded. If a sender resends a deleted webhook, the adapter still
+    recognizes it as a repeat and restores no data. Data in Knock and in your backups is not
+    deleted.
 
-    The exit code is 1 if some data remains, which is then listed. A lead that is being sent to
-    Knock is kept, so run the command again later. A stored request whose encryption key is not set
-    cannot be searched for a contact.
+    If some data remains, the command lists it and exits with code 1. A lead that is being sent to
+    Knock is kept, so run the command again later. The command cannot search a stored request for a
+    contact if the request's encryption key is not set.
     """
     if sum(one is not None for one in (email, phone, days)) != 1:
         raise click.UsageError("specify exactly one of --email, --phone and --older-than")

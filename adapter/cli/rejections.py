@@ -45,7 +45,7 @@ def rejections(context: click.Context, source: str | None, limit: int, as_json: 
 @rejections.command(epilog=examples("adapter rejections show 12"))
 @click.argument("id", type=click.IntRange(min=1))
 def show(id: int) -> None:
-    """Print a rejected request as JSON. Its body contains personal data."""
+    """Print a rejected request as JSON. The request's body contains personal data."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         rejection = tx.rejections.get(id)
     if rejection is None:
@@ -64,9 +64,9 @@ def show(id: int) -> None:
 def retry(source: str, dry_run: bool, as_json: bool) -> None:
     """Verify a source's rejected requests again, and accept the valid ones.
 
-    Signed timestamps are compared with the time at which the request was received. A request that
-    was accepted in the meantime counts as a repeat and is not booked again. If the encryption keys
-    of some requests are not set, these requests are skipped and listed, and the exit code is 1.
+    The command compares signed timestamps with the time when the request was received. A request
+    that was accepted in the meantime counts as a repeat and is not booked again. If the encryption
+    key of a request is not set, the command skips and lists the request, and exits with code 1.
     """
     settings = settings_from()
     known = load_one(settings.mappings_dir, source, settings.policy)

@@ -41,7 +41,7 @@ from adapter.store import Filter, ReviewQueue
 def queue(group: str | None, limit: int, as_json: bool) -> None:
     """List leads that need review, grouped by problem.
 
-    Each group shows the problem and how to fix it. With GROUP, the command lists the leads in this
+    Each group shows the problem and how to fix it. With GROUP, the command lists the leads in that
     group. After fixing a mapping, run `adapter replay`. For a single lead, use `adapter release`,
     `confirm` or `discard`.
     """
@@ -77,7 +77,7 @@ def _show_group(review_queue: ReviewQueue, key: str, limit: int, *, as_json: boo
     default="1d",
     callback=read_period,
     metavar="PERIOD",
-    help="Length of the period to report on, such as 12h or 7d.",
+    help="Report on this period, such as 12h or 7d.",
 )
 @source_option
 @as_json
@@ -100,7 +100,7 @@ def decisions(period: dt.timedelta, source: str | None, as_json: bool) -> None:
     "--check",
     "is_check",
     is_flag=True,
-    help="Print only problems, and exit with 1 for warnings or 2 if something is broken.",
+    help="Print only problems, and exit with code 1 for warnings or 2 if something is broken.",
 )
 @as_json
 def stats(is_check: bool, as_json: bool) -> None:
@@ -140,7 +140,7 @@ def _verdict(settings: Settings, names: Sequence[str]) -> Verdict:
 def export(sums: bool, as_json: bool, **options: Any) -> None:
     """Export bookings as CSV, or only counts of them.
 
-    The counts can be compared with a listing portal's invoice.
+    You can compare the counts with a listing portal's invoice.
     """
     if as_json and not sums:
         raise click.UsageError(
@@ -170,15 +170,15 @@ def export(sums: bool, as_json: bool, **options: Any) -> None:
     "--last",
     type=click.IntRange(1, MOST_EVENTS),
     default=100,
-    help="Number of stored webhooks to compare.",
+    help="Compare this many of the latest stored webhooks.",
 )
 @as_json
 def backtest(name: str, file: Path, last: int, as_json: bool) -> None:
     """Compare an edited mapping with the current one.
 
     FILE is the edited mapping. The command applies both mappings to the latest stored webhooks from
-    SOURCE and prints the differences. Nothing is sent or changed. The exit code is 1 if there are
-    differences.
+    SOURCE and prints the differences. The command does not send or change anything. The exit code
+    is 1 if there are differences.
     """
     settings = settings_from()
     edited = registry.load_text(

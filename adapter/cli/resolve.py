@@ -62,7 +62,7 @@ def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
     "pairs",
     multiple=True,
     metavar="FIELD=VALUE",
-    help="Change this field before the release. May be repeated.",
+    help="Change this field before releasing the lead. May be repeated.",
 )
 @click.option(
     "--not-in-knock",
@@ -80,7 +80,7 @@ def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
     "--another-person",
     "is_another_person",
     is_flag=True,
-    help="Treat the renter as a different person, and move shared contacts to the notes.",
+    help="Treat the renter as a different person, and move shared contact details to the notes.",
 )
 @click.option(
     "--any-hour",
@@ -93,7 +93,7 @@ def release(id: int, pairs: tuple[str, ...], by: str, **confirmed: bool) -> None
     """Release a held, failed, expired or unknown booking.
 
     A released booking is sent to Propexo. Use --set to change fields first. To turn a lead without
-    a tour time into a tour, set starts_at. If its guest card already exists, the card is kept.
+    a tour time into a tour, set starts_at. If a guest card already exists, it is kept.
     """
     with opened_store(settings_from()) as store:
         booking = _build(Repairs, store).release(id, _changes(pairs), by=by, **confirmed)
@@ -102,12 +102,12 @@ def release(id: int, pairs: tuple[str, ...], by: str, **confirmed: bool) -> None
 
 @click.command(epilog=examples('adapter discard 1010 --reason "booked by phone"'))
 @click.argument("id", type=int)
-@click.option("--reason", required=True, help="Reason to record in the history.")
+@click.option("--reason", required=True, help="Record this reason in the history.")
 @by_option
 def discard(id: int, reason: str, by: str) -> None:
     """Discard a booking or a held webhook.
 
-    Use this command for tests, for leads that were handled by hand, and for webhooks that are not
+    Use this command for tests, for leads that were handled manually, and for webhooks that are not
     leads.
     """
     with opened_store(settings_from()) as store:
@@ -121,7 +121,7 @@ def discard(id: int, reason: str, by: str) -> None:
 def confirm(id: int, by: str) -> None:
     """Mark a tour as booked after finding it in Knock.
 
-    Use this command if you saw the tour in Knock or booked it there yourself. If another source
+    Use this command if you saw the tour in Knock or booked it there manually. If another source
     sends the same tour later, that lead becomes a duplicate.
     """
     with opened_store(settings_from()) as store:
@@ -145,7 +145,7 @@ def confirm(id: int, by: str) -> None:
     "--limit",
     type=click.IntRange(1, 10_000),
     default=1000,
-    help="Maximum number of webhooks to replay.",
+    help="Replay at most this many webhooks.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @click.option(
@@ -153,7 +153,7 @@ def confirm(id: int, by: str) -> None:
     is_flag=True,
     help="Also replay booked, discarded and past leads. Renters may get a second email.",
 )
-@click.option("--reason", help="Reason to record in the history. Required with --force.")
+@click.option("--reason", help="Record this reason in the history. Required with --force.")
 @by_option
 @as_json
 def replay(
@@ -161,9 +161,9 @@ def replay(
 ) -> None:
     """Map stored webhooks again after a mapping was fixed.
 
-    Leads that are booked, discarded, in the past or being sent are skipped. With --force and
-    --reason, booked leads are booked again, and tours in the past are held so that an agent can
-    choose another time. Leads that are being sent or unknown are always skipped.
+    The command skips leads that are booked, discarded, in the past or being sent. With --force and
+    --reason, it books booked leads again, and holds tours in the past so that an agent can choose
+    another time. The command always skips leads that are being sent or unknown.
     """
     if not any(selection[name] for name in ("ids", "source", "states", "since")):
         raise click.UsageError("specify IDs, or select leads with --source, --state or --since")

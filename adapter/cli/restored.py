@@ -38,12 +38,14 @@ from adapter.settings import settings_from
     "settle_seconds",
     type=click.IntRange(0, 86_400),
     default=300,
-    help="Seconds to wait after sending stops, so that Propexo lists everything that was sent.",
+    help="Wait this many seconds after sending stops, so that Propexo lists everything that was "
+    "sent.",
 )
 @click.option(
     "--nothing-lost",
     is_flag=True,
-    help="Resume without comparing, because nothing was received or sent after the backup.",
+    help="Resume without comparing. Use this option if nothing was received or sent after the "
+    "backup.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
@@ -60,15 +62,16 @@ def restored(
 ) -> None:
     """Resume sending after the database was restored or moved.
 
-    The database does not contain what was sent after the backup, so nothing is sent until you run
-    this command. It compares the database with Propexo's write log. Leads that were sent are marked
-    as booked. Tours whose webhooks are lost are stored, so that repeats are recognized. All other
-    pending leads are then sent.
+    A restored database lacks the bookings that were sent after the backup, so the adapter sends
+    nothing until you run this command. The command compares the database with Propexo's write log
+    and marks the leads that were sent as `booked`. The command stores tours whose webhooks are
+    lost, so that the adapter recognizes repeats. All other pending leads are then sent.
 
     If the log may be incomplete, pending leads become `unknown` and the exit code is 1. The adapter
     searches for these leads in Propexo's lists. Leads that are not found need review.
 
-    Do not run this command on a copy for tests, because renters' tours would be booked twice.
+    Do not run this command on a test copy of the database, because renters' tours would be booked
+    twice.
     """
     settings = settings_from()
     sources = load(settings.mappings_dir, settings.policy)

@@ -33,11 +33,11 @@ WORKER = (sys.executable, "-m", "adapter", "worker")
 @click.command(epilog=examples("adapter run", "PROPEXO_TOKEN=… adapter run --port 8080"))
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on. Overrides PORT.")
 def run(port: int | None) -> None:
-    """Run PostgreSQL, web, worker and sandbox on this machine.
+    """Run PostgreSQL, the web process, the worker and the sandbox on this machine.
 
     PostgreSQL is embedded unless DATABASE_URL is set. The sandbox runs if PROPEXO_TOKEN is
     `sandbox`, or unset with an embedded PostgreSQL that has not booked in Knock.
-    Processes that exit are restarted, and changed mappings are reloaded. Ctrl-C stops everything.
+    The command restarts processes that exit and reloads changed mappings. Ctrl-C stops everything.
     """
     supervisor = Supervisor(
         run_environment(os.environ, port), echo=lambda text: click.echo(text, err=True)
@@ -114,9 +114,9 @@ def _announce_console(supervisor: Supervisor) -> None:
 
 @click.command(epilog=examples("DATABASE_URL=postgresql://… PORT=8080 adapter web"))
 def web() -> None:
-    """Run only the web process (gunicorn). It needs DATABASE_URL or a running `adapter run`.
+    """Run only the web process (gunicorn), which needs DATABASE_URL or a running `adapter run`.
 
-    While PostgreSQL cannot be used, the process responds with 503, including at startup.
+    While PostgreSQL is unavailable, the web process responds with 503, including at startup.
     """
     with errors_as_json():
         settings = settings_from()
@@ -134,7 +134,7 @@ def web() -> None:
 
 @click.command(epilog=examples("DATABASE_URL=postgresql://… PROPEXO_TOKEN=… adapter worker"))
 def worker() -> None:
-    """Run one worker process. It needs DATABASE_URL or a running `adapter run`."""
+    """Run one worker process. The worker needs DATABASE_URL or a running `adapter run`."""
     # A SIGHUP then waits until the worker can reload. The mask is inherited through `execv`.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     with errors_as_json():
@@ -157,7 +157,7 @@ def worker() -> None:
 
 @click.command(epilog=examples("adapter migrate"))
 def migrate() -> None:
-    """Migrate the database to this version. It is safe to run this repeatedly."""
+    """Migrate the database to this version. You can safely repeat this command."""
     settings = settings_from()
     if settings.database_url is not None:
         done = store.migrate(settings.database_url)

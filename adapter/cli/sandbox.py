@@ -46,14 +46,14 @@ def _catalog_from(file: Path) -> Catalog:
     "--port",
     type=click.IntRange(0, 65535),
     default=8001,
-    help="Port to listen on. 0 chooses a free port.",
+    help="Port to listen on. Use 0 to choose a free port.",
 )
 @click.option("--token", default="sandbox", help="Bearer token to accept.")
 @click.option(
     "--job-seconds",
     type=click.FloatRange(0, 86400),
     default=0.5,
-    help="Seconds for which a job remains PENDING.",
+    help="Number of seconds for which a job remains PENDING.",
 )
 @click.option(
     "--rate-limit",
@@ -66,7 +66,8 @@ def _catalog_from(file: Path) -> Catalog:
     "--slowdown-seconds",
     type=click.FloatRange(0, 600),
     default=0.0,
-    help="Seconds to delay each response above 80% of the rate limit. Propexo uses 2.",
+    help="Delay each response above 80% of the rate limit by this many seconds. Propexo uses 2 "
+    "seconds.",
 )
 @click.option(
     "--enum",
@@ -74,7 +75,8 @@ def _catalog_from(file: Path) -> Catalog:
     multiple=True,
     metavar="FIELD=VALUE,…",
     callback=lambda _context, _option, pairs: _enums_from(pairs),
-    help="Allowed values for pets, first_contact_type or tour_type. By default, none are allowed.",
+    help="Allowed values for pets, first_contact_type or tour_type. By default, no values are "
+    "allowed.",
 )
 @click.option(
     "--catalog",
@@ -86,7 +88,7 @@ def _catalog_from(file: Path) -> Catalog:
 )
 @click.option(
     "--webhook-url",
-    help="URL for webhooks about tours and guest cards. They are signed with "
+    help="URL for webhooks about tours and guest cards. The webhooks are signed with "
     "PROPEXO_WEBHOOK_SECRET.",
 )
 @click.option(
@@ -94,13 +96,13 @@ def _catalog_from(file: Path) -> Catalog:
     "off",
     multiple=True,
     type=click.Choice(MODELS),
-    help="Model to simulate as not enabled for the customer. May be repeated.",
+    help="Simulate that this model is not enabled for the customer. May be repeated.",
 )
 @click.option(
     "--sync-seconds",
     type=click.FloatRange(0, 86400),
     default=0.0,
-    help="Seconds until new tours and guest cards are listed and sent as webhooks.",
+    help="Number of seconds until new tours and guest cards are listed and sent as webhooks.",
 )
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 def sandbox(

@@ -19,9 +19,11 @@ def _scope_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--community",
             default="",
-            help="Only for bookings at this community (its key in communities.yaml).",
+            help="Pause or resume only bookings at this community (its key in communities.yaml).",
         ),
-        click.option("--source", default="", help="Only for bookings from this source."),
+        click.option(
+            "--source", default="", help="Pause or resume only bookings from this source."
+        ),
     ):
         command = option(command)
     return command
@@ -44,15 +46,15 @@ def _show(text: str, pauses: Sequence[Pause], *, as_json: bool) -> None:
     )
 )
 @_scope_options
-@click.option("--reason", required=True, help="Reason to show to users while sending is paused.")
+@click.option("--reason", required=True, help="Show this reason to users while sending is paused.")
 @by_option
 @as_json
 def pause(reason: str, by: str, as_json: bool, **scope: Any) -> None:
     """Stop sending bookings until you run `adapter resume`.
 
-    Webhooks are still accepted and mapped, and the adapter still checks bookings that Propexo has
-    accepted. Tours that start during the pause expire and need review. Once this command has
-    returned, no more requests are sent for the paused bookings.
+    During a pause, the adapter still accepts and maps webhooks, and still checks bookings that
+    Propexo has accepted. Tours that start during the pause expire and need review. Once this
+    command has returned, the adapter sends no more requests for the paused bookings.
     """
     _check_scope(**scope)
     settings = settings_from()

@@ -39,10 +39,10 @@ class SourcesGroup(LazyGroup):
 def sources(context: click.Context, as_json: bool) -> None:
     """List the lead sources and their recent activity.
 
-    The list includes URLs, signatures, events, rejected requests, and the time at which each secret
-    was last used. When a source no longer uses its oldest secret, you can remove that secret. For
-    each unknown community, the list shows how many leads it holds up. If a sender has changed its
-    format, `adapter sources SOURCE` shows the changes and suggests a mapping edit.
+    The list includes URLs, signatures, events, rejected requests, and when each secret was last
+    used. When a source no longer uses its oldest secret, you can remove that secret. For each
+    unknown community, the list shows how many leads are held because of it. If a sender has changed
+    its format, `adapter sources SOURCE` shows the changes and suggests a mapping edit.
     """
     if context.invoked_subcommand is not None:
         return

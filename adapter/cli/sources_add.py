@@ -82,9 +82,9 @@ def add(
 ) -> None:
     """Install a sender's mapping, samples and tests from the gallery.
 
-    The command asks what to do with leads without a tour time, if the sender sends any. It prints
-    the remaining steps, including the lines to add to communities.yaml. It never overwrites a file.
-    Run `adapter sources gallery` to list the senders.
+    If the sender sends leads without a tour time, the command asks what to do with them. The
+    command prints the remaining steps, including the lines to add to communities.yaml. The command
+    never overwrites a file. To list the available senders, run `adapter sources gallery`.
     """
     settings = settings_from()
     folder = folder or settings.mappings_dir

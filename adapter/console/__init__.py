@@ -27,6 +27,7 @@ from adapter.console import (  # noqa: F401
     read_again,
     rejection_pages,
     source_pages,
+    undo,
     views,
 )
 from adapter.console.context import ConsoleServices, bp

@@ -8,7 +8,12 @@ from werkzeug.exceptions import NotFound
 
 from adapter.console.context import bp, services
 from adapter.console.form_input import row_id_from
-from adapter.console.lead_actions import MAX_CHANGED, reason_from_form, release_unchanged
+from adapter.console.lead_actions import (
+    MAX_CHANGED,
+    flash_with_undo,
+    reason_from_form,
+    release_unchanged,
+)
 from adapter.console.read_again import differences_of
 from adapter.console.views import group_page
 from adapter.console.wording import plain, replay_refusal
@@ -30,7 +35,7 @@ def replay(number: int) -> Any:
     if difference.refusal is not None:
         raise NotPossible(f"This message was not read again: {replay_refusal(difference.refusal)}.")
     is_read = difference.outcome not in ("held", "unreadable")
-    text = "Read again." if is_read else "Read again, and it still needs review."
+    text = "Read again." if is_read else "We read this message again, and it still needs review."
     return _redirect_to_lead(number, text, "good" if is_read else "warn")
 
 
@@ -61,14 +66,18 @@ def discard_group(key: str) -> Any:
     """Discard all leads in a group."""
     by, reason, group = flask.g.user.name, reason_from_form(), _group(key)
     done, errors = _for_each(group, lambda number: services.repairs.discard(number, reason, by=by))
-    return _redirect_to_group(key, _sum("dismissed", done, errors), errors, done)
+    if not done:
+        return _redirect_to_group(key, _sum("dismissed", done, errors), errors, done)
+    flash_with_undo(_sum("dismissed", done, errors), "discard", done)
+    _flash_errors(errors)
+    return flask.redirect(flask.url_for("console.group", key=key))
 
 
 @bp.post("/pause")
 def pause() -> Any:
     """Pause all bookings, or the bookings of one source or community."""
     _pauses().pause(reason_from_form(), **_scope())
-    flask.flash("Paused. New leads still come in, but nothing is booked until you resume.", "good")
+    flask.flash("Paused. New leads still come in, but we won't book any until you resume.", "good")
     return _back_from_pause()
 
 

@@ -69,7 +69,7 @@ def save_community_settings(key: str) -> Any:
 def _added(key: str) -> AddedCommunity:
     found = next((one for one in services.pipeline.live.added if one.key == key), None)
     if found is None:
-        raise NotFound("This community was not added here. Its settings are in communities.yaml.")
+        raise NotFound("This community was not added here. It is set up in communities.yaml.")
     return found
 
 

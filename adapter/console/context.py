@@ -10,11 +10,13 @@ import flask
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.local import LocalProxy
 
+from adapter.bookings.calendar_check import TimeCheck
 from adapter.mapping.source import Source
 from adapter.operations.release import Repairs
 from adapter.operations.replay import Replays
 from adapter.operations.sign_in import SignIn
 from adapter.operations.take_back import UNDO_SECONDS, TakeBacks
+from adapter.operations.version_watch import VersionWatch
 from adapter.pipeline import Pipeline
 from adapter.signatures import Verifier
 
@@ -77,6 +79,7 @@ class ConsoleServices:
         self.settings, self.store, self.now = pipeline.settings, pipeline.store, pipeline.clock
         self.take_backs = TakeBacks(self.store, self.now)
         self.sign_in = SignIn(self.settings, self.store, self.now)
+        self.version_watch = VersionWatch(self.settings, self.store, pipeline.live)
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -87,7 +90,15 @@ class ConsoleServices:
     def repairs(self) -> Repairs:
         """Return the operations for releasing and resolving leads."""
         hold_for = dt.timedelta(seconds=UNDO_SECONDS)
-        return Repairs(self.settings, self.store, self.sources, self.now, hold_for=hold_for)
+        check = TimeCheck(self.store, self.pipeline.free_times, self.sources)
+        return Repairs(
+            self.settings,
+            self.store,
+            self.sources,
+            self.now,
+            hold_for=hold_for,
+            time_check=check,
+        )
 
     @property
     def replays(self) -> Replays:

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
+from adapter.mapping.provenance import is_covered
 from adapter.mapping.respond import format_tour_time
 from adapter.models import Booking
 from adapter.parsing.paths import Location
@@ -121,11 +122,6 @@ def payload_lines(payload: Any, read: Collection[Location] | None = None) -> lis
             )
         stack += reversed([((*location, step), str(step), child) for step, child in children or ()])
     return lines
-
-
-def is_covered(location: Location, read: Collection[Location]) -> bool:
-    """Return True if ``read`` contains a location or one of its parents."""
-    return any(location[:length] in read for length in range(1, len(location) + 1))
 
 
 def _children(value: Any) -> list[tuple[str | int, Any]] | None:

@@ -21,7 +21,7 @@ def http_error(error: HTTPException) -> tuple[str, int]:
     """Show an HTTP error such as 404 as a page, or 429 as a fragment for htmx."""
     if error.code == 429 and "HX-Request" in flask.request.headers:
         return flask.render_template("console/_busy.html", text=error.description), 429
-    title = TITLES.get(error.code or 500, "This did not work")
+    title = TITLES.get(error.code or 500, "That didn't work")
     return _page(title, error.description or "", error.code or 500)
 
 

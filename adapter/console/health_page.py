@@ -17,6 +17,7 @@ from adapter.models import Booking
 from adapter.operations.health import REFUSED_REASONS
 from adapter.operations.status import DAY, OUTCOMES, Overview, outcome_of, overview_of
 from adapter.operations.todo import Selection, entries
+from adapter.operations.version_watch import MOST_MAPPED
 from adapter.store import RejectionSummary, Transaction
 
 #: The periods of the chart in days, with their names.
@@ -66,6 +67,8 @@ def overview() -> str:
         needs_you=needs_you,
         lost=_may_be_leads(rejected, now),
         changed=format_troubles(),
+        by_version=services.version_watch.lost(now),
+        most_mapped=MOST_MAPPED,
         communities=services.communities(),
         outcomes=list(OUTCOMES),
         columns=columns,

@@ -1,7 +1,7 @@
 """Handle the forms that act on leads: book, confirm, dismiss, snooze, assign and undo."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -20,13 +20,16 @@ from adapter.console.needs_you import (
     neighbors_of,
     review_groups,
 )
-from adapter.console.story import CANCELED_IN_KNOCK
+from adapter.console.problem_text import agent_advice
 from adapter.console.time_html import local_text, reader_zone
-from adapter.console.wording import error_text, fault_text, plain
+from adapter.console.wording import CANCELED_IN_KNOCK, error_text, fault_text, plain
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, BookingState, Kind
+from adapter.operations.advice import label_of
+from adapter.operations.allowed_actions import must_be_opened
 from adapter.operations.take_back import UNDO_SECONDS, Snooze
 from adapter.operations.todo import counts
+from adapter.store import Issue, Pause
 
 MAX_REASON: Final = 500
 #: Maximum number of leads that one click changes.
@@ -52,20 +55,30 @@ def release(number: int) -> Any:
             is_wanted_anyway="anyway" in form,
             is_another_person="another_person" in form,
             is_any_hour="any_hour" in form,
+            is_taken_time="taken_time" in form,
         )
     except NotPossible as exc:
         refused = RefusedForm(booking_id=number, typed=typed_values(form), error=exc)
         page = lead_panel if _is_panel() else lead_page
         return page(str(number), refused)
-    undo = flask.url_for("console.undo", number=number) if released.id == number else ""
+    undo = flask.url_for("console.undo", number=released.id)
     return _done(number, _booked_text(released), neighbors, undo=undo)
 
 
 def _booked_text(booking: Booking) -> str:
     name = booking.appointment.get("first_name") or booking.appointment.get("last_name")
     what = "guest card" if booking.kind is Kind.PROSPECT else "tour"
+    if pause := _pause_of(booking):
+        reason = f"Bookings are paused ({pause.by}: {pause.reason.rstrip('.')})."
+        return f"{reason} The {what} will be sent to Knock when someone resumes them."
     mail = f" Knock will email {name or 'the renter'}." if _is_emailed(booking) else ""
     return f"The {what} will be sent to Knock in {UNDO_SECONDS} seconds.{mail}"
+
+
+def _pause_of(booking: Booking) -> Pause | None:
+    with services.store.statement() as tx:
+        pauses = tx.send_queue.pauses()
+    return next((one for one in pauses if one.covers(booking.source, booking.community)), None)
 
 
 def _is_emailed(booking: Booking) -> bool:
@@ -79,20 +92,6 @@ def undo(number: int) -> Any:
     services.take_backs.undo_release(number, by=flask.g.user.name)
     flask.flash("Undone. Nothing was sent, and your changes were kept.", "good")
     return _show(number)
-
-
-@bp.post("/undo")
-def undo_many() -> Any:
-    """Undo several releases. Report any release that can no longer be undone."""
-    ids = row_ids_from(flask.request.args.get("ids", "").split(","))[:MAX_CHANGED]
-    by = flask.g.user.name
-    done, errors = _apply(lambda number: services.take_backs.undo_release(number, by=by), ids)
-    if done:
-        need = "1 lead needs" if len(done) == 1 else f"{len(done)} leads need"
-        flask.flash(f"Undone. Nothing was sent. {need} you again.", "good")
-    for text, numbers in errors.items():
-        flask.flash(f"{_names_of(numbers)}: {text}", "bad")
-    return _to_list()
 
 
 @bp.post("/leads/<int:number>/bring-back")
@@ -167,19 +166,26 @@ def act_on_many() -> Any:
         raise NotFound("There is no such action.")
     if not ids:
         flask.flash("Select some leads first.", "warn")
-        return _to_list()
+        return to_list()
     if len(ids) > 1 and "sure" not in form and act not in ("snooze", "assign"):
         return _question_page(act, ids)
-    done, errors = _apply(_ACTS[act], ids)
-    _report(act, done, errors)
-    return _to_list()
+    were = assignees_of(ids) if act == "assign" else {}
+    done, errors = apply_each(_ACTS[act], ids)
+    _report(act, done, errors, were)
+    return to_list()
+
+
+def assignees_of(ids: Sequence[int]) -> Mapping[int, str]:
+    """Return the user to whom each lead is assigned, by its ID."""
+    with services.store.transaction() as tx:
+        return {one.id: one.assigned_to for one in tx.bookings.of_ids(ids) if one.assigned_to}
 
 
 def _question_page(act: str, ids: list[int]) -> str:
     """Show a confirmation page for several leads, and list leads that cannot be booked."""
     errors: dict[str, list[int]] = {}
     if act == "release":
-        _, errors = _apply(services.repairs.check_unchanged, ids)
+        _, errors = apply_each(_check_selected, ids)
     refused = {number for numbers in errors.values() for number in numbers}
     possible = [number for number in ids if number not in refused]
     with services.store.transaction() as tx:
@@ -191,12 +197,12 @@ def _question_page(act: str, ids: list[int]) -> str:
         selected=len(ids),
         what="tour" if all(one.kind is Kind.APPOINTMENT for one in bookings) else "lead",
         emails=sum(map(_is_emailed, bookings)),
-        refused=[(_names_of(numbers), text) for text, numbers in errors.items()],
+        refused=[(names_in_text(numbers), text) for text, numbers in errors.items()],
         list_query=flask.request.form.get("list", ""),
     )
 
 
-def _names_of(numbers: list[int]) -> str:
+def names_in_text(numbers: Sequence[int]) -> str:
     """Return the first few renters' names and the number of other leads, as text."""
     shown = numbers[:MAX_NAMED]
     with services.store.transaction() as tx:
@@ -215,6 +221,20 @@ def release_unchanged(number: int) -> None:
     services.repairs.release(number, {}, by=flask.g.user.name)
 
 
+def _check_selected(number: int) -> None:
+    """Raise NotPossible if a lead cannot be booked, or must be opened to book it."""
+    services.repairs.check_unchanged(number)
+    booking = _booking(number)
+    if must_be_opened(booking):
+        advice = agent_advice(Issue.of(booking))
+        raise NotPossible(f"{advice.wrong} Open this lead to book it.")
+
+
+def _release_selected(number: int) -> None:
+    _check_selected(number)
+    release_unchanged(number)
+
+
 def _discard_one(number: int) -> None:
     reason = flask.request.form.get("reason", "").strip()[:MAX_REASON] or _SELECTED
     services.repairs.discard(number, reason, by=flask.g.user.name)
@@ -222,7 +242,7 @@ def _discard_one(number: int) -> None:
 
 #: The actions that can be applied to several leads.
 _ACTS: Final[Mapping[str, Callable[[int], object]]] = {
-    "release": release_unchanged,
+    "release": _release_selected,
     "discard": _discard_one,
     "confirm": lambda number: services.repairs.confirm(number, by=flask.g.user.name),
     "snooze": _snooze_one,
@@ -240,7 +260,9 @@ _DID: Final = {
 }
 
 
-def _apply(act: Callable[[int], object], ids: list[int]) -> tuple[list[int], dict[str, list[int]]]:
+def apply_each(
+    act: Callable[[int], object], ids: Sequence[int]
+) -> tuple[list[int], dict[str, list[int]]]:
     """Act on each lead. Return the leads that succeeded, and the failed leads grouped by reason."""
     errors: dict[str, list[int]] = {}
     for number in ids:
@@ -256,23 +278,54 @@ def _why_not(error: NotPossible) -> str:
     """Return a sentence that explains why the action on a lead failed."""
     if not error.faults:
         return plain(error_text(error))
-    texts = (text.partition(". If it is right")[0] for text in error.faults.values())
-    return " ".join(dict.fromkeys(map(fault_text, texts)))
+    faults = error.faults.items()
+    return " ".join(dict.fromkeys(_fault_sentence(name, text) for name, text in faults))
 
 
-def _report(act: str, done: Sequence[int], errors: Mapping[str, list[int]]) -> None:
+def _fault_sentence(name: str, text: str) -> str:
+    """Return a sentence about a field that can be read without the field's name."""
+    if text.startswith("Missing data for required"):
+        return f"The {label_of(name).lower()} is missing."
+    return fault_text(text.partition(". If it is right")[0])
+
+
+def _report(
+    act: str, done: Sequence[int], errors: Mapping[str, list[int]], were: Mapping[int, str]
+) -> None:
     did, did_not = _DID[act]
     failed = sum(map(len, errors.values()))
     if done:
         more = f" {failed} {did_not}." if failed else ""
         until = _until(done) if act == "snooze" else ""
         text = f"{len(done)} {'lead' if len(done) == 1 else 'leads'} {did}{until}.{more}"
-        undo = flask.url_for("console.undo_many", ids=",".join(map(str, done)))
-        said = {"text": text, "undo": undo, "seconds": UNDO_SECONDS}
-        said["list"] = flask.request.form.get("list", "")[:500]
-        flask.flash(said if act == "release" else text, "good")  # type: ignore[arg-type]
+        flash_with_undo(text, act, done, were)
     for text, numbers in [*errors.items()][:5]:
-        flask.flash(f"{_names_of(numbers)}: {text}", "bad")
+        flask.flash(f"{names_in_text(numbers)}: {text}", "bad")
+
+
+def flash_with_undo(
+    text: str, act: str, done: Sequence[int], were: Mapping[int, str] | None = None
+) -> None:
+    """Show a message about an action on several leads, with an undo button if it can be undone.
+
+    ``were`` are the users to whom the leads were assigned before.
+    """
+    if act == "confirm":
+        flask.flash(text, "good")
+        return
+    by_user: dict[str, list[int]] = {}
+    for number in done:
+        by_user.setdefault((were or {}).get(number, ""), []).append(number)
+    to = [f"{user}:{joined(ids)}" for user, ids in by_user.items() if user]
+    undo = flask.url_for("console.undo_many", ids=joined(by_user.get("", ())), act=act, to=to)
+    said = {"text": text, "undo": undo, "seconds": UNDO_SECONDS}
+    said["list"] = flask.request.form.get("list", "")[:500]
+    flask.flash(said, "good")  # type: ignore[arg-type]
+
+
+def joined(ids: Iterable[int]) -> str:
+    """Return IDs in the form in which a URL contains them."""
+    return ",".join(map(str, ids))
 
 
 def _until(numbers: Sequence[int]) -> str:
@@ -293,7 +346,8 @@ def _time_in_sentence(at: dt.datetime, timezone: str | None) -> str:
     return text.removeprefix("Today, ").replace("Tomorrow", "tomorrow")
 
 
-def _to_list() -> Any:
+def to_list() -> Any:
+    """Redirect to the list that the form was submitted from."""
     query = flask.request.form.get("list", "")[:500]
     return flask.redirect(flask.url_for("console.queue") + (f"?{query}" if query else ""))
 
@@ -360,5 +414,5 @@ def reason_from_form() -> str:
     """Return the reason from the form. Raise NotPossible if it is empty."""
     reason = flask.request.form.get("reason", "").strip()[:MAX_REASON]
     if not reason:
-        raise NotPossible("Enter a reason. It is kept in the history.")
+        raise NotPossible("Enter a reason. We keep the reason in the history.")
     return reason

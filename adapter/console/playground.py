@@ -18,7 +18,7 @@ from adapter.console.context import bp, one_at_a_time, services, trial
 from adapter.console.display import PayloadLine, payload_lines
 from adapter.console.form_input import row_id_from
 from adapter.console.mapping_fix import MappingFix
-from adapter.console.read_again import readable
+from adapter.console.read_again import part_of
 from adapter.console.renters import messages_of, names_of
 from adapter.console.views import download, record_action
 from adapter.exceptions import NotPossible, PayloadError
@@ -47,7 +47,8 @@ MAX_MESSAGE_LINES: Final = 400
 MAX_REASON: Final = 500
 #: Maximum number of changed webhooks that a backtest lists.
 MOST_COMPARED: Final = 50
-NO_SAMPLE: Final = "We can't save this message as a sample. Choose one that the mapping can read."
+NO_SAMPLE: Final = "We can't save this message as a sample. Choose a message that the mapping can "
+"read."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,7 +125,7 @@ def playground() -> str:
         entered,
         result=_map(entered),
         fix=fix,
-        readable=readable(name) if "done" in args and name in services.sources else 0,
+        part=part_of(name, {}) if "done" in args and name in services.sources else None,
     )
 
 
@@ -247,7 +248,7 @@ def roll_back_mapping() -> Any:
     flask.flash(f"{what}. New messages will use it within seconds.", "good")
     lost = _lost(before, services.sources.get(name), events)
     if lost:
-        flask.flash(f"It can't book {lost} of the latest {len(events)} messages.", "warn")
+        flask.flash(f"This mapping can't book {lost} of the latest {len(events)} messages.", "warn")
     return flask.redirect(flask.url_for("console.playground", source=name, done=1))
 
 
@@ -292,7 +293,9 @@ def _input_from_form() -> PlaygroundInput:
     form = flask.request.form
     name = form.get("source", "").strip() or DRAFT
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", name):
-        raise NotPossible("A source name can only contain a to z, 0 to 9, - and _.")
+        raise NotPossible(
+            "A source name can contain only the letters a to z, digits, hyphens and underscores."
+        )
     last = row_id_from(form.get("last")) or DEFAULT_BACKTEST_EVENTS
     return PlaygroundInput(
         name=name,
@@ -433,7 +436,7 @@ def _delivery(entered: PlaygroundInput) -> tuple[WebhookRequest, dt.datetime]:
     with services.store.transaction() as tx:
         event = tx.events.get(entered.event_id)
     if event is None or event.kept != "all":
-        raise NotFound(f"Message {entered.event_id} was deleted, or its content was.")
+        raise NotFound(f"Message {entered.event_id} or its content was deleted.")
     return event.request, event.received_at
 
 

@@ -33,31 +33,31 @@ CAUSES: Final = {
     ),
     "credentials_mismatch": (
         "This message's username or password did not match ours.",
-        "Ask your admin to compare ours with the sender's.",
+        "Ask your admin to compare our username and password with the sender's.",
     ),
     "header_missing": (
-        "There is no signature.",
+        "This message has no signature.",
         "The sender may not have our secret yet, or a stranger called this address.",
     ),
     "signature_mismatch": (
         "This message's secret did not match ours.",
-        "Ask your admin to compare ours with the sender's.",
+        "Ask your admin to compare our secret with the sender's.",
     ),
     "timestamp_outside_tolerance": (
-        "The signature is too old.",
+        "This message's signature is too old.",
         "The sender's clock may be wrong, or this is an old message that was sent again.",
     ),
     "token_mismatch": (
         "This message's token did not match ours.",
-        "Ask your admin to compare ours with the sender's.",
+        "Ask your admin to compare our token with the sender's.",
     ),
     "token_missing": (
-        "There is no token.",
+        "This message has no token.",
         "The sender may not have the token yet, or a stranger called this address.",
     ),
 }
 OTHER_CAUSE: Final = (
-    "The signature is not what we expect.",
+    "This message's signature is not what we expect.",
     "The sender may have changed how it signs messages. Ask your admin.",
 )
 

@@ -31,18 +31,18 @@ _sending: Final = threading.Lock()
 NEWEST: Final = 10
 #: A description of each signature scheme, by name.
 SCHEMES: Final = {
-    "hmac": "The sender signs each message with a secret that only the two of us know.",
+    "hmac": "The sender signs each message with a secret that only the sender and we know.",
     "token": "The sender adds a secret token to each message.",
     "basic": "The sender adds a username and a password to each message.",
-    "none": "We can't be sure. Anyone who knows the address can send messages.",
+    "none": "We can't verify the sender. Anyone who knows the address can send messages.",
 }
 
 
 #: Titles for the entries in a mapping's ``about`` section, by key.
 ABOUT: Final = {
-    "switch_on": "How to turn it on",
-    "retries": "If we can't be reached",
-    "cannot": "What this sender can't do",
+    "switch_on": "How to set up this sender",
+    "retries": "If this sender can't reach us",
+    "cannot": "Limitations of this sender",
 }
 
 
@@ -50,6 +50,16 @@ ABOUT: Final = {
 def source_helpers() -> dict[str, Any]:
     """Return the template function that formats a stored message as a curl command."""
     return {"curl_of": curl_of}
+
+
+#: Headers that belong to the connection of the original request.
+_OF_CONNECTION: Final = frozenset(
+    {"accept-encoding", "connection", "content-length", "host", "transfer-encoding"}
+)
+
+
+def _is_left_out(header: str) -> bool:
+    return header in _OF_CONNECTION or "signature" in header or "hmac" in header
 
 
 def curl_of(name: str, request: WebhookRequest) -> str:
@@ -61,7 +71,8 @@ def curl_of(name: str, request: WebhookRequest) -> str:
         return ""
     query = request.url.partition("?")[2]
     url = _address(name) + (f"?{query}" if query else "")
-    return signed_client.curl(dataclasses.replace(request, method="POST", url=url))
+    unsigned = request.without_headers({n for n in request.lowercase_headers if _is_left_out(n)})
+    return signed_client.curl(dataclasses.replace(unsigned, method="POST", url=url))
 
 
 @bp.get("/sources")

@@ -12,10 +12,9 @@ from adapter.console.lead_facts import NO_FACTS, LeadFacts
 from adapter.console.needs_you import held_by_formats, place_name
 from adapter.console.problem_text import problem_sentence
 from adapter.console.time_html import local_text
-from adapter.console.wording import ignored_text
+from adapter.console.wording import CANCELED_IN_KNOCK, ignored_text
 from adapter.models import (
     CHOSEN_BY_RENTER,
-    RENTER,
     REPLAYED,
     Booking,
     BookingState,
@@ -36,6 +35,7 @@ from adapter.operations.advice import (
     NOTE_WAITS,
     NOTES,
 )
+from adapter.operations.take_back import TOUR_UNDONE
 from adapter.store import AuditEntry
 
 #: What a change of state means, by the new state. ``{by}`` is the user's name.
@@ -44,10 +44,10 @@ _STATES: Final[Mapping[str, str]] = {
     "mapped": "The request was read.",
     "pending": "Ready to send to Knock.",
     "sending": "Sending to Knock.",
-    "submitted": "Knock is saving it.",
+    "submitted": "Knock is saving the request.",
     "booked": "Booked in Knock.",
     "failed": "Not booked.",
-    "unknown": "We don't know if Knock saved this.",
+    "unknown": "We don't know if Knock saved the request.",
     "expired": "The tour time passed before we could book it.",
     "held": "Needs review.",
     "superseded": "Replaced by a newer request.",
@@ -56,17 +56,17 @@ _STATES: Final[Mapping[str, str]] = {
 }
 #: What a change means by its reason.
 _WHYS: Final[Mapping[str, str]] = {
-    "released": "{by} sent it to Knock.",
+    "released": "{by} sent the lead to Knock.",
     "time_given": "{by} added a tour time.",
     CHOSEN_BY_RENTER: "The renter chose this time.",
-    "seen_in_knock": "{by} marked it as already in Knock.",
-    "brought_back": "{by} brought it back.",
+    "seen_in_knock": "{by} marked the lead as already in Knock.",
+    "brought_back": "{by} brought the lead back.",
     "rate_limited": "Too many requests right now. We'll try again soon.",
     "not_sent": "We couldn't reach Knock. We'll try again soon.",
     "job_succeeded": "Booked in Knock.",
-    "confirmed_in_knock": "Knock confirmed it.",
+    "confirmed_in_knock": "Knock confirmed the booking.",
     "canceled_in_knock": "Someone canceled the tour in Knock.",
-    "replaced_in_knock": "Knock canceled it when it booked a newer tour:",
+    "replaced_in_knock": "Knock canceled this tour when it booked a newer one:",
     "booked_again_in_knock": "The tour is booked in Knock again.",
     "visited_in_knock": "The renter came to the tour.",
     "no_show_in_knock": "The renter didn't come to the tour.",
@@ -78,11 +78,8 @@ _WHYS: Final[Mapping[str, str]] = {
     "calendar_unreadable": "We couldn't read Knock's calendar. Sending to Knock anyway.",
     "calendar_too_short": "Knock's calendar doesn't go that far yet. Sending to Knock anyway.",
 }
-#: The reason with which a user dismisses a cancellation after canceling the tour in Knock.
-CANCELED_IN_KNOCK: Final = "Canceled in Knock"
 #: The name of a tour that the message itself requested.
 ASKED_FOR: Final = "Tour"
-_MACHINES: Final = frozenset({"worker", "web", "system", RENTER})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +97,7 @@ class StoryLine:
 def story_of(story: LeadHistory, facts: LeadFacts = NO_FACTS) -> list[StoryLine]:
     """Return a lead's history as sentences, oldest first. Leave out purely technical steps."""
     different = {one.at: one for one in facts.actions if "another_person" in one.detail.split(", ")}
-    lines = [*_lines(story, different), *_reports(story), *map(_note_line, story.messages)]
+    lines = [*_lines(story, different), *_reports(story, facts), *map(_note_line, story.messages)]
     lines += [*_email_lines(story.emails), *_replaced_lines(story, facts)]
     lines.sort(key=lambda line: line.at)
     return [line for n, line in enumerate(lines) if n == 0 or not _is_same(line, lines[n - 1])]
@@ -145,40 +142,56 @@ def _lines(story: LeadHistory, different: Mapping[dt.datetime, AuditEntry]) -> I
         text = _sentence(change, story)
         if change.why == "released" and change.at in different:
             text = _different_person(different[change.at])
-        part = numbers.get(change.booking_id or 0)
-        if len(numbers) > 1 and part is not None:
-            text = f"{part}: {text}"
-        yield StoryLine(at=at, text=text, other=other)
+        yield StoryLine(at=at, text=_named(text, change.booking_id, numbers), other=other)
+
+
+def _named(text: str, booking_id: int | None, names: Mapping[int, str]) -> str:
+    """Return a sentence with the name of the part that it is about, if there are several."""
+    part = names.get(booking_id or 0)
+    return f"{part}: {text}" if len(names) > 1 and part is not None else text
 
 
 def _different_person(entry: AuditEntry) -> str:
     """Describe how a user booked a lead for a different person."""
     moved = " The shared contact is now in the notes." if "notes" in entry.detail else ""
-    return f"{entry.by} sent it to Knock as a different person's lead.{moved}"
+    return f"{entry.by} sent the lead to Knock as a different person's.{moved}"
 
 
-def _reports(story: LeadHistory) -> Iterator[StoryLine]:
+def _reports(story: LeadHistory, facts: LeadFacts) -> Iterator[StoryLine]:
     """Yield a line for each tour that a user reported as canceled.
 
     Such a report does not change the tour's state.
     """
     for booking in story.current:
         if booking.gone_at is not None and booking.knock_status is not KnockStatus.CANCELED:
-            text = "Someone here reported that the tour was canceled in Knock."
+            text = gone_text(facts.gone.get(booking.id)) + "."
+            text = _named(text, booking.id, part_names(story))
             yield StoryLine(at=booking.gone_at, text=text)
+
+
+def gone_text(change: Change | None) -> str:
+    """Return who reported that a tour is no longer in Knock, and how."""
+    if change is None:
+        return "Someone on your team reported that the tour was canceled in Knock"
+    if change.to_state == BookingState.DISCARDED:
+        return f"{change.user} reported that the tour was canceled in Knock"
+    return f"{change.user} booked it again because it was no longer in Knock"
 
 
 def _replaced_lines(story: LeadHistory, facts: LeadFacts) -> Iterator[StoryLine]:
     """Yield a line for each earlier booking that one of the lead's bookings replaced."""
+    names = part_names(story)
     booked = {one.booking_id: one.at for one in story.history if one.to_state == "booked"}
     for booking in story.current:
         for one in facts.before.get(booking.id, ()):
             is_sent = one.state is BookingState.BOOKED
             at = booked.get(booking.id, booking.updated_at) if is_sent else one.updated_at
-            yield StoryLine(at=at, text=replaced_text(one), ends_with=one)
+            text = _named(replaced_text(one), booking.id, names)
+            yield StoryLine(at=at, text=text, ends_with=one)
         if (tour := facts.tours.get(booking.id)) is not None:
             at = tour.posted_at or tour.updated_at
-            yield StoryLine(at=at, text="This guest card got", ends_with=tour)
+            text = _named("This guest card now has", booking.id, names)
+            yield StoryLine(at=at, text=text, ends_with=tour)
 
 
 def replaced_text(earlier: Booking) -> str:
@@ -204,8 +217,7 @@ def _email_lines(emails: Iterable[InvitationMail]) -> Iterator[StoryLine]:
 
 
 def _sentence(change: Change, story: LeadHistory) -> str:
-    by = "" if change.by in _MACHINES or change.by.startswith("(") else change.by
-    why = change.why
+    by, why = change.user, change.why
     if change.to_state == "ignored":
         return ignored_text(story.event.reasons)
     if change.to_state == "received" and change.from_state and why not in _WHYS:
@@ -232,9 +244,11 @@ def _taken_back(change: Change) -> str:
     """Describe a dismissal or an undone action. Return "" for other changes."""
     if change.to_state == "discarded" and change.why == CANCELED_IN_KNOCK:
         return "reported that the tour was canceled in Knock"
+    if change.to_state == "discarded" and change.why == TOUR_UNDONE:
+        return "undid the tour before it was sent"
     if change.to_state == "discarded":
-        return f"dismissed it: {change.why.rstrip('.')}"
-    taken = {"pending": "undid the booking", "discarded": "brought it back"}
+        return f"dismissed the lead: {change.why.rstrip('.')}"
+    taken = {"pending": "undid the booking", "discarded": "brought the lead back"}
     return taken.get(change.from_state or "", "") if change.to_state == "held" else ""
 
 
@@ -257,7 +271,8 @@ def _replay_sentence(change: Change, story: LeadHistory, by: str) -> str:
     after = [one.community for one in bookings if one.created_at >= change.at]
     old, new = before[-1:], after[:1]
     if by and old and new and old != new:
-        return f"{by} picked {services.community_name(new[0])}." if new[0] else f"{by} undid it."
+        did = f"picked {services.community_name(new[0])}" if new[0] else "undid this change"
+        return f"{by} {did}."
     return f"{by} had the message read again." if by else "The message was read again."
 
 

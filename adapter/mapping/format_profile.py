@@ -7,7 +7,7 @@ mapping's tables translate.
 import dataclasses
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from adapter.exceptions import PayloadError, Unreadable
@@ -16,6 +16,7 @@ from adapter.mapping.engine.tables import ANY_OTHER, key_from_value
 from adapter.mapping.source import Source
 from adapter.models import FormatKind, WebhookRequest
 from adapter.parsing.paths import MISSING, Path, leaves, path_from_text
+from adapter.parsing.templates import parse_template
 
 #: Longer paths, and paths whose keys look like values, are not recorded.
 LONGEST_PATH: Final = 120
@@ -28,7 +29,7 @@ NOT_READ: Final = frozenset(
     | {"appointment_date", "appointment_time"}
 )
 
-#: Returns a keyed hash of a text.
+#: Returns a keyed hash of a string.
 Hash = Callable[[str], str]
 
 
@@ -49,8 +50,24 @@ class TableField:
     rows: Mapping[str, Any]
 
     def covers(self, key: str) -> bool:
-        """Return True if the table has a row for the sender's word."""
+        """Return True if the table has a row for the given word."""
         return key in self.rows or ANY_OTHER in self.rows
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a mapping that reads a path into a field."""
+
+    where: tuple[str, ...]
+    field: str
+    #: The paths and templates at this place. The first one with a value is used.
+    texts: tuple[str, ...]
+    path: str
+
+    def others(self) -> list[Path]:
+        """Return the paths that are read instead of the path if it is missing."""
+        others = (paths_in(text) for text in self.texts)
+        return [path_from_text(one) for paths in others if self.path not in paths for one in paths]
 
 
 def table_fields(source: Source) -> list[TableField]:
@@ -82,7 +99,7 @@ def used_paths(source: Source) -> dict[str, Path]:
 def profile_of(
     source: Source, request: WebhookRequest, now: dt.datetime, hashed: Hash
 ) -> set[Feature]:
-    """Return the features of a webhook, or an empty set if the mapping ignores the webhook."""
+    """Return the features of a webhook, or an empty set if the mapping rejects the webhook."""
     try:
         scope = source.scope(request)
         mapped = source.compiled.apply(scope, now)
@@ -93,17 +110,72 @@ def profile_of(
     whole, each = source.compiled.scopes(scope)
     scopes = each or [whole]
     features = {Feature(FormatKind.ACCEPTED, "")}
-    features |= {Feature(FormatKind.LEAF, path) for path in _leaf_paths(whole, scopes)}
+    features |= {Feature(FormatKind.LEAF, path) for path, _ in _leaves(whole, scopes)}
+    fields = fields_read(mapped)
     features |= {
         Feature(FormatKind.PATH, text)
         for text, path in used_paths(source).items()
         if any(_has_value(one, path) for one in scopes)
+        or _is_read_otherwise(places_of(source, text), scopes, fields)
     }
-    features |= {Feature(FormatKind.FIELD, name) for name in _fields_read(mapped)}
+    features |= {Feature(FormatKind.FIELD, name) for name in fields}
     return features | set(_values(source, scopes, hashed))
 
 
-def _leaf_paths(whole: Scope, scopes: list[Scope]) -> Iterator[str]:
+def places_of(source: Source, path: str) -> list[Place]:
+    """Return the places where a mapping reads a path into a field, other than in the notes."""
+    used = {one.where: None for one in source.used_paths if one.path.text == path}
+    return [
+        Place(one, field, alternatives_at(source, one), path)
+        for one in used
+        if (field := _field_at(one))
+    ]
+
+
+def _field_at(where: tuple[str, ...]) -> str:
+    """Return the field that is filled from the paths at a position, or "" if there is none."""
+    if where[0] == "appointment" and where[1] != "notes" and where[-1] != "all":
+        return where[1]
+    return where[0] if where in (("community",), ("sent_at",)) else ""
+
+
+def alternatives_at(source: Source, where: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the paths and templates at a position in a mapping, of which the first is used."""
+    found: Any = source.sections
+    for key in (*where, "from", "from_"):
+        found = found.get(key, found) if isinstance(found, Mapping) else found
+    texts = found if isinstance(found, list) else [found]
+    return tuple(text for text in texts if isinstance(text, str))
+
+
+def paths_in(text: str) -> set[str]:
+    """Return the paths in a path or a template."""
+    return {name for _, name in parse_template(text) if name is not None} or {text}
+
+
+def _is_read_otherwise(
+    places: Sequence[Place], scopes: Sequence[Scope], fields: Collection[str]
+) -> bool:
+    """Return True if each of a path's fields is read through another path of its list."""
+    return bool(places) and all(
+        bool(names_of(place.field) & {*fields})
+        and any(_has_value(scope, path) for scope in scopes for path in place.others())
+        for place in places
+    )
+
+
+def fields_of(source: Source) -> set[str]:
+    """Return the names of the values that a mapping fills."""
+    fields = {*source.sections.get("appointment", {}), "community", "sent_at"}
+    return {name for field in fields for name in names_of(field)}
+
+
+def names_of(field: str) -> set[str]:
+    """Return the names of the values that a field of a mapping fills."""
+    return {"first_name", "last_name"} if field == "name" else {field}
+
+
+def _leaves(whole: Scope, scopes: list[Scope]) -> Iterator[tuple[str, Any]]:
     """Yield the paths in a webhook that have values, in the form used in mappings."""
     data = [whole.payload, *(one.names for one in scopes)]
     found = 0
@@ -112,7 +184,7 @@ def _leaf_paths(whole: Scope, scopes: list[Scope]) -> Iterator[str]:
             return
         if not whole.is_empty(value) and len(path) <= LONGEST_PATH and not VALUE_LIKE.search(path):
             found += 1
-            yield path
+            yield path, value
 
 
 def _has_value(scope: Scope, path: Path) -> bool:
@@ -124,7 +196,8 @@ def _has_value(scope: Scope, path: Path) -> bool:
     return any(item is not MISSING and not scope.is_empty(item) for item in items)
 
 
-def _fields_read(mapped: Mapped) -> set[str]:
+def fields_read(mapped: Mapped) -> set[str]:
+    """Return the names of the values that a mapping has read from a webhook."""
     return {name for item in mapped.items for name in _item_fields(item)}
 
 
@@ -134,6 +207,8 @@ def _item_fields(item: Item) -> Iterator[str]:
         yield "community"
     if item.starts_at is not None:
         yield "starts_at"
+    if item.sent_at is not None:
+        yield "sent_at"
 
 
 def _values(source: Source, scopes: list[Scope], hashed: Hash) -> Iterator[Feature]:
@@ -172,6 +247,25 @@ def values_at(source: Source, request: WebhookRequest, path: Path) -> set[str]:
 def _texts(scope: Scope, path: Path) -> list[Any]:
     items = _found(scope, path)
     return [item for item in items if isinstance(item, str | int | float) and str(item).strip()]
+
+
+def leaves_of(source: Source, request: WebhookRequest) -> list[tuple[str, str]]:
+    """Return the paths in a webhook that have a single value, each with its text."""
+    try:
+        whole, each = source.compiled.scopes(source.scope(request))
+    except PayloadError:
+        return []
+    found = _leaves(whole, each or [whole])
+    return [(path, str(value)) for path, value in found if isinstance(value, str | int | float)]
+
+
+def roots_of(source: Source, request: WebhookRequest) -> set[str]:
+    """Return the names for parts of a webhook, with which paths in a mapping may start."""
+    try:
+        _, each = source.compiled.scopes(source.scope(request))
+    except PayloadError:
+        return set()
+    return {name for scope in each for name in scope.names}
 
 
 def blocks_at(source: Source, request: WebhookRequest, path: str) -> list[Mapping[str, Any]]:

@@ -8,11 +8,12 @@ many as ever before. So senders whose webhooks vary are not reported.
 import dataclasses
 import datetime as dt
 import difflib
+import itertools
 import math
-from collections.abc import Callable, Collection, Iterator
-from typing import Final
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Final, NamedTuple
 
-from adapter.mapping.format_profile import Feature, table_fields, used_paths
+from adapter.mapping.format_profile import Feature, fields_of, table_fields, used_paths
 from adapter.mapping.source import Source
 from adapter.models import FormatChange, FormatKind
 
@@ -20,7 +21,7 @@ from adapter.models import FormatChange, FormatKind
 FEWEST_SEEN: Final = 20
 #: Minimum number of webhooks in a row without the feature.
 FEWEST_MISSING: Final = 5
-#: Maximum probability that such a row occurs by chance.
+#: Maximum probability that such a run occurs by chance.
 CHANCE_MISSING: Final = 1e-9
 #: For a new value: minimum number and share of webhooks, and maximum probability by chance.
 FEWEST_NEW: Final = 3
@@ -32,6 +33,8 @@ FEWEST_BEFORE: Final = 30
 #: Above it, a rare feature is forgotten for each new one.
 MOST_FEATURES: Final = {FormatKind.LEAF: 300, FormatKind.VALUE: 200}
 MOST_REPLACEMENTS: Final = 3
+#: Features that an edited mapping may find in webhooks that were counted before.
+RECOUNTED: Final = frozenset({FormatKind.ACCEPTED, FormatKind.PATH, FormatKind.FIELD})
 
 
 @dataclasses.dataclass(slots=True)
@@ -49,6 +52,14 @@ class Count:
     #: The arrival time and event ID of the first webhook with the feature.
     first_at: dt.datetime | None = None
     first_event: int | None = None
+
+
+class CountedEvent(NamedTuple):
+    """A webhook that was counted before, with the features that a mapping finds in it now."""
+
+    event: int
+    at: dt.datetime
+    features: Collection[Feature]
 
 
 @dataclasses.dataclass(slots=True)
@@ -99,10 +110,38 @@ class FormatStatistics:
             return
         self.changed.add(feature)
 
-    def _has_room(self, kind: FormatKind) -> bool:
-        """Return True if a feature can be added. If necessary, delete the oldest rare feature.
+    def recount(self, latest: Sequence[CountedEvent]) -> None:
+        """Count again how many of the latest webhooks in a row lack a feature, oldest first.
 
-        Otherwise, the keys of a sender that uses hundreds of them would hide all later changes.
+        Their features are those that an edited mapping reads.
+        """
+        accepted = [one for one in latest if one.features]
+        for feature, count in self.counts.items():
+            events = latest if feature.kind is FormatKind.ACCEPTED else accepted
+            if feature.kind in RECOUNTED and events:
+                self._recount(feature, count, events)
+
+    def _recount(self, feature: Feature, count: Count, events: Sequence[CountedEvent]) -> None:
+        number = self.number(feature.kind)
+        gap, run = number - count.last, _trailing_run(feature, events)
+        if run == gap or (run == len(events) and gap > run):
+            return
+        is_over = run < gap
+        if is_over:
+            count.seen += sum(feature in one.features for one in events[-gap:])
+        elif feature.kind is FormatKind.PATH:
+            count.seen = max(1, count.seen - (run - gap))
+        else:
+            return
+        count.last = max(count.first, number - run)
+        first = events[-run] if run else None
+        count.missed_at, count.missed_event = (first.at, first.event) if first else (None, None)
+        self.changed.add(feature)
+
+    def _has_room(self, kind: FormatKind) -> bool:
+        """Return True if there is room for another feature. Delete a rare feature if necessary.
+
+        Without deletions, a sender that uses hundreds of keys would hide all later changes.
         """
         of_kind = [one for one in self.counts if one.kind is kind]
         if len(of_kind) < MOST_FEATURES.get(kind, len(of_kind) + 1):
@@ -132,13 +171,13 @@ class FormatStatistics:
         return [*(one for one, known in zip(missing, is_known, strict=True) if not known), *new]
 
     def _missing(self, source: Source) -> Iterator[FormatChange]:
-        used = used_paths(source)
+        used, filled = used_paths(source), fields_of(source)
         for feature, count in self.counts.items():
             is_used = {
                 FormatKind.ACCEPTED: True,
                 FormatKind.PATH: feature.name in used,
-                # An edited mapping may read it again, which the next webhook shows.
-                FormatKind.FIELD: source.hash == self.mapping_hash,
+                # An edited mapping may read it again, which counting the latest webhooks shows.
+                FormatKind.FIELD: source.hash == self.mapping_hash and feature.name in filled,
             }
             gap = self.number(feature.kind) - count.last
             if is_used.get(feature.kind) and is_missing(count, gap) and count.missed_at is not None:
@@ -197,8 +236,14 @@ class FormatStatistics:
                     )
 
 
+def _trailing_run(feature: Feature, events: Sequence[CountedEvent]) -> int:
+    """Return how many of the latest webhooks in a row lack a feature."""
+    lacking = itertools.takewhile(lambda one: feature not in one.features, reversed(events))
+    return sum(1 for _ in lacking)
+
+
 def is_missing(count: Count, gap: int) -> bool:
-    """Return True if a feature is missing from so many webhooks that it cannot be chance."""
+    """Return True if a feature is missing from too many webhooks to be a coincidence."""
     if count.seen < FEWEST_SEEN or gap < FEWEST_MISSING or gap <= 2 * count.longest_gap:
         return False
     share = count.seen / (count.last - count.first + 2)
@@ -206,7 +251,7 @@ def is_missing(count: Count, gap: int) -> bool:
 
 
 def is_new(count: Count, span: int) -> bool:
-    """Return True if a value is so recent and so frequent that it cannot be chance."""
+    """Return True if a value is too recent and too frequent to be a coincidence."""
     before = count.first - 1
     if count.seen < FEWEST_NEW or before < FEWEST_BEFORE or count.seen < span * SHARE_NEW:
         return False

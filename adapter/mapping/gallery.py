@@ -43,7 +43,7 @@ class Entry:
 
 
 def gallery_folder(mappings: Path) -> Path:
-    """Return the gallery folder inside ``mappings`` if it exists, or else the bundled gallery."""
+    """Return the gallery folder inside ``mappings`` if it exists, otherwise the bundled gallery."""
     own = mappings / FOLDER
     return own if own.is_dir() else BUNDLED / FOLDER
 

@@ -20,9 +20,9 @@ class Problem:
     warning: bool = False
 
     @classmethod
-    def of_file(cls, file: object, message: str) -> "Problem":
+    def of_file(cls, file: object, message: str, *, warning: bool = False) -> "Problem":
         """Create a problem that concerns a whole file or folder."""
-        return cls(file=str(file), line=1, column=1, field="file", message=message)
+        return cls(file=str(file), line=1, column=1, field="file", message=message, warning=warning)
 
     def __str__(self) -> str:
         kind = "warning: " if self.warning else ""
@@ -38,7 +38,7 @@ class MappingErrors(ConfigurationError):
 
 
 def unknown(noun: str, name: str, known: Sequence[str]) -> str:
-    """Return an error message for an unknown name, with a similar name or all valid names."""
+    """Return an error message for an unknown name. Suggest a similar name, or list all names."""
     near = difflib.get_close_matches(name[:60], known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; use one of {', '.join(known)}"
     return f"unknown {noun} {name[:60]!r}{hint}"

@@ -1,10 +1,10 @@
-"""Trace the fields of an appointment back to lines of the mapping and places in the payload."""
+"""Trace the fields of an appointment back to mapping lines and locations in the payload."""
 
 import dataclasses
 import datetime as dt
 import functools
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import PayloadError, Unreadable
@@ -40,7 +40,7 @@ LINE_NAMES: Final[Mapping[type, str]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
-    """A line of the mapping, with the paths that it reads and their places in the payload."""
+    """A line of the mapping, with the paths that it reads and their locations in the payload."""
 
     #: The line's name in the mapping, such as ``starts_at``, ``email_1`` or ``community``.
     line: str
@@ -70,7 +70,7 @@ def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenan
 
 
 def read_locations(source: Source, request: WebhookRequest) -> frozenset[Location]:
-    """Return the places in the payload that the mapping may read. Never raise."""
+    """Return the locations in the payload that the mapping may read. Never raise."""
     try:
         whole = source.scope(request)
     except PayloadError:
@@ -84,8 +84,13 @@ def read_locations(source: Source, request: WebhookRequest) -> frozenset[Locatio
     )
 
 
+def is_covered(location: Location, read: Collection[Location]) -> bool:
+    """Return True if a location, or an object or list that contains it, is in ``read``."""
+    return any(location[:length] in read for length in range(1, len(location) + 1))
+
+
 def wall_clock_time(source: Source, request: WebhookRequest, number: int) -> dt.datetime | None:
-    """Return a tour's start time as the sender wrote it, without a time zone, or None.
+    """Return a tour's start time as sent, without a time zone, or None if it cannot be read.
 
     This is for leads whose community, and therefore time zone, is not yet known.
     """
@@ -148,7 +153,7 @@ def _locate(
     path: Path,
     readers: Sequence[NamedReader] | None = None,
 ) -> list[Location]:
-    """Return the places in the payload that a path refers to.
+    """Return the locations in the payload that a path refers to.
 
     Names under ``read`` are resolved if they are from ``readers``, or if ``readers`` is None. A
     reader can use only the names before its own, and may have the same name as the key that it
@@ -170,7 +175,7 @@ def _locate(
 def _narrowed(
     locations: list[Location], payload: Any, reading: NamedReader, rest: Path | None
 ) -> list[Location]:
-    """Narrow down places in the payload to the list item that the reader has read."""
+    """Narrow the locations in the payload to the list item that the reader has read."""
     if not isinstance(reading.reader, ListReader) or rest is None:
         return locations
     for location in locations:
@@ -198,7 +203,7 @@ def _without_first(path: Path) -> Path | None:
 def _located_levels(
     levels: Sequence[ForEach], payload: Any, number: int
 ) -> Mapping[str, tuple[Location, Any]]:
-    """Return the place and value of an item, and of the items that contain it, by name."""
+    """Return the location and value of an item and each item around it, keyed by name."""
     combined: list[dict[str, tuple[Location, Any]]] = [{}]
     for level in levels:
         combined = [
@@ -216,7 +221,10 @@ def _items_at(
     inner = _without_first(path) if path.parts[0] in above else path
     located = paths.locate(item, inner) if inner else [((), item)]
     for location, value in located:
-        yield from _located_items((*start, *location), value)
+        if path.ends_with_each:
+            yield from [((*start, *location), value)] if value is not None else []
+        else:
+            yield from _located_items((*start, *location), value)
 
 
 def _located_items(location: Location, value: Any) -> list[tuple[Location, Any]]:

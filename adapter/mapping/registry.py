@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,7 @@ from adapter.exceptions import PayloadError
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.loader import loader
 from adapter.mapping.loader.check_samples import NEW_PATH, mark_new_paths
+from adapter.mapping.loader.doubtful_values import doubtful_values
 from adapter.mapping.loader.loader import Loaded, load_files
 from adapter.mapping.portal_yaml import portal_problems
 from adapter.mapping.problems import MappingErrors, Problem
@@ -17,13 +19,23 @@ from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
 from adapter.settings import Policy
 
+#: The line of a mapping that is not finished.
+DRAFT: Final = re.compile(rb"^draft:[ \t]*true\b", re.MULTILINE)
 #: Maximum number of mappings to list in a message.
 MOST_LISTED: Final = 20
 
 
 def load(folder: Path, policy: Policy) -> Mapping[str, Source]:
-    """Load all mappings in a folder. Raise :class:`MappingErrors` if any of them has errors."""
-    return _raise_errors(_loaded(folder, policy))
+    """Load all mappings in a folder except drafts.
+
+    Raise :class:`MappingErrors` if any of them has errors.
+    """
+    return _raise_errors(_loaded(folder, policy, drafts=False))
+
+
+def is_draft(file: Path) -> bool:
+    """Return True if a mapping says that it is a draft, so that nothing in it matters yet."""
+    return DRAFT.search(file.read_bytes()) is not None
 
 
 def load_one(folder: Path, name: str, policy: Policy, *, strict: bool = True) -> Source:
@@ -59,9 +71,16 @@ def problems_for(
 ) -> tuple[Problem, ...]:
     """Update the messages of problems about fields that are in this webhook but in no sample."""
     try:
-        return mark_new_paths(draft, draft.scope(request), problems)
+        scope = draft.scope(request)
     except PayloadError:
         return tuple(problems)
+    known = {one.message for one in problems}
+    doubts = (
+        Problem.of_file(draft.document.file, text, warning=True)
+        for text in doubtful_values(draft, scope)
+        if text not in known
+    )
+    return (*mark_new_paths(draft, scope, problems), *doubts)
 
 
 def has_new_fields(problems: Iterable[Problem]) -> bool:
@@ -74,7 +93,7 @@ def changed_since_load(folder: Path, sources: Mapping[str, Source]) -> list[str]
 
     If any mapping has an error, no mapping is reloaded, so even valid changes have no effect.
     """
-    files = {path.stem: path for path in _mapping_files(folder)}
+    files = {path.stem: path for path in _mapping_files(folder) if not is_draft(path)}
     return sorted(
         name
         for name in {*files, *sources}
@@ -139,13 +158,13 @@ def check(paths: Sequence[Path], policy: Policy) -> list[Problem]:
     return list(dict.fromkeys(itertools.chain.from_iterable(found)))
 
 
-def _loaded(folder: Path, policy: Policy) -> Loaded:
+def _loaded(folder: Path, policy: Policy, *, drafts: bool = True) -> Loaded:
     if not folder.is_dir():
         raise MappingErrors([_no_folder(folder)])
-    files = _mapping_files(folder)
+    files = [file for file in _mapping_files(folder) if drafts or not is_draft(file)]
     loaded = load_files(folder, files, policy)
     problems = sorted([*loaded.problems, *map(_wrong_extension, sorted(folder.glob("*.yml")))])
-    if not files:
+    if not _mapping_files(folder):
         problems.append(Problem.of_file(folder, "has no mappings"))
     return Loaded(loaded.sources, tuple(problems))
 

@@ -81,7 +81,7 @@ def language_from_text(text: str) -> str:
 
 
 def sentences_in(own: Mapping[str, object]) -> dict[str, dict[str, str]]:
-    """Return all messages to renters, by language and outcome.
+    """Return all messages to renters, keyed by language and outcome.
 
     A mapping's own messages take precedence. For a language without built-in messages, English
     messages are used where the mapping has none.

@@ -36,7 +36,7 @@ _STATES_WITH_TIME: Final = frozenset({BookingState.BOOKED, BookingState.EXPIRED}
 
 
 def sentence_name(result: WebhookOutcome, sentences: Container[str] = SENTENCES) -> str:
-    """Return the name of the message for a result: the state of the booking or the outcome.
+    """Return the name of the message to show, which is the booking's state or the outcome.
 
     A booking that is held because its time is unavailable has its own message, which offers other
     times.
@@ -193,13 +193,13 @@ class TemplateContext:
         return read
 
     def per_free_time(self) -> "list[TemplateContext]":
-        """Return a context for each available time that can be offered for the booking."""
+        """Return a template context for each available time that can be offered."""
         booking = self.result.booking
         times = local_free_times(booking) if booking is not None else []
         return [dataclasses.replace(self, free_time=one) for one in times]
 
     def per_item(self) -> "list[TemplateContext]":
-        """Return a context for each item in the webhook."""
+        """Return a template context for each item in the webhook."""
         results = iter(self.result.per_item(sum(booked for _, booked in self.request.items)))
         ignored = WebhookOutcome(event_id=self.result.event_id, outcome=Outcome.IGNORED)
         return [

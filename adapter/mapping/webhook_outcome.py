@@ -75,7 +75,7 @@ class WebhookOutcome:
         return self.outcome is not Outcome.ACCEPTED
 
     def per_item(self, count: int) -> "list[WebhookOutcome]":
-        """Return one outcome per item: the outcome of each booking, or copies of this outcome."""
+        """Return the outcome of each booking, or copies of this outcome if the counts differ."""
         if len(self.bookings) != count:
             return [self] * count
         return [_outcome_of_booking(self.event_id, booking) for booking in self.bookings]

@@ -26,8 +26,8 @@ class Advice:
     todo: str
 
 
-_BOOK: Final = "Fix it and book the tour, or dismiss the lead."
-_CALL: Final = "Call or text the renter, agree on a time, then book it."
+_BOOK: Final = "Fix the problem and book the tour, or dismiss the lead."
+_CALL: Final = "Call or text the renter, agree on a time, and then book the tour."
 _CHECK_KNOCK: Final = (
     "Look in Knock. If the tour is there, click “Already in Knock”. If not, book it again."
 )
@@ -44,11 +44,14 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "canceled_before": (
         "The renter canceled this tour before the request for it reached us.",
-        "Ask the renter. Book it if they want the tour. Otherwise, dismiss it.",
+        "Ask the renter. If they want the tour, book it. Otherwise, dismiss the lead.",
     ),
     "changed_after_first": (
         "The contact or the community changed after the tour was sent to Knock.",
-        "If it is someone else, book this too. If not, fix the contact in Knock and dismiss this.",
+        (
+            "If this is someone else, book this lead too. If not, fix the contact in Knock and "
+            "dismiss this lead."
+        ),
     ),
     "contact_changed": (
         "The renter's email or phone changed after booking. Knock still has the old one.",
@@ -64,14 +67,17 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "repeat_or_change": (
         "The renter asked for this tour before, and then changed or canceled it.",
-        "Ask the renter. If they want it, book it, or click “Already in Knock” if it is there.",
+        (
+            "Ask the renter. If they want the tour, book it, or click “Already in Knock” if it is "
+            "there."
+        ),
     ),
     "after_restore": (
         "The renter asked for two tours, and we can't tell which one came last.",
-        "Ask the renter. Book this one if they want it. Otherwise, dismiss it.",
+        "Ask the renter. If they want this tour, book it. Otherwise, dismiss the lead.",
     ),
     "dismissed_before": (
-        "Someone here dismissed the same request before, and the renter has asked again.",
+        "Your team dismissed the same request before, and the renter has asked again.",
         "Look at the dismissed lead. If the renter wants the tour, book this one.",
     ),
     "another_person": (
@@ -88,27 +94,30 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "not_proved": (
         "Two lead sources sent different requests for this renter, and one source isn't verified.",
-        "Ask the renter which one is right. Book this one if it is. Otherwise, dismiss it.",
+        "Ask the renter which request is right. If it is this one, book it. Otherwise, dismiss it.",
     ),
     "original_canceled": (
-        "This was a duplicate of another request, and that one was canceled.",
-        "Ask the renter. Book this one if they still want the tour. Otherwise, dismiss it.",
+        "This lead was a duplicate of another request, which was then canceled.",
+        "Ask the renter. If they still want the tour, book it. Otherwise, dismiss this lead.",
     ),
     "original_dismissed": (
-        "This was a duplicate of another request, and that one was dismissed.",
-        "If the renter wants the tour, book this one. Otherwise, dismiss it too.",
+        "This lead was a duplicate of another request, which was then dismissed.",
+        "If the renter wants the tour, book it. Otherwise, dismiss this lead too.",
     ),
     "booked_after_cancellation": (
         "The renter canceled this tour, but it was booked anyway.",
-        "Cancel it in Knock and dismiss this. If the renter wants it, click “Already in Knock”.",
+        (
+            "Cancel the tour in Knock and dismiss this lead. If the renter wants the tour, click "
+            "“Already in Knock”."
+        ),
     ),
     "carried_out_late": (
         "This tour may have been booked after a newer one with the same email or phone.",
         "Look in Knock for both tours. Book the one that is missing, then dismiss this lead.",
     ),
     "original_changed": (
-        "This was a duplicate of a request that is now for another person or community.",
-        "If this renter wants the tour, book it. Otherwise, dismiss it.",
+        "This lead was a duplicate of a request that is now for another person or community.",
+        "If this renter wants the tour, book it. Otherwise, dismiss this lead.",
     ),
     "cancellation_merged": (
         "The renter asked for this tour twice and canceled one of the requests.",
@@ -124,7 +133,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "cancellation": (
         "The renter canceled this tour.",
-        "Cancel the tour in Knock, or note it on the guest card.",
+        "Cancel the tour in Knock, or add a note to the guest card.",
     ),
     "note_not_sent": (
         "The renter sent another message, and it may not be on the guest card in Knock.",
@@ -132,19 +141,19 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "not_authorized": (
         "We don't have permission to book at this community.",
-        "An admin can ask Propexo for permission. Then book it.",
+        "Ask an admin to get permission from Propexo. Then book the tour.",
     ),
     "time_taken": (
         "This time is not available in Knock.",
-        "Agree on another time with the renter. Then book it.",
+        "Agree on another time with the renter. Then book the tour.",
     ),
     "internal_error": (
         "Something went wrong on our side.",
-        "Tell an admin. Then book it again.",
+        "Tell an admin. Then book this lead again.",
     ),
     "refused": (
         "This tour was rejected. It is not in Knock.",
-        _BOOK,
+        "Fix what the response names and book it again, or enter the tour in Knock yourself.",
     ),
     "job_failed": (
         "Knock didn't save this tour.",
@@ -192,11 +201,11 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "brought_back": (
         "This lead was dismissed and then brought back.",
-        "Book it, or dismiss it again.",
+        "Book this lead, or dismiss it again.",
     ),
     "undone": (
         "This booking was undone. Nothing was sent.",
-        "Book it, or dismiss it. You don't need to call the renter about it.",
+        "Book this lead, or dismiss it. You don't need to call the renter about it.",
     ),
 }
 
@@ -230,8 +239,8 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "internal_error": "Something went wrong",
     "refused": "Rejected",
     "job_failed": "Knock didn't save it",
-    "no_answer": "Sent, but no answer",
-    "sender_lost": "Sent, but no answer",
+    "no_answer": "Sent, but no response",
+    "sender_lost": "Sent, but no response",
     "partial_success": "Knock saved only part of it",
     "no_final_status": "Not clear if Knock saved it",
     "restored": "May already be in Knock",
@@ -259,6 +268,7 @@ DECISIONS: Final[Mapping[str, str]] = {
     "taken_back": "The renter asked again, or someone here undid the cancellation.",
     "booking_came_later": "The cancellation arrived before the request. The request needs review.",
     "asked_again": "This repeats the renter's latest request.",
+    "tour_undone": "Someone here undid it before it was sent.",
     IGNORED: "This message is a test, or not a tour request.",
 }
 
@@ -266,10 +276,11 @@ DECISIONS: Final[Mapping[str, str]] = {
 NOTES: Final[Mapping[str | None, str]] = {
     "note_sent": "Sent to Knock as a note",
     "note_unclear": "Sent to Knock as a note, but Knock didn't confirm it. Look at the guest "
-    "card, and add this if it is missing",
+    "card, and add the note if it is missing",
     "note_refused": "Knock didn't accept this note. Add it to the guest card yourself",
     "note_failed": "Knock didn't save this note. Add it to the guest card yourself",
-    "note_without_card": "We couldn't find the guest card in Knock. Find it there, and add this",
+    "note_without_card": "We couldn't find the guest card in Knock. Find the guest card there, "
+    "and add this note",
     "note_waited_too_long": "We couldn't send this note in time. Add it to the guest card yourself",
     "note_restored": "This note may already be on the guest card. Add it if it is missing",
 }
@@ -297,7 +308,7 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     NO_TIME: ("{source} doesn't send tour times.", _CALL),
     NO_CONTACT: (
         "No phone or email.",
-        "Look for one in the original message. Add it and book the tour, or dismiss the lead.",
+        "Look for one in the original message. Add it and book the tour, or dismiss this lead.",
     ),
     IDS_ONLY_REASON: (
         "The message has only IDs. The lead itself is in the sender's system.",
@@ -307,7 +318,7 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     "is more than … days ahead": ("The tour is too far ahead.", _CALL),
     "not JSON": (
         "We can't read this message.",
-        "Ask an admin to look into it with the sender.",
+        "Ask an admin to look into this message with the sender.",
     ),
     "is in the past": ("This tour was already in the past when the request arrived.", _CALL),
     "there is a date but no time of day": ("The message has a date but no time.", _CALL),
@@ -323,13 +334,13 @@ BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
     "starts_at": ("We couldn't read the tour time.", _CALL),
     "community": (
         "We don't recognize the property that {source} sent: {value}.",
-        "Pick the community, then book it.",
+        "Pick the community, and then book the tour.",
     ),
     "attribution_id": (
         "Knock needs to know where this lead came from, and that isn't set up here.",
         "Ask an admin to set up the attribution for {source}.",
     ),
-    "event": ("We can't read this message: {message}.", "Ask an admin to look at it."),
+    "event": ("We can't read this message: {message}.", "Ask an admin to look at this message."),
 }
 #: The problem in a few words, by the beginning of a reason's message, and by its field.
 SHORT_MESSAGE: Final[Mapping[str, str]] = {

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.mapping.format_profile import Feature, profile_of
-from adapter.mapping.format_statistics import Count, FormatStatistics
+from adapter.mapping.format_statistics import Count, CountedEvent, FormatStatistics
 from adapter.mapping.source import Source
 from adapter.models import Event, FormatChange, FormatKind
 from adapter.store import Database, Transaction, storable
@@ -21,6 +21,8 @@ COUNT_SECONDS: Final = 5.0
 #: Number of webhooks in a transaction, and maximum number of transactions in a run.
 BATCH: Final = 50
 MOST_BATCHES: Final = 10
+#: Number of webhooks to count again after a mapping was edited.
+MOST_RECOUNTED: Final = 50
 
 
 class FormatWatch:
@@ -46,13 +48,44 @@ class FormatWatch:
     def _forget_fixed(self, sources: Mapping[str, Source], fingerprints: Fingerprints) -> None:
         """Update the stored format changes of sources whose mappings were edited."""
         edited = [name for name, one in sources.items() if self._hashes.get(name) != one.hash]
-        if not edited:
-            return
-        self._hashes = {name: source.hash for name, source in sources.items()}
-        with self._store.transaction() as tx:
-            open_ones = {one.source for one in tx.formats.changes(edited)}
-            for name, statistics in _loaded(tx, sorted(open_ones)).items():
-                _save_changes(tx, statistics, sources[name], fingerprints)
+        for name in edited:
+            with self._store.transaction() as tx:
+                is_done = _recount(tx, sources[name], fingerprints)
+            if not is_done:  # another process counts at this moment
+                return
+            self._hashes[name] = sources[name].hash
+
+
+def _recount(tx: Transaction, source: Source, fingerprints: Fingerprints) -> bool:
+    """Find out how an edited mapping reads the latest webhooks, and store the open changes.
+
+    Return False if another process counts.
+    """
+    events = tx.formats.counted_events(source.name, MOST_RECOUNTED)
+    if events is None:
+        return False
+    statistics = _loaded(tx, [source.name])[source.name]
+    if statistics.mapping_hash not in ("", source.hash):
+        profiles = [(one, _profile(source, one, fingerprints)) for one in events]
+        counted = [
+            CountedEvent(event.id, event.received_at, features)
+            for event, features in profiles
+            if features is not None
+        ]
+        statistics.recount(counted)
+        _save(tx, statistics, source, fingerprints)
+    return True
+
+
+def _profile(source: Source, event: Event, fingerprints: Fingerprints) -> set[Feature] | None:
+    """Return the features of a webhook, or None if it cannot be described."""
+    hashed = functools.partial(_hash, fingerprints, source.name)
+    try:
+        return profile_of(source, event.request, event.received_at, hashed)
+    except Exception:
+        # A single webhook must not stop the counting.
+        log.exception("format_not_counted", extra={"event_id": event.id})
+        return None
 
 
 def _count(
@@ -65,25 +98,29 @@ def _count(
     loaded = _loaded(tx, sorted({event.source for event in known}))
     for name, group in itertools.groupby(known, key=lambda one: one.source):
         source, statistics = sources[name], loaded[name]
-        hashed = functools.partial(_hash, fingerprints, name)
         for event in group:
-            try:
-                features = profile_of(source, event.request, event.received_at, hashed)
-            except Exception:
-                # A single webhook must not stop the counting.
-                log.exception("format_not_counted", extra={"event_id": event.id})
-                continue
-            statistics.add(features, event.id, event.received_at)
-        statistics.mapping_hash = source.hash
-        tx.formats.save(
-            name,
-            events=statistics.events,
-            accepted=statistics.accepted,
-            mapping_hash=source.hash,
-            features=[_row(one, statistics.counts[one]) for one in sorted(statistics.changed)],
-            forgotten=[_names(one) for one in sorted(statistics.forgotten)],
-        )
-        _save_changes(tx, statistics, source, fingerprints)
+            features = _profile(source, event, fingerprints)
+            if features is not None:
+                statistics.add(features, event.id, event.received_at)
+        _save(tx, statistics, source, fingerprints)
+
+
+def _save(
+    tx: Transaction, statistics: FormatStatistics, source: Source, fingerprints: Fingerprints
+) -> None:
+    """Store a source's counts and the changes in its format."""
+    statistics.mapping_hash = source.hash
+    tx.formats.save(
+        source.name,
+        events=statistics.events,
+        accepted=statistics.accepted,
+        mapping_hash=source.hash,
+        features=[_row(one, statistics.counts[one]) for one in sorted(statistics.changed)],
+        forgotten=[_names(one) for one in sorted(statistics.forgotten)],
+    )
+    hashed = functools.partial(_hash, fingerprints, source.name)
+    found = statistics.changes(source, hashed)
+    tx.formats.replace_changes(source.name, [_json(dataclasses.asdict(one)) for one in found])
 
 
 def _hash(fingerprints: Fingerprints, source: str, text: str) -> str:
@@ -115,14 +152,6 @@ def _json(values: Mapping[str, Any]) -> dict[str, Any]:
         key: value.isoformat() if hasattr(value, "isoformat") else value
         for key, value in values.items()
     }
-
-
-def _save_changes(
-    tx: Transaction, statistics: FormatStatistics, source: Source, fingerprints: Fingerprints
-) -> None:
-    hashed = functools.partial(_hash, fingerprints, source.name)
-    found = statistics.changes(source, hashed)
-    tx.formats.replace_changes(source.name, [_json(dataclasses.asdict(one)) for one in found])
 
 
 def change_as_dict(change: FormatChange) -> dict[str, Any]:

@@ -41,7 +41,8 @@ class SourceState:
     outcomes: Mapping[str, int]
     states: Mapping[str, int]
     rejections: int
-    #: Seconds from a webhook to its booking in Knock, or None if nothing was booked.
+    #: Seconds from a webhook to its booking in Knock, for leads that no person was involved in.
+    #: None if there are no such leads.
     p50_seconds: float | None
     p95_seconds: float | None
     #: True if the source has sent nothing for longer than usual.

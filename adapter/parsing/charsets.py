@@ -41,7 +41,8 @@ def decode(data: bytes, charset: str | None, repairs: list[str]) -> str:
 def _decode_damaged(data: bytes, declared: str, repairs: list[str]) -> str:
     """Decode bytes that are invalid in the declared charset, replacing the invalid bytes.
 
-    If they contain no valid UTF-8 character beyond ASCII, decode them as windows-1252 instead.
+    If the declared charset is UTF-8, and the bytes contain no valid UTF-8 character beyond ASCII,
+    decode them as windows-1252 instead.
     """
     text = data.decode(declared, "replace")
     if declared == "utf-8" and text.replace("\ufffd", "").isascii():

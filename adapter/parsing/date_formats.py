@@ -5,6 +5,7 @@ import datetime as dt
 import decimal
 import itertools
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -42,6 +43,23 @@ MONTHS: Final = (
     *("october", "november", "december"),
 )
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+#: The names in English, Spanish and French, without accents.
+_MONTH_NAMES: Final = (
+    MONTHS,
+    (
+        *("enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre"),
+        *("octubre", "noviembre", "diciembre"),
+    ),
+    (
+        *("janvier", "fevrier", "mars", "avril", "mai", "juin", "juillet", "aout", "septembre"),
+        *("octobre", "novembre", "decembre"),
+    ),
+)
+_WEEKDAY_NAMES: Final = (
+    WEEKDAYS,
+    ("lunes", "martes", "miercoles", "jueves", "viernes", "sabado", "domingo"),
+    ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche"),
+)
 
 #: Words without token letters need no brackets. yyyy is a typo for YYYY, not a word.
 _BARE_WORD: Final = (
@@ -54,14 +72,14 @@ _PIECE: Final = re.compile(
     re.DOTALL,
 )
 #: Regular expressions by meaning, except for numbers of one or two digits. They also match "12th",
-#: "p.m.", "GMT-0700" and a comment after an offset.
+#: "p.m.", "P", "GMT-0700" and a comment after an offset.
 _PATTERNS: Final = {
-    "month": r"[a-z]{3,9}\.?",
-    "weekday": r"[a-z]{3,9}\.?",
+    "month": r"[^\W\d_]{3,10}\.?",
+    "weekday": r"[^\W\d_]{3,9}\.?",
     "day": "[0-9]{1,2}(?:st|nd|rd|th)?",
     "minute": "[0-5][0-9]",
     "second": "[0-5][0-9](?:[.,][0-9]{1,9})?",
-    "half": r"[ap]\.?\s?m\.?",
+    "half": r"[ap](?:\.?\s?m)?\.?",
     "offset": r"(?:(?:UTC|GMT)?\s?[+-][0-9]{2}(?::?[0-9]{2})?|Z|UTC|GMT)(?:\s?\([^()]*\))?",
     "zone": "[a-z]{1,5}",
 }
@@ -73,7 +91,7 @@ _NUMBER: Final = re.compile(
 
 
 class ZoneAbbreviation(dt.tzinfo):
-    """A time zone abbreviation such as MST. It does not determine the UTC offset by itself."""
+    """A time zone abbreviation such as MST, which does not determine the UTC offset by itself."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -202,14 +220,14 @@ def _datetime_from_words(words: Mapping[str, str]) -> dt.datetime:
         raise ValueError("not an hour from 1 to 12")
     parsed = dt.datetime(
         _year(words.get("year", "1900")),
-        _number(words.get("month", "1"), MONTHS),
+        _number(words.get("month", "1"), _MONTH_NAMES),
         int(words.get("day", "1").rstrip("stndrhSTNDRH")),
         hour % 12 + (12 if half[0] == "p" else 0) if half else hour,
         int(words.get("minute", 0)),
         int(words.get("second", "0")[:2]),
         tzinfo=_tzinfo(words),
     )
-    if "weekday" in words and _number(words["weekday"], WEEKDAYS) != parsed.isoweekday():
+    if "weekday" in words and _number(words["weekday"], _WEEKDAY_NAMES) != parsed.isoweekday():
         raise Unreadable("the weekday does not match the date")
     return parsed
 
@@ -218,12 +236,22 @@ def _year(text: str) -> int:
     return int(text) if len(text) == 4 else int(text) + (2000 if int(text) < 69 else 1900)
 
 
-def _number(text: str, names: Sequence[str]) -> int:
-    """Convert digits, or the name of a month or weekday (possibly abbreviated), to a number."""
+def _number(text: str, languages: Sequence[Sequence[str]]) -> int:
+    """Convert digits, or the name of a month or weekday (possibly abbreviated), to a number.
+
+    Raise ValueError if no name, or more than one month or weekday, begins with the text.
+    """
     if text.isdigit():
         return int(text)
-    start = text.lower().rstrip(".")
-    return [name.startswith(start) for name in names].index(True) + 1
+    plain = unicodedata.normalize("NFKD", text.lower().rstrip("."))
+    start = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    (number,) = {
+        number
+        for names in languages
+        for number, name in enumerate(names, 1)
+        if name.startswith(start)
+    }
+    return number
 
 
 def _tzinfo(words: Mapping[str, str]) -> dt.tzinfo | None:

@@ -158,7 +158,7 @@ _XML_ENCODING: Final = re.compile(rb"<\?xml[^<>]{1,100}?encoding=[\"']([\w.-]{1,
 def parse_xml(body: bytes, parameters: Mapping[str, str], repairs: list[str]) -> object:
     """Parse an XML body into nested dictionaries, with the root element's name as the only key.
 
-    Attributes are named ``@name``, and text alongside attributes or children is ``#text``.
+    Attributes are named ``@name``, and text next to attributes or children is ``#text``.
     """
     charset = parameters.get("charset")
     try:

@@ -1,4 +1,4 @@
-"""Extract the text that an email's author wrote, and sentences about a time or a change."""
+"""Extract the text that an email's author wrote, without the emails that it quotes."""
 
 import re
 from typing import Final
@@ -12,8 +12,6 @@ MAX_INTRO: Final = 3
 MAX_HEADERS: Final = 12
 #: Maximum number of ``>`` that are removed from a line of a forwarded email.
 MAX_DEPTH: Final = 5
-#: Maximum number of characters around a mentioned time.
-MAX_SENTENCE: Final = 200
 
 #: The line above a forwarded email, in English, French and Spanish. ``*+`` keeps long lines linear.
 _FORWARD: Final = re.compile(
@@ -42,38 +40,6 @@ _ADDED: Final = re.compile(
     r"(?:sent from (?:my|mail for)|get outlook for|envoy\u00e9 de mon|enviado desde mi) .*|[-_ ]*",
     re.IGNORECASE,
 )
-_DAY: Final = (
-    r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|tomorrow|today|(?:lunes|martes|mi\u00e9rcoles|"
-    r"jueves|viernes|s\u00e1bado|domingo|ma\u00f1ana)|(?:lundi|mardi|mercredi|jeudi|vendredi|samedi|"
-    r"dimanche|demain))"
-)
-#: A time of day: "2 PM", "14:30", "noon", "Saturday at 2", "Saturday morning", "a las 2", "14h30".
-_TIME: Final = re.compile(
-    r"(?<![\w.:/])(?<!:\d\d[-+])(?:"  # not the offset of 11:04:09-07:00
-    r"\d{1,2}(?::[0-5]\d)? ?[ap]\.? ?m\b\.?"
-    r"|(?:[01]?\d|2[0-3]):[0-5]\d(?![\w:/])|(?:[01]?\d|2[0-3]) ?h(?: ?[0-5]\d)?\b"
-    r"|noon\b|midday\b|\d{1,2} o['\u2019]clock\b|mediod\u00eda\b|a las? \d{1,2}\b"
-    rf"|{_DAY}\b[^.!?\n]{{0,20}}?\b(?:at|around|after|before|between) \d{{1,2}}\b"
-    rf"|{_DAY} (?:morning|afternoon|evening|(?:por|en) la (?:ma\u00f1ana|tarde|noche)|matin|"
-    r"apr\u00e8s-midi|soir)\b)",
-    re.IGNORECASE,
-)
-#: Words that ask to cancel or move a tour.
-_CHANGE: Final = re.compile(
-    r"\b(?:cancel(?:l?ed|l?ing)?|re-?schedul(?:e|ed|ing)|postpone"
-    r"|(?:cannot|can['\u2019]t|won['\u2019]t|unable to) (?:make it|come|attend)"
-    r"|cancelar(?:la|lo)?|reprogramar(?:la|lo)?|annuler|d\u00e9caler)\b",
-    re.IGNORECASE,
-)
-#: The possible values of ``find:``, with their patterns.
-MENTIONS: Final = {"time": _TIME, "change": _CHANGE}
-#: The start of a line about the email itself: "Received: Mar 2, 11:04 AM", "Submitted at 11:04 AM".
-_NOT_THE_RENTER: Final = re.compile(
-    r"[\W_]*(?:(?:lead|inquiry|message|date|time) )*(?:(?:received|submitted|created)"
-    r"(?: (?:on|at)\b| ?:)|sent ?:|(?:office|business|leasing) hours\b)",
-    re.IGNORECASE,
-)
-_SENTENCE_END: Final = re.compile(r"[.!?](?=\s|\Z)|\n")
 
 
 def is_forwarded(subject: str) -> bool:
@@ -84,29 +50,14 @@ def is_forwarded(subject: str) -> bool:
 def own_text(mail: str, *, forwarded: bool = False) -> str:
     """Return an email's plain text, without any emails that it quotes.
 
-    A forwarded email is kept, without its headers, because the author passes it on as a
-    message. If ``forwarded`` is True, the first email that Outlook quotes counts as forwarded. If
-    nothing would be left, return the whole text, so that no lead is lost.
+    A forwarded email is kept, without its headers, because the author meant to send it. If
+    ``forwarded`` is True, the first email that Outlook quotes counts as forwarded. If nothing
+    would be left, return the whole text, so that no lead is lost.
     """
     text = plain_text(mail)
     kept = _OwnLines(text.splitlines(), forwarded=forwarded).kept()
     is_left = any(not _ADDED.fullmatch(line.strip()) for line in kept)
     return "\n".join(kept).strip() if is_left else text
-
-
-def sentence_with(mention: str, text: str) -> str | None:
-    """Return the first sentence that mentions a time or asks for a change, or None."""
-    text = plain_text(text)
-    sentences = (_sentence_around(found, text) for found in MENTIONS[mention].finditer(text))
-    return next((one for one in sentences if not _NOT_THE_RENTER.match(one)), None)
-
-
-def _sentence_around(found: re.Match[str], text: str) -> str:
-    before = text[max(found.start() - MAX_SENTENCE, 0) : found.start()]
-    after = text[found.end() : found.end() + MAX_SENTENCE]
-    end = _SENTENCE_END.search(after)
-    start = max((one.end() for one in _SENTENCE_END.finditer(before)), default=0)
-    return " ".join((before[start:] + found[0] + (after[: end.end()] if end else after)).split())
 
 
 class _OwnLines:

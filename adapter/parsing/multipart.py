@@ -69,7 +69,7 @@ def _is_utf8(content: bytes) -> bool:
 
 
 def _boundary_from(body: bytes, parameters: Mapping[str, str]) -> bytes:
-    """Return the multipart boundary from the header, or else from the first line of the body."""
+    """Return the multipart boundary from the header, or from the first line of the body."""
     boundary = parameters.get("boundary", "").encode("ascii")
     if not boundary:
         boundary = body.lstrip()[: MAX_BOUNDARY + 3].partition(b"\n")[0].strip().removeprefix(b"--")
@@ -107,10 +107,10 @@ def _part(head: Field | File, content: bytes) -> _Part:
 
 
 def _declared_charsets(parts: Iterable[_Part]) -> dict[str, str]:
-    """Return the charsets that a form declares for its parts, by part name.
+    """Return the charsets that a form declares for its parts, keyed by part name.
 
-    HTML's ``_charset_`` field sets the default. SendGrid's ``charsets`` field is JSON with a
-    charset for each name.
+    HTML's ``_charset_`` field sets the default, which is under the name "". SendGrid's ``charsets``
+    field is JSON with a charset for each name.
     """
     contents = {part.name: part.content for part in parts}
     try:

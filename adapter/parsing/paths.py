@@ -68,8 +68,13 @@ class Path:
         """
         return read(data, self.parts, self.quoted)
 
+    @property
+    def ends_with_each(self) -> bool:
+        """True if the last part is ``*``, for each item of a list."""
+        return self.parts[-1] == EACH and len(self.parts) - 1 not in self.quoted
+
     def through_lists(self) -> "Path":
-        """Return this path with ``*`` for each list without an index, so that all items match."""
+        """Return a path that also matches inside lists, with ``*`` wherever it has no index."""
         fields: list[tuple[str, bool]] = []
         for number, part in enumerate(self.parts):
             is_name = number in self.quoted or not (part == EACH or is_index(part))
@@ -160,7 +165,7 @@ def is_index(part: str) -> bool:
 
 
 def _items_of(value: object) -> list[Any]:
-    """Return a value as a list. A single value becomes a one-item list, and null becomes empty."""
+    """Convert a value to a list. A single value becomes a one-item list, and null an empty list."""
     value = as_list(value)
     if isinstance(value, list):
         return value
@@ -336,6 +341,11 @@ def walk(data: object) -> Iterator[tuple[str, Any]]:
             elif _has_inner_values(value):
                 deeper.append(((*names, "0"), value[0]))
         level = deeper
+
+
+def path_text(parts: Iterable[str]) -> str:
+    """Return the text of a path with the given parts. A part that is ``*`` stands for each item."""
+    return ".".join(part if part == EACH else _quoted(part) for part in parts)
 
 
 def _has_inner_values(value: Any) -> bool:

@@ -127,7 +127,7 @@ def _patterns(names: tuple[str, ...], *, is_json: bool) -> Sequence[Shape]:
 
 
 def _any_of(names: Sequence[str], spellings: Callable[[str], bytes]) -> bytes:
-    """Return a regular expression for any of the names, with each character plain or encoded."""
+    """Return a regular expression that matches any of the names, whether plain or encoded."""
     return b"(?:" + b"|".join(b"".join(map(spellings, name)) for name in names) + b")"
 
 

@@ -7,7 +7,7 @@ _TOKEN: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
 def parse_template(text: str) -> list[tuple[str, str | None]]:
-    """Parse a template into pairs of a literal text and the placeholder that follows it.
+    """Parse a template into pairs of literal text and the name of the next placeholder.
 
     ``{{`` and ``}}`` are literal braces. A placeholder is just a name: unlike ``str.format``, it
     cannot access attributes or items. Raise ValueError for an unmatched brace.

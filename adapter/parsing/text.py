@@ -134,7 +134,7 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def _tidied(text: str, cap: int) -> str:
-    """Normalize a text as :func:`clean_text` does, but without unescaping."""
+    """Normalize a string as :func:`clean_text` does, but without unescaping."""
     if not text.isascii() and _MISREAD.search(text):
         text = _reread(text)
     if not text.isprintable():
@@ -156,7 +156,7 @@ def _reread(text: str) -> str:
 
 
 def _kept(text: str) -> Iterator[str]:
-    """Yield the visible characters of a text, and the joiners in combined emoji."""
+    """Yield the visible characters of a string, and the joiners in combined emoji."""
     for number, character in enumerate(text):
         if _is_kept(character) or (character == _JOINER and _joins(text, number)):
             yield character

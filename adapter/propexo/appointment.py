@@ -238,7 +238,7 @@ def problems(
     checked: Container[str] = (),
     kind: Kind = Kind.APPOINTMENT,
 ) -> dict[str, list[str]]:
-    """Return the errors for which Propexo would reject an appointment, by field.
+    """Return the errors for which Propexo would reject an appointment, keyed by field.
 
     Fields in ``checked`` were validated by :meth:`Target.check`, so they are not checked again.
     """
@@ -272,7 +272,7 @@ def request_from(
 ) -> dict[str, Any]:
     """Return the JSON body for a POST to Propexo, with enum values in Propexo's spelling.
 
-    Enum values with no known spelling go into the notes, because one wrong value makes Propexo
+    Enum values with no known spelling go into the notes, because one invalid value makes Propexo
     reject the whole booking. So do values for which a guest card has no field.
     """
     left_out = _APPOINTMENT_ONLY if kind is Kind.PROSPECT else frozenset()

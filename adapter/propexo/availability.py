@@ -97,7 +97,7 @@ def _first_of(data: Mapping[str, Any], *names: str) -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _Context:
-    """The time zone and the day that apply to a value, as given by the objects around it."""
+    """The time zone and day of a value, inherited from the objects that contain it."""
 
     zone: ZoneInfo
     day: dt.date | None = None
@@ -181,7 +181,7 @@ def _is_zero(value: Any) -> bool:
 
 
 def _later_starts(first: dt.datetime, until: dt.datetime) -> Iterator[dt.datetime]:
-    """Yield a start time every 15 minutes in a long window, except at its beginning."""
+    """Yield the start times after ``first`` in a long window, 15 minutes apart."""
     if until - first > LONGEST_TOUR:
         at, last = first + STEP, min(until, first + LONGEST_WINDOW)
         while at < last:

@@ -1,8 +1,9 @@
 """Parse the records of tours and guest cards in Propexo's lists and webhooks.
 
-Propexo documents the frame of a DATA_NEW or DATA_UPDATE webhook, but not the fields of its record,
-so a record is a flat list of names and values at any depth. An update contains only the values that
-have changed, with the previous ones beside them.
+Propexo documents the outer fields of a DATA_NEW or DATA_UPDATE webhook, but not the fields of the
+record inside it, so a record is a flat list of names and values at any depth. An update contains
+only the values that have changed, along with the previous values.
+
 Source: docs.propexo.com, Data New Webhook and Data Update Webhook.
 """
 
@@ -13,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Self
 
-#: Maximum depth and number of a record's values, and maximum length of a text.
+#: Maximum depth and number of a record's values, and maximum length of a string.
 MAX_DEPTH: Final = 6
 MAX_VALUES: Final = 500
 MAX_TEXT: Final = 300
@@ -84,7 +85,7 @@ class KnockRecord:
         return dataclasses.replace(self, values=(*known, ("prospectid", prospect_id)))
 
     def texts(self, *names: str) -> Iterator[str]:
-        """Yield the text values of the fields with one of the given names, or of all fields."""
+        """Yield the string values of the fields with one of the given names, or of all fields."""
         for name, value in self.values:
             if isinstance(value, str) and (not names or name in names):
                 yield value

@@ -112,17 +112,17 @@ class Directory:
 
     @functools.cached_property
     def vendors(self) -> Mapping[str, str]:
-        """The vendor of each integration, by ID. A vendor that Propexo does not name is empty."""
+        """The vendor of each integration, keyed by ID. An unknown vendor is an empty string."""
         return {one["id"]: _text(one.get("vendor")) for one in self._all(INTEGRATIONS_PATH)}
 
     @functools.cached_property
     def integrations(self) -> Mapping[str, str]:
-        """The names of the Knock integrations, by ID."""
+        """The names of the Knock integrations, keyed by ID."""
         names = _names(self._all(INTEGRATIONS_PATH))
         return {one: name for one, name in names.items() if self.vendors[one] in ("", VENDOR)}
 
     def communities(self, integration_id: str) -> Mapping[str, str]:
-        """Return the names of an integration's communities, by ID."""
+        """Return the names of an integration's communities, keyed by ID."""
         records = self._all(COMMUNITIES_PATH, {"integration_id": integration_id} | OLDEST_FIRST)
         # Propexo may ignore this filter, so it is applied again here.
         return _names(one for one in records if one.get("integration_id") == integration_id)
@@ -130,7 +130,7 @@ class Directory:
     def attributions(
         self, integration_id: str, community_id: str | None = None
     ) -> Mapping[str, str]:
-        """Return the names of the attributions of an integration or a community, by ID."""
+        """Return the names of the attributions of an integration or a community, keyed by ID."""
         query = {"integration_id": integration_id}
         query |= {"community_id": community_id} if community_id is not None else {}
         return _names(self._all(ATTRIBUTIONS_PATH, query | OLDEST_FIRST))

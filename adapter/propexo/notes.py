@@ -12,13 +12,13 @@ MIN_TEXT_LENGTH: Final = 20
 
 
 def units(text: str) -> int:
-    """Return the length of a text in UTF-16 code units."""
+    """Return the length of a string in UTF-16 code units."""
     beyond = 0 if text.isascii() else sum(character > "\uffff" for character in text)
     return len(text) + beyond
 
 
 def cut(text: str, limit: int = LIMIT) -> str:
-    """Shorten a text to ``limit`` UTF-16 code units, at a space, and add an ellipsis."""
+    """Shorten a string to ``limit`` UTF-16 code units, at a space, and add an ellipsis."""
     if units(text) <= limit:
         return text
     end = _characters_within(text, limit - units(ELLIPSIS))

@@ -207,7 +207,7 @@ def _json(text: str) -> Any:
 
 
 def _is_propexo_error(text: str) -> bool:
-    """Return True if a text is an error body from Propexo: ``{"error": {"code": …}}``."""
+    """Return True if a string is an error body from Propexo: ``{"error": {"code": …}}``."""
     return isinstance(_member(_member(_json(text), "error"), "code"), str)
 
 

@@ -1,8 +1,7 @@
 """Build a verifier from a mapping's ``signature:`` block, and use it to check requests.
 
-The block's settings are described in :mod:`adapter.signatures.config`. A request that fails
-raises :class:`VerificationError` with one of :data:`~adapter.signatures.reasons.REASONS`, and
-no other exception.
+The block's settings are described in :mod:`adapter.signatures.config`. If a request fails, only
+:class:`VerificationError` is raised, with one of :data:`~adapter.signatures.reasons.REASONS`.
 """
 
 import contextlib
@@ -104,7 +103,7 @@ class Verifier:
     def strip_rejected(self, request: WebhookRequest, reason: str) -> WebhookRequest:
         """Return a copy of a rejected request without any secrets.
 
-        A wrong token may be valid after the next rotation, so it is removed like a valid one.
+        An invalid token may become valid after the next rotation, so it is removed too.
         If the token is missing, it may be anywhere in the body, so the body is removed.
         Copies of our own secrets are removed as well.
         """
@@ -152,9 +151,9 @@ def covers_query(scheme: Scheme | None) -> bool:
 def proved_headers(scheme: Scheme | None, names: Iterable[str]) -> frozenset[str]:
     """Return the given headers, except those that an attacker could change to replay a request.
 
-    With a signature, these are the headers that it covers. If it covers none of them but has a
-    timestamp, all are returned, because a captured request soon expires. With a token, all are
-    returned too, because an attacker who has the token can send anything anyway.
+    If requests are signed, these are the headers that the signature covers. If it covers a
+    timestamp but no headers, all are returned, because a captured request soon expires. With a
+    token, all are returned too, because an attacker who has the token can send anything.
     """
     names = frozenset(names)
     if not isinstance(scheme, SignedHeaderScheme):

@@ -1,6 +1,6 @@
 """Provide ``signature:`` presets for known senders, as in ``preset: typeform``.
 
-Each link leads to the vendor's documentation, or is None if the vendor has published none.
+Each link points to the vendor's documentation, or is None if the vendor has published none.
 """
 
 # ruff: noqa: S106 - "secret_encoding" is an encoding, not a secret.
@@ -66,7 +66,9 @@ _FORMSTACK = "https://developers.formstack.com/docs/webhook-setup"
 
 PRESETS: Mapping[str, Preset] = {
     "standard-webhooks": Preset(
-        _standard("webhook"), _SPEC, "Any sender that follows the Standard Webhooks specification."
+        _standard("webhook"),
+        _SPEC,
+        "Use this preset for any sender that follows the Standard Webhooks specification.",
     ),
     "standard-webhooks-v1a": Preset(
         {
@@ -80,17 +82,19 @@ PRESETS: Mapping[str, Preset] = {
             "secret_prefix": "whpk_",
         },
         _SPEC,
-        "Standard Webhooks with a public key. The secret is the key that starts with whpk_.",
+        "Use this preset for Standard Webhooks with a public key. As the secret, use the key that "
+        "starts with whpk_.",
     ),
     "svix": Preset(
         _standard("svix"),
         "https://docs.svix.com/receiving/verifying-payloads/how-manual",
-        "Senders that deliver through Svix: Standard Webhooks with Svix's header names.",
+        "Use this preset for senders that deliver through Svix (Standard Webhooks with Svix's "
+        "header names).",
     ),
     "stripe": Preset(
         _stripe_style("Stripe-Signature", "v1"),
         "https://docs.stripe.com/webhooks/signature",
-        "Stripe. The secret includes its whsec_ prefix.",
+        "Stripe's secret includes the whsec_ prefix.",
     ),
     "calendly": Preset(
         _stripe_style("Calendly-Webhook-Signature", "v1", timestamp={"tolerance": 180}),
@@ -100,7 +104,8 @@ PRESETS: Mapping[str, Preset] = {
     "elevenlabs": Preset(
         _stripe_style("ElevenLabs-Signature", "v0", timestamp={"tolerance": 1800}),
         "https://elevenlabs.io/docs/eleven-agents/workflows/post-call-webhooks",
-        "ElevenLabs' post-call webhooks. The tolerance is 30 minutes, as in their libraries.",
+        "ElevenLabs signs post-call webhooks. The tolerance is 30 minutes, as in its own "
+        "libraries.",
     ),
     "retell": Preset(
         _hmac(
@@ -110,7 +115,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"unit": "ms"},
         ),
         "https://docs.retellai.com/features/secure-webhook",
-        "Retell voice agents. The secret is the API key with the webhook badge.",
+        "For Retell voice agents, the secret is the API key with the webhook badge.",
     ),
     "slack": Preset(
         _hmac(
@@ -120,7 +125,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"header": "X-Slack-Request-Timestamp"},
         ),
         "https://docs.slack.dev/authentication/verifying-requests-from-slack/",
-        "Slack. Add `handshake: slack` so that Slack can verify the URL.",
+        "Add `handshake: slack`, so that Slack can verify the URL.",
     ),
     "zoom": Preset(
         _hmac(
@@ -130,7 +135,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"header": "x-zm-request-timestamp"},
         ),
         "https://developers.zoom.us/docs/api/webhooks/",
-        "Zoom. The secret is the app's secret token. Add `handshake: zoom`.",
+        "For Zoom, the secret is the app's secret token. Also add `handshake: zoom`.",
     ),
     "webflow": Preset(
         _hmac(
@@ -149,7 +154,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"header": "X-Zendesk-Webhook-Signature-Timestamp", "unit": "iso8601"},
         ),
         "https://developer.zendesk.com/documentation/webhooks/verifying/",
-        "Zendesk. The secret looks like base64, but is used without decoding.",
+        "Zendesk's secret looks like base64, but the adapter uses it without decoding.",
     ),
     "hubspot-v3": Preset(
         _hmac(
@@ -168,39 +173,41 @@ PRESETS: Mapping[str, Preset] = {
             "signed": "{secret}{method}{url}{body}",
         },
         _HUBSPOT_OLD,
-        "HubSpot's older hash. Prefer hubspot-v3, which HubSpot sends in the same request.",
+        "This preset checks HubSpot's older hash. Prefer hubspot-v3, which HubSpot sends in the "
+        "same request.",
     ),
     "hubspot-v1": Preset(
         {"scheme": "hash", "header": "X-HubSpot-Signature", "signed": "{secret}{body}"},
         _HUBSPOT_OLD,
-        "HubSpot's oldest hash, which allows length extension attacks. Prefer hubspot-v3.",
+        "This preset checks HubSpot's oldest hash, which allows length extension attacks. Prefer "
+        "hubspot-v3.",
     ),
     "github": Preset(
         _hmac("X-Hub-Signature-256", format="sha256={signature}"),
         "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
-        "GitHub webhooks.",
+        "GitHub signs each webhook with the webhook's secret.",
     ),
     "meta": Preset(
         _hmac("X-Hub-Signature-256", format="sha256={signature}"),
         None,
-        "Meta lead ads. The secret is the app secret. Add `handshake: meta`.",
+        "For Meta lead ads, the secret is the app secret. Also add `handshake: meta`.",
     ),
     "sendgrid": Preset(
         _sendgrid(),
         "https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/"
         "getting-started-event-webhook-security-features",
-        "SendGrid's event webhook. The secret is the verification key in its settings.",
+        "For SendGrid's event webhook, the secret is the verification key in its settings.",
     ),
     "sendgrid-inbound-parse": Preset(
         _sendgrid(),
         "https://www.twilio.com/docs/sendgrid/for-developers/parsing-email/"
         "securing-your-parse-webhooks",
-        "SendGrid Inbound Parse with a security policy. The secret is the policy's public key.",
+        "For SendGrid Inbound Parse with a security policy, the secret is the policy's public key.",
     ),
     "gohighlevel": Preset(
         {"scheme": "public_key", "algorithm": "ed25519", "header": "X-GHL-Signature"},
         "https://marketplace.gohighlevel.com/docs/webhook/WebhookIntegrationGuide",
-        "HighLevel's app webhooks. The secret is the Ed25519 public key in HighLevel's guide.",
+        "For HighLevel's app webhooks, the secret is the Ed25519 public key in HighLevel's guide.",
     ),
     "formstack": Preset(
         _hmac("X-FS-Signature", format="sha256={signature}"),
@@ -210,22 +217,22 @@ PRESETS: Mapping[str, Preset] = {
     "intercom": Preset(
         _hmac("X-Hub-Signature", format="sha1={signature}", algorithm="sha1"),
         None,
-        "Intercom uses SHA-1. The secret is the app's client secret.",
+        "Intercom signs with SHA-1. The secret is the app's client secret.",
     ),
     "typeform": Preset(
         _hmac("Typeform-Signature", format="sha256={signature}", encoding="base64"),
         "https://www.typeform.com/developers/webhooks/secure-your-webhooks/",
-        "Typeform. The digest after `sha256=` is base64, not hex.",
+        "Typeform's digest after `sha256=` is base64, not hex.",
     ),
     "shopify": Preset(
         _hmac(["X-Shopify-Hmac-Sha256", "Shopify-Hmac-Sha256"], encoding="base64"),
         "https://shopify.dev/docs/apps/build/webhooks/verify-deliveries",
-        "Shopify, with its old or its new header name.",
+        "Shopify signs webhooks under its old or its new header name.",
     ),
     "acuity": Preset(
         _hmac("X-Acuity-Signature", encoding="base64"),
         "https://developers.acuityscheduling.com/docs/webhooks",
-        "Acuity Scheduling. The secret is the API key.",
+        "For Acuity Scheduling, the secret is the API key.",
     ),
     "tally": Preset(
         _hmac("Tally-Signature", encoding="base64"),
@@ -240,47 +247,47 @@ PRESETS: Mapping[str, Preset] = {
     "propexo": Preset(
         _hmac("propexo-signature"),
         "https://docs.propexo.com/how-it-works/webhooks/signed-payloads",
-        "Propexo's own webhooks about failed writes.",
+        "Use this preset for Propexo's own webhooks about failed writes.",
     ),
     "vapi-hmac": Preset(
         _hmac("x-vapi-signature"),
         _VAPI,
-        "Vapi with an HMAC credential. Set `header` and `signed` as in Vapi's settings.",
+        "For Vapi with an HMAC credential, set `header` and `signed` as in Vapi's settings.",
     ),
     "squarespace": Preset(
         _hmac("Squarespace-Signature", secret_encoding="hex"),
         "https://developers.squarespace.com/webhooks/verifying-notifications",
-        "Squarespace. The secret is hex-encoded.",
+        "Squarespace's secret is hex-encoded.",
     ),
     "formsort": Preset(
         _hmac("X-Formsort-Signature", encoding="base64url"),
         "https://docs.formsort.com/handling-data/getting-data-out/signed-requests",
-        "Formsort. The digest is base64url without padding.",
+        "Formsort's digest is base64url without padding.",
     ),
     "convoy-sha512": Preset(
         _hmac("X-Convoy-Signature", algorithm="sha512", encoding="base64"),
         "https://www.getconvoy.io/docs/product-manual/signatures",
-        "Convoy projects that use SHA-512 and base64.",
+        "Use this preset for Convoy projects with SHA-512 and base64.",
     ),
     "twilio": Preset(
         _hmac("X-Twilio-Signature", algorithm="sha1", encoding="base64", signed="{url}{form}"),
         "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
-        "Twilio signs the URL and the form fields, or the URL with a hash of the body.",
+        "Twilio signs either the URL and the form fields, or the URL with a hash of the body.",
     ),
     "rfc4231-sha256": Preset(
         _hmac("X-Sig", secret_encoding="hex"),
         "https://www.rfc-editor.org/rfc/rfc4231",
-        "Plain HMAC-SHA256 in hex, with a hex-encoded secret.",
+        "This preset checks a plain HMAC-SHA256 in hex, with a hex-encoded secret.",
     ),
     "rfc4231-sha512": Preset(
         _hmac("X-Sig", algorithm="sha512", secret_encoding="hex"),
         "https://www.rfc-editor.org/rfc/rfc4231",
-        "Plain HMAC-SHA512 in hex, with a hex-encoded secret.",
+        "This preset checks a plain HMAC-SHA512 in hex, with a hex-encoded secret.",
     ),
     "rfc2202-sha1": Preset(
         _hmac("X-Sig", algorithm="sha1", secret_encoding="hex"),
         "https://www.rfc-editor.org/rfc/rfc2202",
-        "Plain HMAC-SHA1 in hex, with a hex-encoded secret.",
+        "This preset checks a plain HMAC-SHA1 in hex, with a hex-encoded secret.",
     ),
     "wufoo": Preset(
         _token("form", "HandshakeKey"),
@@ -300,27 +307,27 @@ PRESETS: Mapping[str, Preset] = {
     "zillow": Preset(
         _token("query", "token"),
         None,
-        "Zillow Rentals documents no signature. Add ?token=… to the webhook URL.",
+        "Zillow Rentals does not document a signature. Add ?token=… to the webhook URL.",
     ),
     "elementor": Preset(
         _token("query", "token"),
         None,
-        "Elementor forms are not signed. Add ?token=… to the webhook URL.",
+        "Elementor does not sign forms. Add ?token=… to the webhook URL.",
     ),
     "google-forms": Preset(
         _token("header", "Authorization", "Bearer "),
         None,
-        "Google Forms. Have the Apps Script send `Authorization: Bearer …`.",
+        "For Google Forms, have the Apps Script send `Authorization: Bearer …`.",
     ),
     "gravity-forms": Preset(
         _token("header", "Authorization", "Bearer "),
         "https://docs.gravityforms.com/webhooks-feed-meta",
-        "Gravity Forms. Add the request header `Authorization: Bearer …` to the feed.",
+        "In Gravity Forms, add the request header `Authorization: Bearer …` to the feed.",
     ),
     "zoopla": Preset(
         _token("header", "Authorization"),
         None,
-        "Zoopla sends only the key in Authorization, without `Bearer`.",
+        "Zoopla sends only the key in the Authorization header, without `Bearer`.",
     ),
     "fillout": Preset(
         _token("header", "X-Webhook-Token"),
@@ -330,9 +337,13 @@ PRESETS: Mapping[str, Preset] = {
     "botpress": Preset(
         _token("header", "x-bp-secret"),
         "https://botpress.com/docs/integrations/integration-guides/webhook/",
-        "Botpress's webhook integration.",
+        "Use this preset for Botpress's webhook integration.",
     ),
-    "vapi": Preset(_token("header", "X-Vapi-Secret"), _VAPI, "Vapi with a secret in a header."),
+    "vapi": Preset(
+        _token("header", "X-Vapi-Secret"),
+        _VAPI,
+        "Use this preset for Vapi with a secret in a header.",
+    ),
     "livechat": Preset(
         _token("json", "secret_key"),
         "https://platform.text.com/docs/management/webhooks",
@@ -341,11 +352,11 @@ PRESETS: Mapping[str, Preset] = {
     "dialogflow": Preset(
         {"scheme": "basic", "username": "test"},
         "https://docs.cloud.google.com/dialogflow/docs/fulfillment-how",
-        "Dialogflow fulfillment with a username and password. Override `username`.",
+        "For Dialogflow fulfillment with a username and password, override `username`.",
     ),
     "dialogflow-aladdin": Preset(
         {"scheme": "basic", "username": "Aladdin"},
         "https://www.rfc-editor.org/rfc/rfc7617",
-        "The example in the HTTP Basic specification.",
+        "This preset is the example from the HTTP Basic specification.",
     ),
 }

@@ -1,7 +1,7 @@
 """Verify signatures with the sender's public key (Ed25519, ECDSA P-256 or RSA).
 
-:mod:`cryptography` does the work. Keys are kept as base64-encoded SubjectPublicKeyInfo, so that
-a PEM file, a DER file, raw bytes and a JWK of the same key are the same key.
+:mod:`cryptography` verifies the signatures. Keys are kept as base64-encoded SubjectPublicKeyInfo,
+so that the same key in different formats (PEM, DER, raw bytes or JWK) compares as equal.
 """
 
 import base64

@@ -120,5 +120,5 @@ class Attempts(Statements):
         self._run("shorten_leases", until=until)
 
     def expired(self, now: dt.datetime) -> list[Attempt]:
-        """Return unfinished attempts with expired leases. Their processes have died."""
+        """Return unfinished attempts whose lease has expired because their process has died."""
         return [attempt_from_row(row) for row in self._all("expired_attempts", now=now)]

@@ -71,7 +71,7 @@ class InsertBatcher(Generic[Item, Result]):
 
 
 class _PendingInsert(Generic[Item, Result]):
-    """An item to insert, with a lock on which the item's thread waits."""
+    """An item to insert, and the lock that its thread waits for."""
 
     def __init__(self, item: Item) -> None:
         self.item = item

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from adapter.models import MOVES, SETTLED, Booking, BookingState, KnockFacts, Reason
+from adapter.models import MOVES, SETTLED, Booking, BookingState, Change, KnockFacts, Reason
 from adapter.store.queries import STATEMENTS, Statements
 from adapter.store.rows import booking_from_row, json_from_reasons, storable
 
@@ -70,7 +70,7 @@ class Bookings(Statements):
         return dataclasses.replace(new, id=int(row["booking_id"]), created_at=now, updated_at=now)
 
     def get(self, booking_id: int, *, lock: bool = False) -> Booking | None:
-        """Return a booking by ID, or None. With ``lock``, lock it until the transaction ends."""
+        """Return a booking, or None. With ``lock``, lock the booking until the transaction ends."""
         row = self._one("lock_booking" if lock else "get_booking", id=booking_id)
         return booking_from_row(row) if row else None
 
@@ -98,14 +98,23 @@ class Bookings(Statements):
         return tuple(map(booking_from_row, self._all("bookings_of_ids", ids=list(ids))))
 
     def because_of(self, ids: Iterable[int]) -> tuple[Booking, ...]:
-        """Return the newest bookings whose current state is due to one of the given bookings."""
+        """Return the newest bookings whose state was caused by one of the given bookings."""
         rows = self._all("bookings_because_of", ids=list(ids), limit=MOST_LINKED)
         return tuple(map(booking_from_row, rows))
+
+    def open_cancellations(self, bookings: Iterable[Booking]) -> dict[int, Booking]:
+        """Return the newest cancellation of each booked tour that nobody has handled in Knock yet.
+
+        Tours without one, and those that are no longer in Knock, are left out.
+        """
+        tours = [one.id for one in bookings if one.state is BookingState.BOOKED and not one.is_gone]
+        found = map(booking_from_row, self._all("open_cancellations", ids=tours))
+        return {one.because_of: one for one in found if one.because_of is not None}
 
     def of_keys(
         self, keys: Iterable[int], now: dt.datetime, *, lock: bool = False
     ) -> list[Booking]:
-        """Return relevant bookings that have any of the given person or item keys, oldest first.
+        """Return relevant bookings with any of the given person or item keys, oldest first.
 
         Relevant bookings are open, upcoming or from the last 30 days. Keys with too many bookings
         are left out. With ``lock``, lock the bookings until the transaction ends; the caller must
@@ -128,6 +137,19 @@ class Bookings(Statements):
         return functools.cache(
             lambda: frozenset(row["crowded"] if (row := rows.fetchone()) else ())
         )
+
+    def why_gone(self, booking: Booking) -> Change | None:
+        """Return the change of another lead with which a user reported that a booking is gone."""
+        if booking.gone_at is None:
+            return None
+        rows = self._all(
+            "changes_with",
+            id=booking.id,
+            keys=list(booking.match_keys),
+            at=booking.gone_at,
+            limit=MOST_RELATED,
+        )
+        return next((one for row in rows if (one := Change(**row)).user), None)
 
     def known_jobs(self, job_ids: Sequence[str]) -> list[str]:
         """Return the given Propexo job IDs that belong to a booking."""

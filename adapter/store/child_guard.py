@@ -1,9 +1,9 @@
 """Terminate the children of a process when the process dies. This is a standalone program.
 
-:mod:`adapter.store.child_processes` starts it. The parent process holds the other end of its
-standard input and writes each child's process group to it. When the parent dies for any reason, the
-input ends. The program is run by its path and imports only the standard library, so that it stays
-small and starts quickly.
+:mod:`adapter.store.child_processes` starts this program. The parent process writes each child's
+process group to the program's standard input. When the parent dies for any reason, the input ends.
+The program is run by its path and imports only the standard library, so that it stays small and
+starts quickly.
 """
 
 import os

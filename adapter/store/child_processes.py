@@ -71,8 +71,8 @@ def die_with_parent(parent: int) -> None:
 def _before_exec() -> Callable[[], None] | None:
     """Return a function that a child calls before exec to get SIGTERM when its parent dies.
 
-    It runs last because changing the user clears the signal. The kernel treats the thread that
-    forked as the parent, so only children of the main thread get it.
+    The function runs last, because changing the user clears the signal. The kernel treats the
+    thread that forked as the parent, so only children of the main thread get the signal.
     """
     if _prctl is None or threading.current_thread() is not threading.main_thread():
         return None
@@ -121,7 +121,7 @@ class _Guard:
         return self._process.stdin.fileno()
 
     def _stop(self) -> None:
-        """Close the guard's pipe so that it terminates all child processes and exits."""
+        """Close the guard's pipe, so that the guard terminates all child processes and exits."""
         with self._lock, contextlib.suppress(subprocess.TimeoutExpired):
             assert self._process is not None and self._process.stdin is not None  # noqa: S101, PT018
             self._process.stdin.close()

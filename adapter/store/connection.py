@@ -1,7 +1,8 @@
 """Open PostgreSQL connections that time out and are discarded if the server closes them.
 
 They also work through a connection pooler that gives each transaction another server session, such
-as PgBouncer in transaction mode: there, nothing may depend on an earlier transaction's session.
+as PgBouncer in transaction mode. Behind such a pooler, nothing may depend on the session of an
+earlier transaction.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Store whether Propexo allows reading Knock's tours and guest cards, by integration."""
+"""Store whether Propexo allows reading the tours and guest cards of each integration."""
 
 import dataclasses
 import datetime as dt
@@ -45,11 +45,11 @@ class CrmModels(Statements):
         )
 
     def save(self, integration_id: str, model: str, state: Reading, now: dt.datetime) -> None:
-        """Save the result of reading a model's list."""
+        """Save the result of listing a model's records."""
         self._run("save_crm_model", integration_id=integration_id, model=model, state=state, at=now)
 
     def hear(self, integration_id: str, model: str, now: dt.datetime) -> bool:
-        """Record a webhook about a model. Return False if another was recorded moments ago."""
+        """Record a webhook about a model. Return False if another was recorded moments before."""
         since = now - HEARD_INTERVAL
         row = self._one(
             "hear_crm_model", integration_id=integration_id, model=model, at=now, since=since

@@ -192,7 +192,8 @@ class Database:
     def save_metrics(self) -> None:
         """Add this process's metrics to the totals in the database.
 
-        Raise StoreUnavailable if PostgreSQL cannot be reached. Then the values are kept for later.
+        Raise StoreUnavailable if PostgreSQL cannot be reached. In that case, the values are kept
+        for later.
         """
         if not (values := self.meter.take()):
             return
@@ -243,7 +244,8 @@ class Database:
     def check_schema(self, *, allow_newer: bool = True) -> SchemaState:
         """Return the schema's state. Raise :class:`WrongSchema` if this version cannot use it.
 
-        A newer version may add to the schema without breaking what an older one stores.
+        A newer version may add to the schema without breaking the data that an older version
+        stores.
         """
         state = self.schema_state()
         if fault := state.fault or (None if allow_newer else state.newer):

@@ -3,8 +3,8 @@
 A pip package provides the programs. We create the cluster ourselves, because the package makes
 every folder above it accessible to everyone. If root starts the server, it runs as another user
 (see :mod:`server_user`). Only our own account and root may connect. The server is a child process,
-so that its parent can watch it. The only reliable way to find out whether it is running is to
-connect, because after a SIGKILL, the PID file may name a dead process or another program.
+so that its parent can watch it. The only reliable way to find out whether the server is running is
+to connect: after a SIGKILL, the PID file may name a dead process or another program.
 """
 
 import contextlib

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from psycopg.types.json import Jsonb
 
-from adapter.models import Change, Event, EventState, LeadHistory, Reason
+from adapter.models import Booking, Change, Event, EventState, LeadHistory, Reason
 from adapter.signatures import Scheme, covers_query, proved_headers
 from adapter.store.attempts import Attempts
 from adapter.store.bookings import Bookings
@@ -39,10 +39,10 @@ def _insert_events(count: int) -> bytes:
 def _is_same_delivery(
     one: Mapping[str, str], other: Mapping[str, str], names: Iterable[str], proved: Collection[str]
 ) -> bool | None:
-    """Return True if two deliveries have the same ID, False if they differ, or None if unknown.
+    """Return True if two deliveries have the same ID, False if the IDs differ, or None if unknown.
 
     The ID is in a header. If the signature does not cover this header, equal IDs show that the
-    deliveries are the same, but different IDs prove nothing, because anyone may have changed them.
+    deliveries are the same. Different IDs prove nothing, because anyone may have changed them.
     """
     shared = [name for name in names if name in one and name in other]
     certain = [name for name in shared if name in proved]
@@ -103,7 +103,7 @@ class Events(Statements):
         self.postpone(event_id, due_at)
 
     def get(self, event_id: int, *, lock: bool = False) -> Event | None:
-        """Return an event by ID, or None. With ``lock``, lock it until the transaction ends."""
+        """Return an event, or None. With ``lock``, lock the event until the transaction ends."""
         row = self._one("lock_event" if lock else "get_event", id=event_id)
         return self._event(row) if row else None
 
@@ -127,8 +127,8 @@ class Events(Statements):
         """Find an earlier event with the same content.
 
         Return the event's ID, and True if both events are the same delivery. Return None if there
-        is no such event. The delivery ID is in ``header`` or in one of the usual headers. If both
-        events have IDs that ``scheme`` verifies, and the IDs differ, they are two deliveries.
+        is no such event. The delivery ID is in ``header`` or in one of the usual headers. If
+        ``scheme`` verifies the IDs of both events, and the IDs differ, they are two deliveries.
         """
         names, has_query = delivery_headers(header), covers_query(scheme)
         proved = proved_headers(scheme, names)
@@ -149,7 +149,7 @@ class Events(Statements):
         return None
 
     def _content(self, event_id: int, *, has_query: bool) -> tuple[bytes, str] | None:
-        """Return a hash of an event's body, and its query string, to compare it with others."""
+        """Return the hash and the query string that identify an event's content."""
         event = self.get(event_id)
         if event is None:
             return None
@@ -211,8 +211,44 @@ class Events(Statements):
         )
         return [row["id"] for row in rows]
 
+    def unbooked_ids(
+        self,
+        source: str,
+        since: dt.datetime,
+        until: dt.datetime | str = "infinity",
+        *,
+        searched: int,
+        limit: int,
+    ) -> list[int]:
+        """Return the IDs of events in a time range that were ignored, or held by their mapping.
+
+        Search only the newest ``searched`` events that still have payloads.
+        """
+        where = {"source": source, "since": since, "until": until}
+        rows = self._all("unbooked_events", **where, searched=searched, limit=limit)
+        return [row["id"] for row in rows]
+
+    def ids_to_read_again(self, source: str, mapping_hash: str, *, limit: int) -> list[int]:
+        """Return the IDs of the newest events that are waiting because of an earlier mapping.
+
+        Events that the mapping with this hash has already read are left out, because reading them
+        again would change nothing.
+        """
+        where = {"source": source, "mapping_hash": mapping_hash, "limit": limit}
+        return [row["id"] for row in self._all("events_to_read_again", **where)]
+
+    def received_times(self, bookings: Iterable[Booking]) -> dict[int, dt.datetime]:
+        """Return when each booking's event was received, by the booking's ID.
+
+        A booking that was created when its event was mapped again is newer than its event.
+        """
+        events = {one.id: one.event_id for one in bookings}
+        rows = self._all("times_of_events", ids=[*events.values()])
+        times = {row["id"]: row["received_at"] for row in rows}
+        return {number: times[event_id] for number, event_id in events.items()}
+
     def history(self, key: str) -> LeadHistory | None:
-        """Return the full history of a lead, by event ID, booking ID or Propexo job ID."""
+        """Return the full history of the lead with an event ID, booking ID or Propexo job ID."""
         event = self._event_by(key)
         if event is None:
             return None

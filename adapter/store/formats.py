@@ -1,6 +1,7 @@
 """Store statistics about the format of each source's webhooks, and detected format changes."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from psycopg.types.json import Jsonb
 
@@ -8,6 +9,9 @@ from adapter.exceptions import KeyMissing
 from adapter.models import Event, FormatChange, FormatKind
 from adapter.store.queries import Statements
 from adapter.store.rows import Row, event_from_row
+
+#: Maximum number of a source's latest events to search for readable ones.
+MOST_LOOKED_AT: Final = 500
 
 
 class Formats(Statements):
@@ -27,6 +31,23 @@ class Formats(Statements):
             return None
         self._run("move_format_progress", position=rows[-1]["id"])
         return self._readable(row for row in rows if row["kept"] == "all")
+
+    def counted_events(self, source: str, limit: int) -> list[Event] | None:
+        """Return a source's latest counted events that are readable, oldest first.
+
+        Return None if another process counts. No other process counts until the transaction ends.
+        """
+        progress = self._one("lock_format_progress")
+        if progress is None:
+            return None
+        rows = self._all(
+            "recent_events",
+            source=source,
+            before=progress["position"] + 1,
+            limit=limit,
+            looked_at=MOST_LOOKED_AT,
+        )
+        return self._readable(reversed(rows))
 
     def events_since(self, source: str, first_id: int, *, limit: int) -> list[Event]:
         """Return a source's readable events from ``first_id`` on, oldest first."""

@@ -75,7 +75,7 @@ class Identity(Statements):
     def newest_jobs(
         self, since: dt.datetime, until: dt.datetime, limit: int
     ) -> dict[str, dt.datetime]:
-        """Return the POST times of the newest booked jobs in a period, by job ID."""
+        """Return the POST times of the newest booked jobs in a period, keyed by job ID."""
         rows = self._all("newest_jobs", since=since, until=until, limit=limit)
         return {row["job_id"]: row["posted_at"] for row in rows}
 

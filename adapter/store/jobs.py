@@ -1,4 +1,4 @@
-"""Count the events, bookings and messages that are due, because their rows are the queue."""
+"""Count the events, bookings and messages that are due. Their rows serve as the work queue."""
 
 import datetime as dt
 import enum

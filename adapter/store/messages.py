@@ -24,7 +24,7 @@ class Messages(Statements):
     def add(self, booking: Booking, now: dt.datetime, text: str | None = None) -> None:
         """Store a message for a merged or replaced booking, unless another is already waiting.
 
-        With ``text``, always store a message, with exactly this text.
+        If ``text`` is given, always store a message with exactly this text.
         """
         values = self._sealed(text) | {"booking_id": booking.id, "asked_at": booking.asked_at}
         self._run("insert_message", at=now, **values)
@@ -118,7 +118,7 @@ class Messages(Statements):
         self._run("delete_message", id=message_id)
 
     def check_job(self, job_id: str, now: dt.datetime) -> None:
-        """Make the message of a Propexo job due now, if there is one."""
+        """Make the message of a Propexo job due now, if a message has this job ID."""
         self._run("check_job_of_message", job_id=storable(job_id), now=now)
 
     def delete_waiting(self, event_ids: Sequence[int]) -> bool:

@@ -1,7 +1,7 @@
 """Collect metrics in memory, and add them to the totals in the database.
 
-A request or booking only adds to numbers in memory. Each process adds them to the table every few
-seconds, in one statement, so that all web processes return the same metrics, on every machine.
+A request or booking only updates counters in memory. Every few seconds, each process adds them to
+the table in one statement, so that all web processes on all machines return the same metrics.
 """
 
 import bisect
@@ -44,7 +44,7 @@ class Metric:
     samples: tuple[str, ...] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        """Format the bucket limits in advance, because every request needs them."""
+        """Format the bucket limits once, because every request needs them."""
         names = (*(f"{limit:g}" for limit in self.buckets), REST)
         object.__setattr__(self, "samples", names)
 
@@ -96,13 +96,14 @@ ACKNOWLEDGE: Final = Metric(
 )
 TIME_TO_POST: Final = Metric(
     "time_to_post_seconds",
-    "Time from a webhook to the start of its first POST to Propexo, for leads without a review.",
+    "Time from a webhook to the start of its first POST to Propexo, for leads that needed no "
+    "review.",
     {"source": None},
     LEAD,
 )
 TIME_TO_BOOKED: Final = Metric(
     "time_to_booked_seconds",
-    "Time from a webhook to the booking of its tour, for leads without a review.",
+    "Time from a webhook to the booking of its tour, for leads that needed no review.",
     {"source": None},
     LEAD,
 )
@@ -120,7 +121,7 @@ METRICS: Final = (
 
 
 class Meter:
-    """A process's metrics that are not saved yet. It is thread-safe."""
+    """Collects a process's metrics until they are saved. It is thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

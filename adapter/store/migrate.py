@@ -93,8 +93,9 @@ def migrate(url: str) -> list[str]:
     """Migrate the database at ``url``. Return the names of the migrations that ran.
 
     If there is nothing to do, no privilege to change the schema is needed. Raise
-    :class:`StoreUnavailable` with the server's reason if it cannot be reached, and
-    ConfigurationError if the server or the database is too old, or its migrations are not ours.
+    :class:`StoreUnavailable` with the server's reason if it cannot be reached. Raise
+    ConfigurationError if the server or the database is too old, or if a migration's file has
+    changed since it ran.
     """
     try:
         # A connection pooler may use another session for each transaction.
@@ -208,7 +209,7 @@ def _lock(connection: psycopg.Connection[Any]) -> None:
 
 
 def _record_digests(connection: psycopg.Connection[Any]) -> None:
-    """Record the digest of each applied migration that has none."""
+    """Record the missing digests of migrations that have run."""
     with connection.transaction():
         _lock(connection)
         connection.execute(LEDGER)
@@ -256,7 +257,7 @@ def _tables(connection: psycopg.Connection[Any]) -> list[str]:
 
 
 def _recorded(connection: psycopg.Connection[Any]) -> dict[str, str | None]:
-    """Return the digests of the migrations that have run, by name."""
+    """Return the digests of the migrations that have run, keyed by name."""
     with connection.cursor(row_factory=dict_row) as cursor:
         try:
             rows = cursor.execute(STATEMENTS["recorded_migrations"]).fetchall()

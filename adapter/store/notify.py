@@ -1,8 +1,8 @@
 """Notify workers of new events, and listen for new events and completed events.
 
 PostgreSQL keeps no notification for a listener that is not connected, and a connection pooler in
-transaction mode drops all of them. So notifications only make things happen sooner. Behind a
-pooler, nothing listens, and a listener checks at short intervals instead.
+transaction mode drops all notifications. So notifications only speed up processing. Behind a
+pooler, listeners poll at short intervals instead of listening.
 """
 
 import logging
@@ -80,8 +80,8 @@ class WorkerNotifier:
 def listen_for_received_events(url: str, check_seconds: float) -> Iterator[bool]:
     """Yield True when new events arrive for workers, and False every ``check_seconds``.
 
-    The first value is False, once it is listening. It uses its own connection. Raise
-    :class:`StoreUnavailable` if this connection is lost.
+    The first value is False, when the listener is ready. The listener uses its own connection.
+    Raise :class:`StoreUnavailable` if this connection is lost.
     """
     for payload in _listen(url, "listen_received", check_seconds):
         yield payload is not None
@@ -90,8 +90,9 @@ def listen_for_received_events(url: str, check_seconds: float) -> Iterator[bool]
 def listen_for_settled_events(url: str) -> Iterator[int | None]:
     """Yield the IDs of events whose processing has completed. Never return.
 
-    Yield None when it is listening, and every hour, or twice a second behind a pooler. It uses its
-    own connection. Raise :class:`StoreUnavailable` if this connection is lost.
+    Yield None when the listener is ready, and then every hour, or twice a second behind a pooler.
+    The listener uses its own connection. Raise :class:`StoreUnavailable` if this connection is
+    lost.
     """
     for payload in _listen(url, "listen_settled"):
         yield None if payload is None else int(payload)

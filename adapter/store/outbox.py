@@ -24,8 +24,8 @@ class Horizon(NamedTuple):
 class HistoryEnd:
     """Determines the ID up to which the history of state changes is complete.
 
-    An open transaction may still commit an entry with a lower ID than one that is already visible.
-    So the transactions that were open at an earlier look must end first.
+    An open transaction may still commit an entry with a lower ID than entries that are already
+    visible. So the transactions that were open when the history was last checked must end first.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class StatusWebhook:
     timezone: str | None
     starts_at: dt.datetime | None
     job_id: str | None
-    #: True if the change belongs to a cancellation because of which a user canceled this tour.
+    #: True if the change belongs to a cancellation that made a user cancel this tour.
     is_gone: bool
 
 

@@ -106,8 +106,8 @@ class OverridesTable(Statements):
     def events_waiting(self, source: str, value: str, *, limit: int) -> list[int]:
         """Return the IDs of events whose leads are held because of an unknown community.
 
-        ``value`` is the community's name as shortened in the leads' reasons. The oldest event comes
-        first.
+        ``value`` is the community's name, shortened as in the leads' reasons. The oldest event
+        comes first.
         """
         rows = self._all("events_waiting", source=source, value=value, limit=limit)
         return [row["event_id"] for row in rows]

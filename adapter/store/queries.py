@@ -11,7 +11,7 @@ _SQL = resources.files("adapter.store") / "sql"
 
 
 def _statements(text: str) -> dict[str, bytes]:
-    """Parse an .sql file into statements by name. The driver requires literal SQL as bytes."""
+    """Parse an .sql file into named statements. The driver requires literal SQL as bytes."""
     blocks = text.split("-- name: ")[1:]
     named = (block.split("\n", 1) for block in blocks)
     return {name.strip(): sql.strip().encode() for name, sql in named}

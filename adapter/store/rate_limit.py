@@ -85,7 +85,7 @@ class Stop:
 
 
 def limit_of(rate_state: RateState, setting: int) -> int:
-    """Return the number of calls allowed in any 60 seconds, given Propexo's reported limit."""
+    """Return the number of calls allowed in any 60 seconds, based on Propexo's reported limit."""
     if rate_state.allowed is None:
         return setting
     return max(min(setting, int(rate_state.allowed * USED_SHARE)), 1)
@@ -94,7 +94,7 @@ def limit_of(rate_state: RateState, setting: int) -> int:
 def next_call(
     rate_state: RateState, now: dt.datetime, setting: int, *, is_read: bool
 ) -> dt.datetime:
-    """Return the time of the next allowed call to Propexo, which may be ``now``."""
+    """Return the earliest time for the next call to Propexo, which may be ``now``."""
     limit = limit_of(rate_state, setting)
     burst = BURST * WINDOW / limit
     # A machine whose clock is fast may have stored a time far in the future. Do not wait for it.
@@ -112,7 +112,7 @@ def next_call(
 
 
 def retry_after(failures: int, now: dt.datetime) -> dt.datetime:
-    """Return the time when the next POST may start after consecutive failures."""
+    """Return the earliest time for the next POST after consecutive failures."""
     if failures < MOST_FAILURES:
         return now
     doublings = min(failures - MOST_FAILURES, 20)
@@ -127,7 +127,7 @@ def next_arrival(rate_state: RateState, now: dt.datetime, setting: int) -> dt.da
 
 
 def pause_after(allowed: int, left: int, now: dt.datetime) -> dt.datetime | None:
-    """Return the time of the next call to Propexo if few calls are left, or else None.
+    """Return the time of the next call to Propexo if few calls are left, otherwise None.
 
     Few of the ``allowed`` calls may be left because other programs use the same token. The pause
     spreads the remaining calls over the minute.
@@ -247,13 +247,13 @@ class RateLimiter(Statements):
     def count_note_failure(self, now: dt.datetime) -> None:
         """Count a note that was sent without a clear response, and delay all notes.
 
-        One failure is enough to delay them, because a user must look for each lost note.
+        One failure is enough to delay all notes, because a user must look for each lost note.
         """
         failures = MOST_FAILURES + self.lock(now).note_failures
         self._run("count_note_failure", retry_at=retry_after(failures, now))
 
     def delay_notes(self, until: dt.datetime) -> None:
-        """Delay all notes until a given time, except the note that is tried after failures."""
+        """Delay all notes until a given time, except the trial note after failures."""
         self._run("delay_notes", until=until)
 
     def end_note_failures(self) -> None:

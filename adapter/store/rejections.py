@@ -90,7 +90,7 @@ class Rejections(Statements):
         return [self._rejection(row) for row in rows]
 
     def get(self, rejection_id: int) -> Rejection | None:
-        """Return a rejected request by ID, or None if it does not exist."""
+        """Return a rejected request, or None if it does not exist."""
         row = self._one("get_rejection", id=rejection_id)
         return self._rejection(row) if row else None
 

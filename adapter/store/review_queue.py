@@ -112,7 +112,7 @@ class ReviewQueue(Statements):
         ]
 
     def count(self, now: dt.datetime) -> int:
-        """Return how many leads need review now, counting up to :data:`MOST_COUNTED` per kind."""
+        """Return how many leads need review, counting at most :data:`MOST_COUNTED` per kind."""
         row = self._one("review_count", now=now, limit=MOST_COUNTED)
         return int(row["leads"]) if row else 0
 

@@ -56,7 +56,7 @@ class NewEvent:
 
 
 def storable(text: str) -> str:
-    """Remove the characters that PostgreSQL cannot store (NUL and lone surrogates) from a text."""
+    """Remove characters that PostgreSQL cannot store (NUL and lone surrogates) from a string."""
     if text.isascii() and "\x00" not in text:
         return text
     return text.encode("utf-8", "replace").decode().replace("\x00", "")

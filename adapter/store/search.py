@@ -102,7 +102,10 @@ class Search(Statements):
     def unbooked_events(
         self, pattern: str, which: Filter, *, before: int = LARGEST_NUMBER, limit: int
     ) -> UnbookedEvents:
-        """Search a page of events that need review or have no bookings for a regular expression."""
+        """Search a page of events that need review or have no bookings for a pattern.
+
+        ``pattern`` is a regular expression.
+        """
         bounds = self._bounds("event_id_range", which)
         row = self._one(
             "match_unbooked_events",
@@ -180,7 +183,7 @@ def _number(text: str) -> int | None:
 
 
 def _phone(text: str) -> str:
-    """Return the digits of a text that looks like a phone number, or ""."""
+    """Return the digits of a string that looks like a phone number, or ""."""
     if not re.fullmatch(r"\+?[\d\s().-]{4,30}", text, re.ASCII):
         return ""
     digits = re.sub(r"\D", "", text, flags=re.ASCII)
@@ -188,5 +191,5 @@ def _phone(text: str) -> str:
 
 
 def _prefix(text: str) -> str:
-    """Return an SQL LIKE pattern that matches texts beginning with the given text."""
+    """Return an SQL LIKE pattern that matches strings beginning with the given text."""
     return re.sub(r"([\\%_])", r"\\\1", text) + "%"

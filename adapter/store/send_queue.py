@@ -49,7 +49,7 @@ class SendQueue(Statements):
     ) -> Booking | None:
         """Lock and return the booking to send next, or None if no booking is due.
 
-        Tours that start before ``soon`` come first, the soonest one at the top. For other tours,
+        Tours that start before ``soon`` come first, starting with the soonest. For other tours,
         sources take turns. Guest cards come last. Tours that start by ``late`` are skipped.
         """
         # Both queries run before the first result is read, so that a pipeline needs only one round

@@ -44,7 +44,7 @@ class Traffic:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class UnknownCommunity:
-    """A community name that is unknown, and the number of leads that are held because of it."""
+    """An unknown community name, and the number of leads that are held because of it."""
 
     source: str
     #: The name as shortened JSON, or None if the webhook has no name or the name was erased.
@@ -74,7 +74,8 @@ class Stats(Statements):
     ) -> list[Row]:
         """Return each source's latest event, usual traffic, and time from webhook to booking.
 
-        The latency is that of the newest :data:`MOST_TIMED` bookings in the period.
+        The latency is that of the newest :data:`MOST_TIMED` bookings in the period, without those
+        that a person was involved in.
         """
         return self._all(
             "source_activity", sources=list(sources), since=since, until=until, limit=MOST_TIMED
@@ -96,7 +97,7 @@ class Stats(Statements):
         self._run("record_secret_use", source=source, name=name, at=at)
 
     def secret_uses(self) -> dict[tuple[str, str], dt.datetime]:
-        """Return when each secret last verified a request, by source and variable name."""
+        """Return when each secret last verified a request, keyed by source and variable name."""
         return {(row["source"], row["name"]): row["used_at"] for row in self._all("secret_uses")}
 
     def unknown_communities(self) -> list[UnknownCommunity]:

@@ -98,7 +98,8 @@ class Transaction(Statements):
         """Lock the given 64-bit keys until the transaction ends.
 
         A key stands for a person at a community, an item or a sign-in. A transaction locks all keys
-        that it needs at once and in a fixed order. The module's docstring says when.
+        that it needs at once and in a fixed order. The module's docstring describes the order of
+        locks.
         """
         self._run("lock_keys", keys=list(keys))
 
@@ -126,6 +127,6 @@ class Transaction(Statements):
         self._run("record_propexo_host", host=host)
 
     def propexo_host(self) -> str | None:
-        """Return the host of Propexo's API that was recorded first, or None."""
+        """Return the first recorded host of Propexo's API, or None."""
         row = self._one("propexo_host")
         return None if row is None else row["propexo_host"]

@@ -116,7 +116,7 @@ class AuditLog(Statements):
         return [AuditEntry(**row) for row in rows]
 
     def last_actions(self, names: Sequence[str]) -> dict[str, dt.datetime]:
-        """Return the time of each user's last action, by username."""
+        """Return the time of each user's last action, keyed by username."""
         return {row["name"]: row["at"] for row in self._all("last_actions", names=list(names))}
 
     def of_lead(self, story: LeadHistory) -> list[AuditEntry]:

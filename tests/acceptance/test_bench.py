@@ -71,7 +71,7 @@ GROWN = [
     "due rows",
     "an event",
     "a check",
-    "a soon tour",
+    "a tour that starts soon",
     "a booking",
     *growth.PATHS,
     "web",
@@ -124,8 +124,8 @@ def test_acknowledge_stands_beside_both_servers(
     ("section", "words"),
     [
         ("drain", ["2 workers", "requests per minute", "busiest", "429"]),
-        ("latency", ["p50", "p99", "a soon tour", "acknowledge p99"]),
-        ("cpu", ["web, worker and PostgreSQL"]),
+        ("latency", ["p50", "p99", "pending bookings", "acknowledge p99"]),
+        ("cpu", ["CPU time per booking"]),
         ("growth", GROWN),
         (
             "console",
@@ -151,7 +151,7 @@ def test_start_has_its_rows_and_a_cluster_of_its_own(
     data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ADAPTER_DATA_DIR", str(data_folder))
-    assert_rows(bench("start"), ["to ready", "adapter check", "memory"])
+    assert_rows(bench("start"), ["until ready", "adapter check", "memory"])
     assert list(data_folder.iterdir()) == [], "it is gone afterwards"
 
 

@@ -90,11 +90,13 @@ def test_a_property_is_assigned_with_three_clicks_and_taken_back(
 
     harness.clock.advance(5)
     answer = ana.post("/communities/assign", **form)
-    assert "4 leads go out in 10 seconds" in ana.page(answer.location.removeprefix("/console"))
+    assert "4 leads will be sent in 10 seconds" in ana.page(
+        answer.location.removeprefix("/console")
+    )
     states = [harness.story(one.event_id).bookings[-1] for one in waiting]
     assert {(one.state, one.community) for one in states} == {(PENDING, "maple-court")}
     # Another web process knows it with its next request.
-    assert "Every property is recognized" in visit().page("/communities")
+    assert "All properties are recognized" in visit().page("/communities")
 
     harness.clock.advance(5)
     ana.post("/communities/undo", source="rentfeed", key="20999")
@@ -105,8 +107,15 @@ def test_a_property_is_assigned_with_three_clicks_and_taken_back(
     states = [harness.story(one.event_id).bookings[-1] for one in waiting]
     assert {one.state for one in states} == {HELD}
     story = ana.page(f"/leads/{states[0].id}").partition('class="story"')[2]
-    told = [story.find(one) for one in ("ana picked Maple Court.", "ana undid it.", "Needs review")]
+    told = [
+        story.find(one)
+        for one in ("ana picked Maple Court.", "ana undid this change.", "Needs review")
+    ]
     assert -1 not in told
+    harness.clock.advance(60)
+    for path in ("/queue?todo=community", "/leads"):
+        assert "1 min ago" in ana.page(path), path
+        assert "just now" not in ana.page(path).partition('class="leads"')[2], path
     assert "had the message read again" not in story
 
 
@@ -118,7 +127,7 @@ def test_what_is_in_knock_is_listed_when_it_is_taken_back(harness: Harness, visi
     answer = ana.post("/communities/assign", **form)
     assigned = answer.location.removeprefix("/console")
     page = ana.page(assigned)
-    assert "1 lead goes out in 10 seconds" in page
+    assert "1 lead will be sent in 10 seconds" in page
     assert "Undo</button>" in page
     harness.clock.advance(11)
     page = ana.page(assigned)
@@ -203,7 +212,7 @@ def test_other_communities_have_no_settings_here(harness: Harness, visit: Visit)
     assert rob.post("/communities/elm-row/settings", pms="yardi").status_code == 403
     ana = visit()
     row = ana.page("/communities").partition("<td>Maple Court")[2].partition("</tr>")[0]
-    assert "Its settings are in communities.yaml" in row
+    assert "Set up in communities.yaml" in row
     assert "Elm Row settings" in ana.page("/communities")
     page = ana.page("/communities/maple-court/settings", status=404)
-    assert "Its settings are in communities.yaml." in page
+    assert "It is set up in communities.yaml." in page

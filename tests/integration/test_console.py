@@ -49,6 +49,8 @@ from adapter.models import (
 )
 from adapter.operations import csv_export
 from adapter.operations.advice import BY_CODE, DECISIONS, advice_for
+from adapter.operations.health import Problem
+from adapter.operations.pause import Pauses
 from adapter.operations.replay import Replays
 from adapter.operations.sign_in import (
     MAX_FAILURES_OF_ADDRESS,
@@ -65,7 +67,7 @@ from adapter.store.crm_models import Reading
 from tests.harness import SECRETS, START, Harness, load_cached, sample
 from tests.harness import settle as settle_now
 from tests.integration.test_erasure import DANA, refuse
-from tests.leads import lead
+from tests.leads import lead, surname
 from tests.paths import GALLERY, MAPPINGS
 from tests.sandbox_client import SandboxClient
 from tests.users import PASSWORD, user
@@ -803,10 +805,11 @@ READ = {
     "pause": ("scope", "reason", "back"),
     "resume": ("scope", "back"),
     "playground": ("source", "event", "version", "fix", "done"),
-    "read_again": ("source",),
+    "read_again": ("source", "after", "tried", "changed", "booked"),
+    "count_readable": ("source", "after", "tried", "changed", "booked"),
     "read_again_now": ("events",),
     "several": ("leads",),
-    "undo_many": ("ids",),
+    "undo_many": ("ids", "act", "to"),
     "playground_result": TRY,
     "playground_backtest": TRY,
     "download_mapping": TRY,
@@ -941,7 +944,7 @@ def test_every_page_begins_with_the_verdict(ana: Reader) -> None:
     for path in ("/", "/queue", "/leads", "/nowhere"):
         page = ana.get(path).text
         assert '<div id="status" class="status broken"' in page
-        assert "Bookings have stopped. Tell your admin." in page
+        assert "Bookings have stopped. Tell your engineer." in page
     heart = Heart(ana.harness.pipeline, "worker")
     heart.looked()
     heart.beat()
@@ -1070,8 +1073,13 @@ def booked_with(ana: Reader, **known: Any) -> Booking:
 @pytest.mark.parametrize(
     ("known", "word", "is_green", "sentence"),
     [
-        ({"knock_status": "canceled"}, "Canceled in Knock", False, "Someone canceled it in Knock"),
-        ({"gone_at": START}, "Marked as canceled", False, "Someone here marked it"),
+        (
+            {"knock_status": "canceled"},
+            "Canceled in Knock",
+            False,
+            "Someone canceled this tour in Knock",
+        ),
+        ({"gone_at": START}, "Marked as canceled", False, "Someone on your team reported that"),
         ({"knock_status": "no_show"}, "No-show", False, "come to this tour."),
         ({"knock_status": "waiting"}, "Waiting in Knock", False, "accepted this tour in Knock yet"),
         ({"knock_status": "visited"}, "Visited", True, "The renter came to this tour."),
@@ -1104,7 +1112,14 @@ def test_a_tour_that_knock_moved_is_shown_with_its_new_time(ana: Reader) -> None
             facts = KnockFacts(moved_to=to, moved_at=now, why="moved_in_knock")
             tx.bookings.record_in_knock(booking, facts, by="web", now=now)
     page = " ".join(re.sub(r"<[^>]+>", "", ana.text(f"/leads/{booking.id}")).split())
-    assert "Knock moved this tour to Wed, Dec 2, 2:00 PM MST." in page
+    first = "Sat, Mar 14, 2:30 PM MDT"
+    assert f"Knock moved this tour from {first} to Wed, Dec 2, 2:00 PM MST." in page
+    assert "Wed, Dec 2, 2:00 PM MST moved in 275 days" in page
+    for path in ("/leads", f"/leads/several?leads={booking.id}"):
+        listed = " ".join(re.sub(r"<[^>]+>", "", ana.text(path)).split())
+        assert "Wed, Dec 2, 2:00 PM MST moved" in listed
+        assert first not in listed
+        assert f'title="moved from {first}"' in ana.text(path)
     assert "Knock moved the tour to another time." in page
     assert "Knock moved the tour to Wed, Dec 2, 2:00 PM MST." in page
 
@@ -1382,7 +1397,7 @@ def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reade
     assert "+ date: [tour.date, tour.tourDate]" in suggested
     assert "3 of the latest 3 messages would be booked, up from 0." in suggested
     assert "No sample is needed." in suggested
-    assert "It would be booked" in suggested
+    assert "This message would be booked" in suggested
     shown = html.unescape(ana.text(f"/leads/{numbers[0]}"))
     assert "rentfeed seems to have changed its format." in shown
     assert f"/console/queue/more/{key}" in shown
@@ -1391,7 +1406,7 @@ def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reade
     assert ana.text("/leads").count("The sender changed its format") == 3
     health = ana.text("/")
     assert "rentfeed seems to have changed its format." in health
-    assert "3 leads are waiting for it" in health
+    assert "3 leads are waiting for a fix" in health
     assert "All good" not in health
     group = html.unescape(ana.text(f"/queue/{ana.group_keys()[0]}"))
     assert "rentfeed seems to have changed its format." in group
@@ -1427,7 +1442,7 @@ def test_a_date_under_a_different_name_is_suggested_by_its_format(ana: Reader) -
 
 def test_no_date_is_suggested_if_two_are_possible(ana: Reader) -> None:
     renamed_to_another_word(ana.harness, requestedOn="03/01/2026")
-    assert "We have no suggestion for this" in suggestion_of(ana)
+    assert "We don't have a suggested fix" in suggestion_of(ana)
 
 
 def test_counts_are_of_leads_and_missing_contacts_are_not_called(ana: Reader) -> None:
@@ -1505,6 +1520,26 @@ def test_in_test_mode_the_status_line_does_not_name_knock(ana: Reader) -> None:
         fine = dataclasses.replace(verdict, problems=())
         assert status_sentence(fine).startswith("Bookings are working. The last lead was sent ")
         assert "Knock" not in status_sentence(fine)
+
+
+def test_a_pause_comes_first_in_the_status_line(ana: Reader) -> None:
+    harness = ana.harness
+    pauses = Pauses(harness.settings, harness.pipeline.store, harness.clock, by="lea")
+    with ana.client.application.app_context():
+        verdict = current_verdict()
+        refused = Problem(code="source_refused", source="leasebot", sentence="")
+        slow = Problem(code="database_slow", sentence="")
+        pauses.pause("wrong times", source="rentfeed")
+        pauses.pause("Knock maintenance.")
+        facts = current_verdict().facts
+        told = dataclasses.replace(verdict, facts=facts, problems=(refused, slow))
+        assert status_sentence(told) == (
+            "All bookings are paused (lea: Knock maintenance). Messages from leasebot are being "
+            "rejected, because its secret key doesn't match ours. An admin can fix this. 1 more "
+            "problem."
+        )
+    for path in ("/queue", "/leads", "/sources", "/"):
+        assert "All bookings are paused (lea: Knock maintenance)." in ana.text(path)
 
 
 def test_a_lead_with_an_empty_time_says_so_in_the_list(ana: Reader) -> None:
@@ -1597,18 +1632,28 @@ def test_a_cancellation_is_marked_as_done(ana: Reader, upstream: SandboxClient) 
             because_of=booking.id,
         )
         number = tx.bookings.insert(canceled, 1, now=ana.harness.clock()).id
+    for path in (f"/leads/{booking.id}", f"/leads/{booking.id}/panel", "/leads"):
+        assert 'class="state held">Booked, but the renter canceled</span>' in ana.text(path), path
+        assert 'class="state booked"' not in ana.text(path), path
+    tour = ana.text(f"/leads/{booking.id}")
+    assert "The renter canceled this tour, but it may still be in Knock." in tour
+    assert f'Then open <a href="/console/leads/{number}#b{number}">the cancellation</a>' in tour
+    assert "Related leads" not in tour
     page = ana.text(f"/leads/{number}")
-    assert "I canceled it in Knock, or noted it on the guest card" in page
+    assert "I canceled the tour in Knock, or added a note to the guest card" in page
     assert "The renter canceled</span>" not in ana.text("/leads")
     assert "Book tour" not in page
-    assert "data-key" not in page.partition("I canceled it in Knock")[2].partition("</form>")[0]
+    assert (
+        "data-key" not in page.partition("I canceled the tour in Knock")[2].partition("</form>")[0]
+    )
     assert ana.post(f"/leads/{number}/discard", reason="Canceled in Knock").status_code == 409
     ana.post(f"/leads/{number}/discard", reason="Canceled in Knock", seen="on")
     assert ana.harness.state(number) is DISCARDED
     assert f"/leads/{number}/bring-back" in ana.text(f"/leads/{number}")
     tour = ana.text(f"/leads/{booking.id}")
     assert "Marked as canceled" in tour
-    assert "Someone here reported that the tour was canceled in Knock." in tour
+    assert "the renter canceled</span>" not in tour + ana.text("/leads")
+    assert "ana reported that the tour was canceled in Knock." in tour
     assert "'s tour was canceled in Knock." in html.unescape(ana.text("/audit"))
     assert "dismissed" not in ana.text("/audit").split('class="feed"')[1]
     assert "no longer in Knock" not in tour
@@ -1616,7 +1661,7 @@ def test_a_cancellation_is_marked_as_done(ana: Reader, upstream: SandboxClient) 
     ana.post(f"/leads/{number}/bring-back")
     assert ana.harness.state(number) is HELD
     assert ana.harness.booking(booking.id).gone_at is None
-    assert "I canceled it in Knock" in ana.text(f"/leads/{number}")
+    assert "I canceled the tour in Knock" in ana.text(f"/leads/{number}")
 
 
 def test_a_guest_card_gets_a_tour_time(ana: Reader, upstream: SandboxClient) -> None:
@@ -1635,9 +1680,26 @@ def test_a_guest_card_gets_a_tour_time(ana: Reader, upstream: SandboxClient) -> 
                 if key not in ("appointment_date", "appointment_time")
             },
         )
+        tx.bookings.move(booking.id, HELD, why="replayed", now=ana.harness.clock())
+        tx.bookings.move(booking.id, DISCARDED, why="replayed", now=ana.harness.clock())
         number = tx.bookings.insert(card, 1, now=ana.harness.clock()).id
     settle(ana.harness)
     assert "Add a tour time" in ana.text(f"/leads/{number}")
+    answer = ana.release(number, starts_at="2026-03-20T10:00")
+    page = ana.client.get(answer.location).text
+    assert "The tour will be sent to Knock in 10 seconds." in page
+    assert "Add a tour time" not in page, "a second click would book again"
+    headings = re.findall(r"<h[12]>(?:<bdi>)?([^<]*)", page)
+    assert headings[1:4] == [f"Dana {surname(1)}", "Guest card", "Tour"]
+    undo = re.search(r'action="/console(/leads/(\d+)/undo)"', page)
+    assert undo is not None
+    page = ana.client.get(ana.post(undo[1]).location).text
+    assert "Add a tour time" in page
+    assert "ana undid the tour before it was sent." in page
+    settle(ana.harness)
+    assert ana.harness.state(int(undo[2])) is DISCARDED
+    assert ana.harness.state(number) is BOOKED
+    assert not [post for post in upstream.posts() if "appointment_date" in post]
     ana.release(number, starts_at="2026-03-20T10:00")
     settle(ana.harness)
     assert any(post.get("appointment_date") == "2026-03-20" for post in upstream.posts())
@@ -1809,7 +1871,7 @@ def test_mapping_a_group_again_shows_first_what_would_change(ana: Reader) -> Non
     number = held(ana.harness)
     (key,) = ana.group_keys()
     preview = ana.act_on_group(key, "replay").text
-    assert "With the current settings, 0 of 1 would be booked" in preview
+    assert "With the current settings, 0 of 1 lead would be booked" in preview
     assert ana.harness.state(number) is HELD
     event = str(ana.harness.booking(number).event_id)
     assert "Nothing would change" in ana.post("/read-again", events=event).text
@@ -1854,7 +1916,7 @@ def test_leads_that_a_fixed_mapping_reads_are_booked_and_undone(
     assert "<h1>3 leads: the mapping can read them now</h1>" in ana.text(f"/queue/more/{key}")
 
     preview = html.unescape(ana.text("/read-again?source=rentfeed"))
-    assert "3 of 3 would be booked" in preview
+    assert "3 of 3 leads would be booked" in preview
     assert re.search(r"Tour: <bdi>none</bdi> → <bdi>\w+, \w+ \d+, 20\d\d, \d+:\d\d [AP]M ", preview)
     answer = ana.client.post(
         "/console/read-again", data={"csrf": ana.token(), "events": list(map(str, events))}
@@ -2149,7 +2211,34 @@ def test_a_decision_is_three_clicks_from_the_overview_and_can_be_undone(ana: Rea
     assert "No leads were handled automatically" in ana.text("/decisions")
     assert "sent the lead to Knock, because this is a different person" in ana.text("/audit")
     told = html.unescape(ana.text(f"/leads/{second}"))
-    assert "ana sent it to Knock as a different person's lead. The shared contact is now" in told
+    assert "ana sent the lead to Knock as a different person's. The shared contact is now" in told
+
+
+def test_a_lead_that_another_renter_replaced_is_brought_back(ana: Reader) -> None:
+    nobody: Any = {"email": "", "phone": "", "mobile": ""}
+    leads = []
+    for name in ("Abel Aaa", "Bella Bbb"):
+        payload = lead(1, name=name, **nobody)
+        receipt = ana.harness.receive("rentfeed", payload)
+        ana.harness.map_event(receipt.changed_id or receipt.event_id)
+        (booking,) = ana.harness.story(receipt.changed_id or receipt.event_id).bookings
+        assert booking.state is HELD
+        leads.append(booking.id)
+    first, second = leads
+    assert "may be from another person" in ana.harness.booking(second).reasons[-1].reason
+    # An earlier version took the second lead for a newer request from the same person.
+    with ana.harness.pipeline.store.transaction() as tx:
+        tx.bookings.move(
+            first,
+            BookingState.SUPERSEDED,
+            why="newer_request",
+            because_of=second,
+            now=ana.harness.clock(),
+        )
+    assert "Bring back" in ana.text(f"/leads/{first}")
+    assert ana.post(f"/leads/{first}/bring-back").status_code == 302
+    assert ana.harness.state(first) is ana.harness.state(second) is HELD
+    assert "Bring back" not in ana.text(f"/leads/{first}")
 
 
 def test_a_replaced_lead_is_booked_anyway(ana: Reader) -> None:
@@ -2165,7 +2254,7 @@ def test_a_replaced_lead_is_booked_anyway(ana: Reader) -> None:
     shown = ana.text(f"/leads/{late.id}")
     assert "Both leads have the same email" in shown
     assert "enter their own email or phone under “Change details”" in shown
-    assert "“Book it anyway” makes Knock email the renter." in shown
+    assert "“Book it anyway” tells Knock to email the renter." in shown
     assert f'Replaced by <a href="/console/leads/{booked.id}' in shown
     assert (
         "Both leads have the same email and phone" in ana.release(late.id, another_person="1").text
@@ -2225,7 +2314,7 @@ def test_lists_of_decisions_are_paged_by_period(ana: Reader, monkeypatch: Any) -
     assert "Older" in ana.text(html.unescape(older))
     ana.harness.clock.advance(2 * 86400)
     ana.sign_in("ana")
-    assert "There are no such leads" in ana.text(path)
+    assert "There are no leads to show" in ana.text(path)
     assert "Older" in ana.text(path + "&days=7")
     assert "2 leads were handled" in ana.text("/decisions?days=7")
     assert ana.text("/decisions/spam", 404)
@@ -2253,12 +2342,12 @@ def test_no_input_breaks_the_playground(ana: Reader) -> None:
     text = (MAPPINGS / "rentfeed.yaml").read_text()
     event = str(booking.event_id)
     for mapping, body, told in (
-        (text, "", "It would be booked"),
+        (text, "", "This message would be booked"),
         ("", "", "<b>1 problem</b>"),
         ("a: *b", "", "aliases (*) and tags (!) are not allowed"),
         ("\0", "", "<b>1 problem</b>"),
         ("x: " + "[" * 500, "", "<b>1 problem</b>"),
-        (text.replace("leadId", "lead id"), "", "It would be booked"),
+        (text.replace("leadId", "lead id"), "", "This message would be booked"),
         (text.replace("leadId", "lead id"), "", "<h3>Checks</h3>"),
         (text.replace('"{comments}"', "comments"), "", "is text for the notes"),
     ):
@@ -2266,9 +2355,9 @@ def test_no_input_breaks_the_playground(ana: Reader) -> None:
         assert page.status_code == 200
         assert told in page.text
     pasted = ana.post("/try/result", source="rentfeed", mapping=text, event="", body="{")
-    assert "It cannot be read" in pasted.text
+    assert "This message can't be read" in html.unescape(pasted.text)
     missing = ana.post("/try/result", source="rentfeed", mapping=text, event="999999")
-    assert "Message 999999 was deleted" in missing.text
+    assert "Message 999999 or its content was deleted" in missing.text
     assert ana.post("/try/result", source="../etc/passwd", mapping=text).status_code == 409
     assert len(ana.harness.story(booking.event_id).bookings) == 1
 
@@ -2361,18 +2450,21 @@ def test_a_search_also_lists_messages_that_did_not_become_leads(ana: Reader) -> 
     unreadable = harness.receive("rentfeed", json.dumps(lead(2, **DANA)).encode() + b",").event_id
     harness.map_event(ignored)
     harness.map_event(unreadable)
+    new = harness.receive("rentfeed", json.dumps(lead(3, **DANA)).encode()).event_id
     refuse(harness)
 
     page = ana.text("/leads?q=Dana+Okafor")
     (address,) = re.findall(r'id="messages" hx-get="/console([^"]+)"', page)
     found = ana.text(html.unescape(address)).partition('id="messages"')[2]
     rows = re.findall(r'<li class="lead found">.*?</li>', found, re.DOTALL)
-    assert f"/console/leads/{unreadable}" in rows[0]
-    assert f"/console/leads/{ignored}" in rows[1]
-    assert "We can't read this message." in html.unescape(rows[0])
-    assert "This is a test message." in rows[1]
-    assert "/console/rejections/" in rows[2]
-    assert "This message's secret did not match ours." in html.unescape(rows[2])
+    assert f"/console/leads/{new}" in rows[0]
+    assert "We haven't read it yet." in html.unescape(rows[0])
+    assert f"/console/leads/{unreadable}" in rows[1]
+    assert "We can't read this message." in html.unescape(rows[1])
+    assert f"/console/leads/{ignored}" in rows[2]
+    assert "This is a test message." in rows[2]
+    assert "/console/rejections/" in rows[3]
+    assert "This message's secret did not match ours." in html.unescape(rows[3])
     with harness.pipeline.store.transaction() as tx:
         assert "searched" in [one.action for one in tx.audit.entries()]
 
@@ -2474,7 +2566,7 @@ def test_the_overview_shows_that_sending_is_stopped(ana: Reader, upstream: Sandb
     upstream.fault({"status": 401})
     ana.harness.send()
     page = ana.text("/")
-    assert "Bookings stopped because Propexo rejected our key. Tell your admin." in page
+    assert "Bookings stopped because Propexo rejected our key. Tell your engineer." in page
     assert "1 lead is waiting. No leads have been lost." in page
     assert "Bookings have stopped" in page
 
@@ -2548,6 +2640,12 @@ def test_the_overview_pauses_and_resumes(
     page = ana.text(f"/leads/{booking.id}")
     assert "ana paused bookings for rentfeed" in page
     assert "Waiting to be sent to Knock" not in page
+    waiting = held(harness, number=2)
+    ana.release(waiting, starts_at="2026-03-14T13:00")
+    shown = ana.text(f"/leads/{waiting}")
+    assert "Bookings are paused (ana: wrong times). The tour will be sent" in shown
+    assert "Knock will email" not in shown.partition("toasts")[2][:600]
+    ana.post(f"/leads/{waiting}/undo")
     ana.post("/resume", scope="source rentfeed")
     assert "paused" not in ana.text(f"/leads/{booking.id}").partition('class="task')[2][:500]
     settle(harness)

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from adapter.models import BookingState
-from tests.harness import SECRETS, Harness
+from tests.harness import SECRETS, Harness, settle
 from tests.integration.test_admin_pages import rejected
-from tests.integration.test_community_pages import Visit, visit  # noqa: F401 - a fixture
+from tests.integration.test_community_pages import Visit, link_to, visit  # noqa: F401 - a fixture
 from tests.leads import lead
 
 pytestmark = pytest.mark.usefixtures("harness")
@@ -43,7 +43,7 @@ def test_the_counts_are_those_of_the_pages_they_lead_to(
     assert "rentfeed sent 2 messages in the last 24 hours." in check(page, "Lead sources")[1]
     level, text = check(page, "Leads that need you")
     assert level == "warning"
-    assert text.startswith("1 lead needs you. It came just now.")
+    assert text.startswith("1 lead needs you. It arrived just now.")
     assert "1 more is snoozed." in text
     assert re.search(r'id="need-count">1<', page)
     assert "9:30 PM MDT." in text, "in the community's time zone"
@@ -120,3 +120,78 @@ def test_a_mapping_that_a_deploy_replaced_is_a_warning(
     answer = ana.post("/try/roll-back", source="rentfeed", number="0", seen="1")
     assert answer.status_code == 302
     assert "no longer in use" not in ana.page("/")
+
+
+def test_the_typical_time_covers_only_leads_booked_without_a_person(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    """A lead that was read again has a new booking, which nobody had to review."""
+    event_id = harness.receive("rentfeed", lead(1)).event_id
+    late = at_night(harness, 2)
+    with harness.pipeline.store.transaction() as tx:
+        assert tx.events.discard(event_id, why="test", by="maria", now=harness.clock())
+    harness.clock.advance(3600)
+    with harness.pipeline.store.transaction() as tx:
+        assert tx.events.reopen(event_id, why="replayed", by="maria", now=harness.clock())
+    harness.map_event(event_id)
+    with harness.pipeline.store.transaction() as tx:
+        now, to = harness.clock(), BookingState.PENDING
+        tx.bookings.move(late, to, why="released", by="maria", now=now, due_at=now)
+    settle(harness)
+    ana = visit()
+    page = ana.page("/")
+    assert "Sent to Knock <b>2</b>" in page
+    assert '<span class="number">10' not in page
+    harness.mapped("rentfeed", lead(3))
+    settle(harness)
+    words = "Typical time to book a lead that needed no review"
+    assert f'<span class="number">10 s</span><span class="soft">{words}</span>' in ana.page("/")
+    assert '<span class="number">10 s</span>typical time to book a lead' in ana.page(
+        "/sources/rentfeed"
+    )
+
+
+def test_leads_that_a_rollback_no_longer_books_are_a_warning(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    """The mapping that was published reads a renamed field, and the file does not."""
+    ana = visit(environ=SECRETS)
+    text = harness.pipeline.sources["rentfeed"].text
+    assert "eventType: tour_request" in text
+    edited = text.replace("eventType: tour_request", "eventType: [tour_request, showing]", 1)
+    answer = ana.post("/try/put", source="rentfeed", mapping=edited, reason="new", seen="0")
+    assert answer.status_code == 302
+    harness.pipeline.refresh_sources()
+    showing = [lead(number) | {"eventType": "showing"} for number in range(1, 6)]
+    (booked,) = harness.mapped("rentfeed", showing[0])
+    assert booked.state is BookingState.PENDING
+    assert "not booked since" not in ana.page("/")
+
+    harness.clock.advance(60)
+    ana.post("/try/roll-back", source="rentfeed", number="0", seen="1")
+    harness.pipeline.refresh_sources()
+    harness.clock.advance(60)
+    ignored = [harness.receive("rentfeed", one).event_id for one in showing[1:3]]
+    other = harness.receive("rentfeed", lead(6) | {"eventType": "price_alert"}).event_id
+    for event_id in (*ignored, other):
+        harness.map_event(event_id)
+        assert harness.story(event_id).event.state == "ignored"
+    at_night(harness, 7)  # neither version books it
+    harness.clock.advance(3600)
+    page = ana.page("/")
+    words = "2 leads from rentfeed were not booked since ana changed the mapping"
+    assert words in page
+    assert "(version 2). The previous version would have booked them." in page
+    listed = ana.page(link_to(page, "See them"))
+    assert all(f"/leads/{event_id}" in listed for event_id in ignored)
+    assert f"/leads/{other}" not in listed
+
+    # The warning stays until the leads are handled, although newer ones are booked again.
+    ana.post("/try/roll-back", source="rentfeed", number="1", seen="2")
+    harness.pipeline.refresh_sources()
+    assert words in ana.page("/")
+    for event_id in ignored:
+        ana.post(f"/leads/{event_id}/replay")
+    assert "not booked since" not in ana.page("/")

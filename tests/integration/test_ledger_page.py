@@ -38,7 +38,7 @@ def test_an_invoice_is_compared_and_its_claims_are_downloaded(
 
     page = upload(rob, line(1), line(1), line(2), line(7, name='"=Zed & ""Quist"""'))
     assert "$70.00 to claim" in page
-    assert "Many portals accept a request only for a short time, often 14 days" in page
+    assert "Many portals accept credit requests for only a short time, often 14 days" in page
     assert "All of it is within" not in page, "we do not know this portal's rule"
     assert "Line 2 of Mar 2, 2026 charges the same renter and community." in page
     assert f'href="/console/leads/{held.id}">Open the lead' in page

@@ -14,11 +14,14 @@ import yaml
 from adapter.cli import commands, new_source
 from adapter.cli.map import mapped_as_text
 from adapter.exceptions import ConfigurationError, PayloadError
+from adapter.mapping import registry
 from adapter.mapping.engine import Item, Mapped, Outcome
 from adapter.models import Reason
+from adapter.settings import Policy
 from tests.paths import ROOT
 
 SAMPLE = "mappings/samples/rentfeed-tour.json"
+NOW = ("--now", "2026-03-01T00:00:00Z")
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +82,7 @@ def map_json(*arguments: str, stdin: bytes | None = None) -> tuple[int, dict[str
 def test_map_shows_a_booking_as_data() -> None:
     code, mapped = map_json("rentfeed", SAMPLE, "--now", "2026-03-01T00:00:00Z")
     assert code == 0
-    assert list(mapped) == ["outcome", "items", "dedupe_key"]
+    assert list(mapped) == ["outcome", "items", "dedupe_key", "missing", "unread", "doubts"]
     assert (mapped["outcome"], mapped["dedupe_key"]) == ("book", "RF-88213047")
     (item,) = mapped["items"]
     assert list(item) == ["outcome", "appointment", "reasons"]
@@ -399,7 +402,8 @@ def test_new_writes_a_draft_mapping(project: Path) -> None:
     text = text.replace("scheme: TODO", "scheme: hmac, header: X-S").replace(
         "last_name: TODO", "last_name: Okafor"
     )
-    file.write_text(text)
+    assert "acme" not in registry.load(project / "mappings", Policy()), "it is still a draft"
+    file.write_text(re.sub(r"(?m)^draft: true .*\n", "", text))
     known = project / "mappings/communities.yaml"
     known.write_text(
         known.read_text()
@@ -414,6 +418,22 @@ def test_new_writes_a_draft_mapping(project: Path) -> None:
     assert appointment["appointment_time"] == "20:30:00"
     assert appointment["rent_minimum_in_cents"] == 150000
     assert appointment["move_in_date"] == "2026-05-01"
+
+
+def test_a_draft_does_not_affect_other_mappings(project: Path) -> None:
+    folder = project / "mappings"
+    loaded = registry.load(folder, Policy())
+    (folder / "acme.yaml").write_text("# drafted\n\ndraft: true   # later\n\nsignature: TODO\n")
+    assert registry.load(folder, Policy()).keys() == loaded.keys()
+    assert registry.changed_since_load(folder, loaded) == []
+    change(project, "dedupe: leadId", "dedupe: leadId # edited")
+    assert registry.changed_since_load(folder, loaded) == ["rentfeed"]
+    assert run("check").exit_code == 1
+    (folder / "acme.yaml").write_text((folder / "rentfeed.yaml").read_text() + "\ndraft: true\n")
+    assert "draft: the adapter does not use this mapping: remove" in run("check", "acme").output
+    (folder / "acme.yaml").write_text("draft: false\nsignature: TODO\n")
+    with pytest.raises(ConfigurationError):
+        registry.load(folder, Policy())
 
 
 def test_new_reads_several_files_and_names_their_communities(project: Path) -> None:
@@ -598,3 +618,50 @@ def test_map_shows_when_the_sender_says_that_the_request_was_made() -> None:
     item = Item(outcome=Outcome.BOOK, sent_at=sent)
     lines = list(mapped_as_text("acme", Mapped(outcome=Outcome.BOOK, items=(item,))))
     assert lines[1] == "  sent at: 2026-03-01 12:00:00 UTC, by which the latest request wins"
+
+
+def test_map_names_what_is_missing_what_is_unread_and_what_contradicts_the_booking() -> None:
+    body = json.loads(Path(SAMPLE).read_text())
+    body["contact"]["e_mail"] = body["contact"].pop("email")
+    body["preferences"]["pets"] = []
+    body |= {"status": "Canceled", "units": [{"n": 1}, {"n": 2}], "empty": None}
+    result = run("map", "rentfeed", "-", *NOW, stdin=json.dumps(body).encode())
+    doubt, *lines = result.stderr.splitlines()
+    assert doubt.startswith("warning: status ('Canceled') seems to say that this tour was canceled")
+    assert lines == [
+        "the mapping reads these paths, but this body has none of them:",
+        "  email_1: contact.email (there is 'e_mail')",
+        "this body has these values, but the mapping reads none of them:",
+        "  contact.e_mail, status, units.*.n",
+    ]
+    assert result.exit_code == 0, "these are hints"
+    body["eventType"] = "ping"
+    ignored = run("map", "rentfeed", "-", *NOW, stdin=json.dumps(body).encode())
+    assert "seems to say" not in ignored.stderr, "an ignored webhook is not booked"
+
+
+def test_map_says_nothing_about_a_message_that_the_mapping_reads_completely() -> None:
+    assert run("map", "rentfeed", SAMPLE, *NOW).stderr == ""
+
+
+def test_only_booked_items_of_a_batch_are_doubtful(project: Path) -> None:
+    lead = {"id": "1", "n": "Dana Okafor", "e": "d@example.com", "at": "2026-03-14T14:30"}
+    mapping = {
+        "signature": {"scheme": "none"},
+        "for_each": {"lead": "leads"},
+        "cancellation": {"lead.status": "canceled"},
+        "dedupe": "lead.id",
+        "community": {"always": "maple-court"},
+        "appointment": {"name": "lead.n", "email_1": "lead.e", "starts_at": "lead.at"},
+        "tests": [{"payload": {"leads": [lead]}, "expect_some": {"last_name": "Okafor"}}],
+    }
+    communities = project / "mappings/communities.yaml"
+    text = communities.read_text()
+    communities.write_text(text.replace("attributions: {", "attributions: { batch: att_batch,"))
+    (project / "mappings/batch.yaml").write_text(json.dumps(mapping))
+    states = ("canceled", "Cancelled", "booked")
+    leads = [lead | {"id": str(n), "status": one} for n, one in enumerate(states)]
+    body = json.dumps({"leads": leads}).encode()
+    result = run("map", "batch", "-", *NOW, stdin=body)
+    doubts = [line for line in result.stderr.splitlines() if "seems to say" in line]
+    assert [one.split(" seems")[0] for one in doubts] == ["warning: lead.status ('Cancelled')"]

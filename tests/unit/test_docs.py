@@ -34,6 +34,11 @@ def test_what_needs_nobody_is_not_an_error() -> None:
         assert not (needs_nobody and levels & {"error", "critical"}), name
 
 
+def test_no_page_has_an_unresolved_merge() -> None:
+    found = [page.name for page in PAGES if re.search("(?m)^(<{7}|>{7}) ", page.read_text())]
+    assert found == []
+
+
 def test_the_readme_fits_on_a_few_screens() -> None:
     assert len(README.splitlines()) <= 150
 
@@ -69,7 +74,9 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
 
 def test_every_threat_names_tests_that_exist() -> None:
     rows = (ROOT / "docs" / "security.md").read_text().partition("## Threats")[2].splitlines()
-    named = [re.findall(r"`(test_\w+)`", row) for row in rows if re.match(r"\| (?!threat)", row)]
+    named = [
+        re.findall(r"`(test_\w+)`", row) for row in rows if re.match(r"\| (?!threat|attack)", row)
+    ]
     code = "".join(file.read_text() for file in ROOT.glob("tests/**/test_*.py"))
 
     assert named

@@ -86,7 +86,16 @@ def shown(value: object) -> str:
         ),
         ("dddd, MMMM D, YYYY", "Saturday, March 14th, 2026", (2026, 3, 14)),
         ("YYYY-MM-DD[T]HH:mm:ss", "2026-03-14T14:30:00.000", (2026, 3, 14, 14, 30)),
-        ("D [de] MMMM [de] YYYY", "14 de march de 2026", (2026, 3, 14)),
+        ("D [de] MMMM [de] YYYY", "14 de marzo de 2026", (2026, 3, 14)),
+        (
+            "dddd D [de] MMMM [de] YYYY, h:mm A",
+            "sábado 12 de diciembre de 2026, 2:30 p. m.",
+            (2026, 12, 12, 14, 30),
+        ),
+        ("dddd D MMMM YYYY", "Samedi 1 août 2026", (2026, 8, 1)),
+        ("D MMM YYYY", "12 dic. 2026", (2026, 12, 12)),
+        ("D MMM YYYY", "12 déc. 2026", (2026, 12, 12)),
+        ("ddd D-MMM-YY h:mmA", "Sat 12-Dec-26 2:30P", (2026, 12, 12, 14, 30)),
         ("[Tour: ]MM/DD/YYYY H[h]mm", "tour: 03/14/2026 14h30", (2026, 3, 14, 14, 30)),
     ],
     ids=shown,
@@ -106,6 +115,8 @@ def test_a_format_reads(form: str, text: str, said: tuple[int, ...]) -> None:
         ("MMM D YYYY", "Ma 1 2026"),
         ("MMM D YYYY", "Marches 1 2026"),
         ("MMMM D, YYYY [at] h:mm A", "March 14, 2026 or 2:30 PM"),
+        ("D MMM YYYY", "1 jui 2026"),  # juin or juillet
+        ("D MMM YYYY", "1 xyz 2026"),
         ("MM/DD/YYYY HH:mm", "03/14/2026 ١٤:30"),
         ("MM/DD/YYYY", "14/03/2026"),
         ("MM/DD/YYYY", "03/14/26"),
@@ -185,7 +196,7 @@ def test_the_page_describes_each_token_and_its_examples_are_right() -> None:
     described = {token for row in page.splitlines() for token in re.findall("`(.*?)`", row)}
     assert set(TOKENS) <= described
     examples = re.findall(r"^\| `(.*?)` \| `(.*?)` \|$", last, re.MULTILINE)
-    assert len(examples) == 4
+    assert len(examples) == 5
     for value, form in examples:
         assert reading(value, form) == utc(2026, 12, 12, 21, 30), form
 

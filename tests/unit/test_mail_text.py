@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from adapter.parsing.mail_text import is_forwarded, own_text, sentence_with
+from adapter.parsing.mail_text import is_forwarded, own_text
+from adapter.parsing.sentences import sentence_with
 
 LEAD = "Name: Dana Okafor\nEmail: dana.okafor@example.com\nTour: 03/14/2026 2:30 PM"
 QUOTED = "\n".join(f"> {line}" for line in LEAD.splitlines())
@@ -176,6 +177,21 @@ def test_the_subject_of_a_forwarded_email(subject: str, forwarded: bool) -> None
         ("Received: 11:04 AM\nCan I come at 2 PM?", "Can I come at 2 PM?"),
         ("Sent you a text. Sent Sam too: is 2 PM fine?", "Sent Sam too: is 2 PM fine?"),
         ("Office hours: 9:00 AM to 6:00 PM", None),
+        ("Our office hours are 9 AM to 6 PM. Saturday at 2?", "Saturday at 2?"),
+        ("Hours: Mon-Fri 9am-6pm", None),
+        ("We are open from 9 AM to 6 PM", None),
+        ("Open Monday to Friday 9:00 AM - 6:00 PM", None),
+        ("The leasing office is open 9 AM to 6 PM daily", None),
+        ("Tours run from 9 AM to 6 PM.", None),
+        ("Horario: lunes a viernes 9:00 - 18:00", None),
+        ("Nuestro horario es de 9:00 a 18:00", None),
+        ("Horario de oficina 9 am a 6 pm", None),
+        ("We are open to any time after 3 PM", "We are open to any time after 3 PM"),
+        ("Horario preferido: 10:00", "Horario preferido: 10:00"),
+        ("Llego a las tres de la tarde", "Llego a las tres de la tarde"),
+        ("Entre 2 y 4 de la tarde", "Entre 2 y 4 de la tarde"),
+        ("How about half past two on Friday", "How about half past two on Friday"),
+        ("2ish on Saturday?", "2ish on Saturday?"),
     ],
 )
 def test_the_sentence_with_a_time(text: str, sentence: str | None) -> None:
@@ -193,7 +209,34 @@ def test_the_sentence_with_a_time(text: str, sentence: str | None) -> None:
         ("Could we re-schedule?", "Could we re-schedule?"),
         ("Necesito cancelar la visita.", "Necesito cancelar la visita."),
         ("Je dois annuler la visite.", "Je dois annuler la visite."),
+        *[
+            (text, text)
+            for text in (
+                "I won't be able to make it",
+                "I can no longer come on Saturday",
+                "Can't do Saturday anymore",
+                "I have to call off the tour",
+                "Can we move it to Sunday?",
+                "Could I change my tour to Sunday?",
+                "We're running late, can we push it back an hour?",
+                "Something came up, can we do another day",
+                "Ya no podré ir el sábado",
+                "No puedo ir el sábado",
+                "No puedo asistir a la visita",
+                "No voy a poder llegar mañana",
+                "¿Podríamos reagendar?",
+                "Quiero cambiar la fecha",
+                "¿Podemos cambiar la cita para otro día?",
+                "Me gustaría mover mi visita al lunes",
+                "Cancela la visita",
+                "Je ne pourrai pas venir samedi",
+                "Je ne peux pas venir",
+            )
+        ],
         ("What is your cancellation policy? Can you come?", None),
+        ("I want to move in on May 1. Is there another time for pets?", None),
+        ("Can I change my unit to a corner one? I can't wait to come.", None),
+        ("Me gustaría cambiar de apartamento. No puedo esperar.", None),
     ],
 )
 def test_the_sentence_that_cancels_or_moves_a_tour(text: str, sentence: str | None) -> None:
@@ -211,7 +254,7 @@ def test_a_sentence_is_shortened() -> None:
     "line",
     ["On 1\n", "From: a\n", "From: a\nSent: b,\nTo: c,\n", "> ", ">\n", "Forwarded message\n> \n",
      "-----Original Message-----\n", "Le 1 <\n", "saturday ", "can't ", "a las ", "1:", "<p>",
-     "\n"],
+     "our office ", "no puedo ", "\n"],
 )  # fmt: skip
 def test_hostile_emails_take_linear_time(line: str) -> None:
     def seconds(length: int) -> float:

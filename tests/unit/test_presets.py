@@ -252,7 +252,7 @@ def test_any_input_is_accepted_or_refused(
 
 
 def preset_table() -> str:
-    lines = ["| `preset` | sender | link |", "|---|---|---|"]
+    lines = ["| `preset` | notes | link |", "|---|---|---|"]
     for name, preset in PRESETS.items():
         link = f"[docs]({preset.link})" if preset.link else "none known"
         lines.append(f"| `{name}` | {preset.note} | {link} |")
@@ -260,7 +260,7 @@ def preset_table() -> str:
 
 
 def reason_table() -> str:
-    lines = ["| reason | means |", "|---|---|"]
+    lines = ["| reason | meaning |", "|---|---|"]
     lines += [f"| `{word}` | {sentence} |" for word, sentence in REASONS.items()]
     return "\n".join(lines)
 

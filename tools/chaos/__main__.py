@@ -28,9 +28,14 @@ def _words(_context: click.Context, _option: click.Parameter, text: str) -> froz
     metavar="WORD,…",
     help="Skip these audits (order, rate …), faults (401 …) or sender behaviors (twins …).",
 )
-@click.option("--change", type=click.Choice(WAVERINGS), help="How all people change requests.")
 @click.option(
-    "--patience", type=float, default=150.0, help="Timeout until a round is settled, in seconds."
+    "--change", type=click.Choice(WAVERINGS), help="Have all people change their requests this way."
+)
+@click.option(
+    "--patience",
+    type=float,
+    default=150.0,
+    help="Maximum seconds to wait until a round is settled.",
 )
 @click.option("--fail-fast", is_flag=True, help="Stop after the first round with a fault.")
 @click.option("--json", "as_json", is_flag=True, help="Print only JSON, at the end.")

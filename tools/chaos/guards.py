@@ -274,9 +274,9 @@ def caught(guard: Guard, *arguments: str) -> dict[str, int] | None:
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--rounds", type=int, default=4, show_default=True, help="Maximum rounds per guard.")
 @click.option(
-    "--only", default="", metavar="TEXT", help="Only guards whose names contain this text."
+    "--only", default="", metavar="TEXT", help="Test only guards whose names contain this text."
 )
-@click.option("--without", default="", metavar="WORD,…", help="The same as for the harness.")
+@click.option("--without", default="", metavar="WORD,…", help="Skip these parts of the harness.")
 def main(*, seed: int, rounds: int, only: str, without: str) -> None:
     options = ("--seed", str(seed), "--rounds", str(rounds), "--without", without)
     failed = False

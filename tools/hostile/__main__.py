@@ -49,7 +49,7 @@ def _as_data(result: Result) -> dict[str, Any]:
 @click.option("--payloads", type=click.IntRange(0), default=3000, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option(
-    "--first", type=click.IntRange(0), default=0, help="Number of the first request/payload."
+    "--first", type=click.IntRange(0), default=0, help="Number of the first request and payload."
 )
 @click.option("--rate", type=float, default=5.0, help="Leads per second of the genuine sender.")
 @click.option("--jobs", type=click.IntRange(1), default=2, help="Processes that map payloads.")

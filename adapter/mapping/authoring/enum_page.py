@@ -60,7 +60,7 @@ class Enum:
 
 
 def enums_in(text: str) -> list[Enum]:
-    """Return a setting for each enum field whose values are listed in a page or OpenAPI file."""
+    """Return a setting for each enum field whose values appear in a web page or OpenAPI file."""
     documents = [one for part in (text, *_blocks(text)) for one in _data(part)]
     found: dict[str, list[str]] = {}
     for field in VARIABLES:

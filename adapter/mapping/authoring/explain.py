@@ -31,7 +31,7 @@ MAX_MIDDLE_WIDTH: Final = 34
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the explanation: a field or section, its paths, and how their values are used."""
+    """A row of the table that explains a mapping, with a field, its paths and their conversion."""
 
     what: str
     where: str

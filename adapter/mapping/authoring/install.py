@@ -67,7 +67,7 @@ def install_mapping(
 
 
 def first_mapping(template: Source, folder: Path) -> dict[Path, bytes]:
-    """Return the files for a new folder with one mapping, as content by path."""
+    """Return the contents of all files for a new folder with one mapping, keyed by path."""
     return _samples(template, folder) | {
         folder / FILE: _examples_text(template, template.name, FIRST_HEADER).encode(),
         folder / template.path.name: _mapping_text(template, folder).encode(),
@@ -92,7 +92,7 @@ def _samples(template: Source, folder: Path) -> dict[Path, bytes]:
 
 
 def _examples_text(template: Source, name: str, header: str) -> str:
-    """Return YAML with made-up communities for a mapping's tests, with ``name`` as the source."""
+    """Return the YAML text of made-up communities for a mapping's tests."""
     communities = document_from_file(template.path.parent / FILE)[0].data
     entries = {
         key: _renamed(entry, template.name, name)

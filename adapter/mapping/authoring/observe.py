@@ -3,11 +3,14 @@
 import dataclasses
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
+from adapter.mapping.authoring.item_lists import levels_in, without
+from adapter.mapping.authoring.payload_keys import key_of
 from adapter.mapping.authoring.readings import (
     Mail,
     Reading,
+    answers_in,
     label_readings,
     mail_in,
     read,
@@ -18,24 +21,23 @@ from adapter.parsing import forms
 from adapter.parsing.date_parts import date_part_kinds
 from adapter.parsing.paths import MISSING, leaves, walk
 
-#: Keys that show that each item in a list is a separate lead.
-PERSON: Final = re.compile(r"e?mail(address)?|phone(number)?|(first|last|full)name")
-#: Parts of a path that show that a person is not a renter.
-STAFF: Final = re.compile(r"agent|owner|host|staff|assignee|organizer|user")
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Observed:
-    """The structures and values found in the samples, with a row for each lead."""
+    """The structures and values found in the samples, with one row of values per lead."""
 
-    #: ``name: path`` for ``for_each``, or None.
-    each: tuple[str, str] | None
-    #: The email of which the samples consist, or None.
+    #: ``name: path`` for each line of ``for_each``, or () if each sample is one lead.
+    each: tuple[tuple[str, str], ...]
+    #: The structure of the samples if they are emails, or None.
     mail: Mail | None
     #: The lines under ``read:``, by name.
     readers: Mapping[str, str]
     #: The data of each lead, in which the names of ``each`` and ``readers`` are keys.
     rows: Sequence[Mapping[str, Any]]
+    #: The path of each row's item in its sample, or "".
+    places: Sequence[str]
+    #: The paths of the lists, texts and JSON strings that ``readers`` read, by name.
+    read_paths: Mapping[str, str]
     #: All paths with a single value or a date in parts, and their values in each row.
     values: Mapping[str, Sequence[Any]]
 
@@ -44,14 +46,27 @@ class Observed:
         return [value for value in self.values.get(path, ()) if not _is_blank(value)]
 
     def is_filled(self, path: str) -> list[bool]:
-        """Return a list with True for each row that has a nonempty value at the path."""
+        """Return one Boolean per lead: True if the lead has a nonempty value at the path."""
         return [not _is_blank(value) for value in self.values.get(path, ())]
+
+    def is_of_item(self, path: str) -> bool:
+        """Return True if a path leads into an item of ``for_each``, perhaps through ``read``."""
+        first = path.split(".")[0]
+        if first in self.read_paths and self.read_paths[first] != path:
+            return self.is_of_item(self.read_paths[first])
+        return any(first == name for name, _ in self.each)
+
+    def beside(self, path: str) -> list[str]:
+        """Return the keys of the object that contains the value at a path."""
+        parent = path.rpartition(".")[0]
+        return [key_of(one) for one in self.values if one.rpartition(".")[0] == parent]
 
 
 def observe(samples: Sequence[Any]) -> Observed:
     """Collect the structures and values found in parsed sample payloads."""
-    each = _items_path(samples)
-    rows = [row for sample in samples for row in _rows(sample, each)]
+    each = levels_in(samples)
+    placed = [one for sample in samples for one in _rows(sample, each)]
+    rows = [row for _, row in placed]
     mail = mail_in(rows, lambda name: _free_name(name, (), rows))
     readings = _readings(rows, mail)
     for row in rows:
@@ -62,6 +77,8 @@ def observe(samples: Sequence[Any]) -> Observed:
         mail=mail,
         readers={one.name: one.line for one in readings} | (mail.sentences() if mail else {}),
         rows=rows,
+        places=[place for place, _ in placed],
+        read_paths={one.name: one.path for one in readings},
         values=_values(rows, [one.name for one in readings]),
     )
 
@@ -78,60 +95,32 @@ def _is_blank(value: Any) -> bool:
     return value is MISSING or is_empty(value, ())
 
 
-def _items_path(samples: Sequence[Any]) -> tuple[str, str] | None:
-    """Return the ``for_each`` name and the path of the list whose items are leads, or None.
-
-    If there is a person outside a list, the people in the list are not leads. They belong to that
-    person, such as the other occupants.
-    """
-    for sample in samples:
-        for path, value in walk(sample):
-            if isinstance(value, list) and len(value) > 1 and all(map(_is_person, value)):
-                whole = sample if isinstance(sample, Mapping) else {}
-                return None if _is_person(without(whole, path)) else (_each_name(samples), path)
-    return None
+def _rows(sample: Any, levels: Sequence[tuple[str, str]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the data of each lead in a sample, with the path of its item."""
+    rows = [("", dict(sample) if isinstance(sample, Mapping) else {})]
+    places = {name: "" for name, _ in levels}
+    for name, path in levels:
+        rows = [one for place, row in rows for one in _inner_rows(place, row, name, path, places)]
+    yield from rows
 
 
-def _each_name(samples: Sequence[Any]) -> str:
-    taken = {key for sample in samples if isinstance(sample, Mapping) for key in sample}
-    return next(name for name in ("lead", "item", "each_lead") if name not in taken)
-
-
-def _is_person(item: Any) -> bool:
-    """Return True if a list item has a key for personal data, such as an email address."""
-    if not isinstance(item, Mapping):
-        return False
-    paths = (path for path, value in leaves(item) if not isinstance(value, list))
-    keys = (path.split(".")[-1] for path in paths if not STAFF.search(path.lower()))
-    return any(PERSON.fullmatch(re.sub("[^a-z]", "", key.lower())) for key in keys)
-
-
-def _rows(sample: Any, each: tuple[str, str] | None) -> Iterator[dict[str, Any]]:
-    whole = dict(sample) if isinstance(sample, Mapping) else {}
-    if each is None:
-        yield whole
-        return
-    name, path = each
-    items = read(sample, path)
-    for item in items if isinstance(items, list) else [items]:
+def _inner_rows(
+    place: str, row: dict[str, Any], name: str, path: str, outer: Collection[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the data and the path of each item of a list in a row."""
+    items, whole = read(row, path), path.removesuffix(".*")
+    first, _, rest = whole.partition(".")
+    start = ".".join(filter(None, (place, rest))) if first in outer else whole
+    for number, item in enumerate(items if isinstance(items, list) else [items]):
         if item is not MISSING:
-            yield {name: item, **without(whole, path)}
-
-
-def without(data: Any, path: str) -> dict[str, Any]:
-    """Return a copy of an object without the value at a path."""
-    first, _, rest = path.partition(".")
-    inner = data.get(first)
-    if not rest or not isinstance(inner, Mapping):
-        return {key: value for key, value in data.items() if key != first}
-    return {**data, first: without(inner, rest)}
+            yield f"{start}.{number}", {name: item, **without(row, whole)}
 
 
 def _readings(rows: Sequence[Mapping[str, Any]], mail: Mail | None) -> list[Reading]:
     """Propose ``read:`` lines for lists of answers, JSON strings and labels in emails."""
     found: dict[str, Reading] = {}
     if mail:
-        found[mail.name] = Reading(mail.name, mail.line(), mail.text)
+        found[mail.name] = Reading(mail.name, mail.line(), mail.paths[0], mail.text)
     for one in (*_nested(rows), *(label_readings(mail, rows) if mail else ())):
         if not any(one.line == known.line for known in found.values()):
             name = _free_name(one.name, found, rows)
@@ -143,8 +132,25 @@ def _nested(rows: Sequence[Mapping[str, Any]]) -> Iterator[Reading]:
     lists = _lists(rows)
     for row in rows:
         for written, value in walk(row):
-            if one := reading_at(_written(written, lists), value):
+            path = _written(written, lists)
+            every, answers = _of_all_sections(path, row) or (path, value)
+            if one := reading_at(every, answers):
                 yield one
+
+
+def _of_all_sections(path: str, row: Mapping[str, Any]) -> tuple[str, list[Any]] | None:
+    """Return the path and the answers of all sections of a form, or None.
+
+    Sections are lists of answers in a list, of which no two have the same question.
+    """
+    every = re.sub(r"\.0(?=\.)", ".*", path)
+    sections = read(row, every) if every != path else None
+    if not isinstance(sections, list) or not all(isinstance(one, list) for one in sections):
+        return None
+    answers = [one for section in sections for one in section]
+    form = answers_in(answers) if len(sections) > 1 else None
+    questions = [str(read(one, form[0])) for one in answers] if form else []
+    return (every, answers) if questions and len({*questions}) == len(questions) else None
 
 
 def _free_name(name: str, found: Collection[str], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -154,7 +160,7 @@ def _free_name(name: str, found: Collection[str], rows: Sequence[Mapping[str, An
 
 
 def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the values at each path, one per row. Paths from ``read:`` come first."""
+    """Return the values at each path, with one value per lead. Paths from ``read:`` come first."""
     values: dict[str, list[Any]] = {}
     several = _lists(rows)
     for number, row in enumerate(rows):
@@ -168,7 +174,7 @@ def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str
 
 
 def _leaves(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield each path in a row with its value. An object of date parts counts as a single value."""
+    """Yield each path in a lead's data with its value. Date parts count as a single value."""
     dates = {path: value for path, value in walk(row) if date_part_kinds(value)}
     yield from dates.items()
     inside = tuple(f"{path}." for path in dates)
@@ -176,7 +182,7 @@ def _leaves(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the maximum length of each list in the rows, by the list's path without indexes."""
+    """Return the maximum length of each list, by the list's path without indexes."""
     most: dict[str, int] = {}
     for row in rows:
         for path, value in walk(row):

@@ -1,6 +1,7 @@
 """Recognize the meaning of a payload's keys, such as secrets and people's names."""
 
 import re
+import unicodedata
 from typing import Final
 
 #: Keys of secrets, in lowercase without separators.
@@ -22,14 +23,19 @@ LAST_NAME: Final = (
 #: Words for people, which also stand alone as the key of a name.
 ROLES: Final = (
     "customer|contact|visitor|guest|renter|invitee|lead|prospect|sender|attendee|applicant|tenant"
-    "|client|caller|person|host|agent|owner|organizer|assignee|user|roommate|spouse|partner"
+    "|client|caller|resident|lessee|person|host|agent|owner|organizer|assignee|user|roommate|spouse|partner"
 )
 ROLE_ALONE: Final = re.compile(rf"({ROLES})s?")
 #: A first and a last name, as the value of a key such as ``guest``.
-FULL_NAME: Final = re.compile(r"[^\W\d_a-z][\w'-]*(?: [^\W\d_a-z][\w'.-]*){1,3}")
+FULL_NAME: Final = re.compile(r"[^\W\d_a-z][\w'-]*,?(?: [^\W\d_a-z][\w'.-]*){1,3}")
 #: Keys of the first and last name in a form whose fields have numbers.
 NUMBERED: Final = re.compile(
     r"(?:.*\.)?(?:input_\d+[._]|\.\d+\.|\"\d+\.)(?:(?P<first>3)|6)\"?", re.IGNORECASE
+)
+
+#: Keys that only wrap the value of the key above them.
+WRAPPERS: Final = frozenset(
+    {"value", "data", "#text", "val", "Exact", "@Exact", "@exact", "@attributes"}
 )
 
 
@@ -50,7 +56,7 @@ def is_secret(path: str) -> bool:
     """Return True if a path's last key suggests a password, token or signature."""
     if REQUEST_TOKEN.search(path.lower()):
         return False
-    return SECRET.fullmatch(plain_key(path)) is not None
+    return SECRET.fullmatch(key_of(path)) is not None
 
 
 def numbered_name(path: str) -> str:
@@ -59,11 +65,28 @@ def numbered_name(path: str) -> str:
     return "" if found is None else "firstname" if found["first"] else "lastname"
 
 
-def plain_key(path: str) -> str:
-    """Return the last key in a path that is not an index, in lowercase and without separators."""
-    names = [
-        name for name in names_in(path) if name not in ("value", "#text") and not name.isdigit()
-    ]
-    return numbered_name(path) or without_request(
-        re.sub(r"[^a-z0-9]", "", (names or [path])[-1].lower()[:80])
-    )
+def key_of(path: str) -> str:
+    """Return the last meaningful key in a path, in lowercase and without separators."""
+    names = _meaningful(path) or [path]
+    plain = unicodedata.normalize("NFKD", names[-1][:80]).lower()
+    key = without_request(re.sub(r"[^a-z0-9]", "", re.sub(r"^q\d+_", "", plain)))
+    return numbered_name(path) or key
+
+
+def owned_key(path: str) -> str:
+    """Return a path's last two keys, joined as in "locationid" for ``location.id``."""
+    return re.sub(r"[^a-z0-9]", "", "".join(_meaningful(path)[-2:]).lower()[:80])
+
+
+def _meaningful(path: str) -> list[str]:
+    return [name for name in names_in(path) if not (name in WRAPPERS or name.isdigit())]
+
+
+def words_in(name: str) -> list[str]:
+    """Split a key into lowercase words, such as ["recipient", "email"] for ``recipientEmail``."""
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name[:200])]
+
+
+def words_around(path: str) -> list[str]:
+    """Return the words in the keys above a path's last key."""
+    return [word for name in names_in(path)[:-1] for word in words_in(name)]

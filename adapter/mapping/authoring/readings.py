@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -34,8 +35,8 @@ OPTION_TEXTS: Final = ("text", "label", "name", "title")
 #: Data that a program has calculated, instead of what a renter answered.
 CALCULATED: Final = re.compile(r"(.*\.)?(variables|charsets)")
 #: A line of an email such as ``Phone: 303-555-0142``.
-LABEL: Final = re.compile(r"^[>* \t-]*+([A-Za-z][A-Za-z /]{1,30}):[* \t]+\S", re.MULTILINE)
-#: Minimum number of labels for a text to be an email with a field on each line.
+LABEL: Final = re.compile(r"^[>* \t-]*+([^\W\d_](?:[^\W\d_]|[ /]){1,30}):[* \t]+\S", re.MULTILINE)
+#: Minimum number of labels for text to be an email with a field on each line.
 FEWEST_LABELS: Final = 3
 #: Keys for the whole text of an email or message, in lowercase without separators.
 FREE_TEXT: Final = re.compile(r"(body)?plain(text)?|(text|stripped|plain)?(body|text)")
@@ -47,10 +48,12 @@ LONGEST: Final = 100_000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reading:
-    """A proposed line under ``read:``, and the function that reads its value from a row."""
+    """A proposed line under ``read:``, with the function that reads its value from a payload."""
 
     name: str
     line: str
+    #: The path that it reads.
+    path: str
     read: Callable[[Row], Any]
 
 
@@ -81,7 +84,7 @@ class Mail:
         return {name: f"{{ text: {self.name}, find: {kind} }}" for name, kind in kinds.items()}
 
     def text(self, row: Row) -> str | None:
-        """Return the text that the email's author wrote, without quoted emails, or None."""
+        """Return the text of an email without quoted emails, or None if there is no text."""
         subject = read(row, self.subject) if self.subject else None
         is_forward = isinstance(subject, str) and is_forwarded(subject)
         texts = ("\n".join(_texts(row, path)) for path in self.paths)
@@ -122,12 +125,13 @@ def reading_at(path: str, value: Any) -> Reading | None:
         return _answers_reading(path, value)
     is_object = isinstance(value, str) and value[:LONGEST].lstrip()[:1] == "{"
     if is_object and isinstance(_json(value), Mapping):
-        return Reading("given", f"{{ json: {quoted(path)} }}", lambda row: _json(read(row, path)))
+        line = f"{{ json: {quoted(path)} }}"
+        return Reading("given", line, path, lambda row: _json(read(row, path)))
     return None
 
 
 def _answers_reading(path: str, items: list[Any]) -> Reading | None:
-    answers = _answers_in(items)
+    answers = answers_in(items)
     if answers is None:
         return None
     by, values = answers
@@ -135,10 +139,11 @@ def _answers_reading(path: str, items: list[Any]) -> Reading | None:
     options = f", labels: {{ list: {labels[0]}, by: id, value: {labels[1]} }}" if labels else ""
     line = f"{{ list: {quoted(path)}, by: {quoted(by)}, value: [{_list(values)}]{options} }}"
     table = _labels_at(*labels) if labels else None
-    return Reading("answers", line, lambda row: _answers(row, path, by, values, table))
+    return Reading("answers", line, path, lambda row: _answers(row, path, by, values, table))
 
 
-def _answers_in(items: list[Any]) -> tuple[str, list[str]] | None:
+def answers_in(items: list[Any]) -> tuple[str, list[str]] | None:
+    """Return the path of the questions in a list of answers, and those of the values, or None."""
     for by in ANSWER_KEYS:
         keys = [read(item, by) for item in items]
         values = [path for path in ANSWER_VALUES if path != by and _is_in_any(items, path)]
@@ -153,7 +158,7 @@ def _is_in_any(items: list[Any], path: str) -> bool:
 
 
 def _labels_in(items: list[Any], values: Sequence[str]) -> tuple[str, str] | None:
-    """Return the keys of a question's options and of their texts, if its answers are option IDs."""
+    """Return the keys of a question's options and option labels if its answers are option IDs."""
     for item in items:
         given = _first_value(item, values)
         for key in OPTIONS:
@@ -183,6 +188,8 @@ def _answers(
 ) -> dict[str, Any]:
     items = read(row, path)
     items = items if isinstance(items, list) else [items]
+    if items and all(isinstance(item, list) for item in items):
+        items = [one for item in items for one in item]
     keyed = ((read(item, by), item) for item in items if isinstance(item, Mapping))
     found: dict[str, Any] = {}
     for key, item in keyed:
@@ -209,7 +216,7 @@ def _json(value: Any) -> Any:
 
 
 def mail_in(rows: Sequence[Row], free_name: Callable[[str], str]) -> Mail | None:
-    """Return the names and paths to use for emails, or None if no sample contains an email."""
+    """Return the names and paths for reading emails, or None if the samples are not emails."""
     texts = {path: value for row in rows for path, value in walk(row) if isinstance(value, str)}
     chats = {path for row in rows for path, value in walk(row) if _is_chat(path, value)}
     found = dict.fromkeys(
@@ -233,14 +240,15 @@ def mail_in(rows: Sequence[Row], free_name: Callable[[str], str]) -> Mail | None
 
 
 def label_readings(mail: Mail, rows: Sequence[Row]) -> Iterator[Reading]:
-    """Yield a proposed ``read:`` line for each label in the rows' emails, such as ``Phone:``."""
+    """Yield a proposed ``read:`` line for each label in the sample emails, such as ``Phone:``."""
     texts = [mail.text(row) or "" for row in rows]
     for text in texts:
         labels = dict.fromkeys(LABEL.findall(text))
         for label in labels if len(labels) >= FEWEST_LABELS else ():
-            line = f"{{ text: {mail.name}, line: {json.dumps(label + ':')} }}"
-            name = re.sub(r"\W+", "_", label.strip().lower())
-            yield Reading(name, line, functools.partial(_line, mail, label))
+            line = f"{{ text: {mail.name}, line: {json.dumps(label + ':', ensure_ascii=False)} }}"
+            plain = unicodedata.normalize("NFKD", label.strip().lower()).encode("ascii", "ignore")
+            name = re.sub(r"\W+", "_", plain.decode()) or "label"
+            yield Reading(name, line, mail.name, functools.partial(_line, mail, label))
 
 
 def _is_mail(path: str, text: str) -> bool:
@@ -259,7 +267,7 @@ def _is_chat(path: str, value: Any) -> bool:
 
 
 def _is_in_chat(path: str, chats: Collection[str]) -> bool:
-    """Return True if a path leads to the text of a message in a chat."""
+    """Return True if a path points to the text of a chat message."""
     item = path.rpartition(".")[0]
     return item.rpartition(".")[0] in chats and FREE_TEXT.fullmatch(_plain_key(path)) is not None
 

@@ -1,4 +1,4 @@
-"""Draft a mapping from samples. It contains guesses that the user must confirm."""
+"""Draft a mapping from samples. The draft contains guesses that the user must confirm."""
 
 import dataclasses
 import itertools
@@ -8,6 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter import signatures
+from adapter.mapping.authoring.cancellations import (
+    canceled_rows,
+    cancellations,
+    continued_cancellations,
+    is_history,
+    says_canceled,
+)
 from adapter.mapping.authoring.draft_lines import (
     GUESS,
     field_line,
@@ -16,24 +23,15 @@ from adapter.mapping.authoring.draft_lines import (
     path_list,
     start_line,
 )
-from adapter.mapping.authoring.guess import (
-    CONTACT,
-    NOT_A_LEAD,
-    Guesses,
-    canceled_rows,
-    cancellations,
-    contact_paths,
-    continued_cancellations,
-    guess_paths,
-    is_history,
-    key_of,
-    note_paths,
-    owned_key,
-    request_ids,
-    says_canceled,
-)
+from adapter.mapping.authoring.field_keys import Guesses
+from adapter.mapping.authoring.guess import NOT_A_LEAD, contact_paths, guess_paths
+from adapter.mapping.authoring.lost_paths import lost_paths
+from adapter.mapping.authoring.note_paths import note_paths
 from adapter.mapping.authoring.observe import Observed, observe
+from adapter.mapping.authoring.payload_keys import key_of, owned_key
 from adapter.mapping.authoring.readings import quoted, read
+from adapter.mapping.authoring.request_ids import request_ids
+from adapter.mapping.authoring.whose import CONTACT
 from adapter.mapping.loader.check_todos import TODO
 
 CONTACT_HINT: Final = "# or internet, chat, call, email, sms: confirm"
@@ -43,6 +41,10 @@ OTHERS: Final = "any other value is ignored"
 BOOKED: Final = re.compile(r"book|creat|schedul", re.IGNORECASE)
 MOVED: Final = re.compile(r"reschedul|updat|chang|moved", re.IGNORECASE)
 MOVED_HINT: Final = "; is there another one for a rescheduled tour?"
+DRAFT_LINE: Final = (
+    "draft: true   # remove this line when the mapping is finished; until then, it is not used"
+)
+EACH_HINT: Final = "# one lead per item; confirm"
 LAST_HINT: Final = "this is also true if a later event books again"
 FROM_HINT: Final = "; in a call that you made, this is your number"
 COMMUNITY_HINT: Final = (
@@ -85,10 +87,10 @@ TABLES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
         (r"person|guided|onsite|on_site|physical|agent|office|accompanied", "in_person"),
     ),
     "pets": (
-        (r"^(no|none|false|n/a)\b|no ?pets?", "[]"),
-        (r"cat", "cat"),
-        (r"small|under|little", "small_dog"),
-        (r"large|big|over", "large_dog"),
+        (r"^(no|none|false|n/a|ningun[oa]?)\b|no ?pets?|sin mascotas", "[]"),
+        (r"cat|gat[oa]", "cat"),
+        (r"small|under|little|perr[oa] (pequeñ|chic)", "small_dog"),
+        (r"large|big|over|perr[oa] grande", "large_dog"),
     ),
 }
 #: Words in a sender's keys that show how renters make contact, in matching order.
@@ -99,10 +101,12 @@ CONTACT_TYPES: Final = (
     (r"conversation|sessionid|queryresult|intentinfo|botid|messenger|wamid", "chat"),
 )
 MESSAGES: Final = re.compile(
-    r"comment|message|note|question|summary|answer|bio|body", re.IGNORECASE
+    r"comment|message|note|question|summary|answer|bio|body|comentario|mensaje", re.IGNORECASE
 )
 MOVABLE: Final = re.compile(r"appointment|booking|prospect", re.IGNORECASE)
 MOST_VALUES: Final = 20
+#: Most paths in lists inside lists to name in a comment.
+MOST_LOST: Final = 20
 #: Most values of a status to list in a comment.
 MOST_OTHERS: Final = 5
 
@@ -112,12 +116,13 @@ class Draft:
     """A draft of a mapping, with the guesses behind it."""
 
     name: str
+    samples: Sequence[Any]
     observed: Observed
     guesses: Mapping[str, Sequence[str]]
 
     @property
     def canceled(self) -> dict[str, list[Any]]:
-        """The values that distinguish cancellations from bookings, by path."""
+        """The values that distinguish cancellations from bookings, keyed by path."""
         found = cancellations(self.observed, self.guesses.get("accept", (None,))[0])
         continued = continued_cancellations(self.observed)
         return {path: values for path, values in found.items() if path not in continued}
@@ -132,14 +137,21 @@ class Draft:
         return [one for one in events if not NOT_A_LEAD.search(str(one))] or events
 
     def communities(self) -> list[Any]:
-        """Return the community names in the samples, in the order of their appearance."""
+        """Return the community names in the samples, in order of appearance."""
         paths = self.guesses.get("community", ())
         rows = range(len(self.observed.rows))
         filled = (self._first(paths, row) for row in rows)
         return list(dict.fromkeys(value for value in filled if value is not None))
 
+    def lost(self) -> list[str]:
+        """Return the paths of values in lists inside lists that the draft does not read."""
+        paths = [path for paths in self.guesses.values() for path in paths]
+        mail = self.observed.mail.paths if self.observed.mail else ()
+        used = [*paths, *note_paths(self.observed, self.guesses), *mail, *self._names_read()]
+        return lost_paths(self.samples, self.observed, used)
+
     def people(self) -> dict[str, list[str]]:
-        """Return the renters' names and contact details in the samples, by field."""
+        """Return the renters' names and contact details in the samples, keyed by field."""
         fields = CONTACT & self.guesses.keys()
         values = {
             name: [one for path in self.guesses[name] for one in self.observed.filled(path)]
@@ -167,15 +179,23 @@ class Draft:
         seen = self.observed
         return next((seen.values[one][row] for one in paths if seen.is_filled(one)[row]), None)
 
-    def text(self, *samples: str, origin: str = "", payloads: Sequence[Any] = ()) -> str:
+    def text(
+        self,
+        *samples: str,
+        origin: str = "",
+        payloads: Sequence[Any] = (),
+        is_in_folder: bool = False,
+    ) -> str:
         """Return the mapping as YAML. ``samples`` are the sample files' names.
 
-        ``payloads`` are the files' contents, from which the tests' outcomes are guessed.
+        ``payloads`` are the files' contents, from which the tests' outcomes are guessed. If the
+        draft is written to the folder of the mappings, a line keeps it from being used.
         """
         source = origin or ", ".join(samples)
         lines = [
             f"# {self.name}: drafted from {source}. Confirm each guess, and fill in each {TODO}.",
             "",
+            *([DRAFT_LINE, ""] if is_in_folder else []),
             _signature_line(self.name),
             "",
             *self._condition_lines(),
@@ -190,6 +210,7 @@ class Draft:
             "",
             "appointment:",
             *(f"  {line}" for line in self._appointment_lines()),
+            *self._lost_lines(),
             "",
             "tests:",
             *(
@@ -263,14 +284,21 @@ class Draft:
         others = ", ".join(sorted(found)[:MOST_OTHERS]) if not is_event else ""
         return f"; the others are {others}" if others else ""
 
-    def _reading_lines(self) -> Iterator[str]:
+    def _names_read(self) -> list[str]:
+        """Return the names under ``read:`` that the draft uses."""
         used = {path.split(".")[0] for paths in self.guesses.values() for path in paths}
         used |= {path.split(".")[0] for path in note_paths(self.observed, self.guesses)}
         used |= {*self.observed.mail.names} if self.observed.mail else set()
-        readers = {n: line for n, line in self.observed.readers.items() if n in used}
-        if self.observed.each:
-            name, path = self.observed.each
-            yield f"for_each: {{ {name}: {quoted(path)} }}   # one lead per item; confirm"
+        return [name for name in self.observed.readers if name in used]
+
+    def _reading_lines(self) -> Iterator[str]:
+        readers = {name: self.observed.readers[name] for name in self._names_read()}
+        if len(self.observed.each) == 1:
+            name, path = self.observed.each[0]
+            yield f"for_each: {{ {name}: {quoted(path)} }}   {EACH_HINT}"
+        elif self.observed.each:
+            yield f"for_each:   {EACH_HINT}"
+            yield from (f"  {name}: {quoted(path)}" for name, path in self.observed.each)
         if readers:
             yield "read:"
             whole = self.observed.mail.names if self.observed.mail else ()
@@ -291,8 +319,7 @@ class Draft:
         starts = [start] if start else [self._first_of("date"), self._first_of("time")]
         days = starts if all(starts) else [asked or self._first_of("community")]
         parts = [one for one in days if one]
-        each = self.observed.each
-        is_items = each is None or any(one.split(".")[0] == each[0] for one in (*who, *parts))
+        is_items = not self.observed.each or any(map(self.observed.is_of_item, (*who, *parts)))
         if not who or not parts or not is_items:
             return f"dedupe: {TODO}   {DEDUPE_HINT}"
         listed = ", ".join([path_list(who), *map(quoted, parts)])
@@ -309,7 +336,7 @@ class Draft:
         return chosen if not rows else []
 
     def _with_start(self, ids: Sequence[str]) -> Sequence[str]:
-        """Add the tour's start to the ``dedupe`` paths if a moved tour may keep its ID."""
+        """Add the tour's start to the ``dedupe`` paths if a rescheduled tour may keep its ID."""
         start = self._first_of("starts_at", "date")
         return [*ids, start] if start and MOVABLE.search(ids[0]) else ids
 
@@ -347,6 +374,15 @@ class Draft:
             yield "notes:"
             yield from (f"  - {_note(path)}" for path in notes)
 
+    def _lost_lines(self) -> Iterator[str]:
+        lost = self.lost()
+        if lost:
+            more = f" and {len(lost) - MOST_LOST} more" if len(lost) > MOST_LOST else ""
+            yield f"# {TODO}: Nothing above reads these values, which are in lists inside lists. To"
+            yield "# read those of a renter, see 'Lists in lists' in docs/mapping.md:"
+            yield from (f"#   {path}" for path in lost[:MOST_LOST])
+            yield from [f"#  {more}"] if more else ()
+
     def _table_lines(self, name: str) -> Iterator[str]:
         """Yield the lines for a field with a table that translates the values in the samples."""
         values = self._values(name)
@@ -361,11 +397,11 @@ class Draft:
 def draft_from_samples(name: str, samples: Sequence[Any]) -> Draft:
     """Draft a mapping from the parsed payloads of a source's sample webhooks."""
     observed = observe(samples)
-    return Draft(name=name, observed=observed, guesses=guess_paths(observed))
+    return Draft(name=name, samples=samples, observed=observed, guesses=guess_paths(observed))
 
 
 def _undecided_lines(observed: Observed, guesses: Guesses) -> Iterator[str]:
-    """Yield a comment for each unused status or flag, because its other values may matter."""
+    """Yield a comment about each unused status or flag that may need a condition."""
     taken = {path for paths in guesses.values() for path in paths}
     for path in observed.values:
         key, values = key_of(path), observed.filled(path)
@@ -398,7 +434,7 @@ def _signature_line(name: str) -> str:
 
 
 def _note(path: str) -> str:
-    """Return a line for the notes, with a label unless the path leads to the renter's message."""
+    """Return a line for the notes, with a label unless the path points to the renter's message."""
     name = re.sub(r"^q\d+_", "", path.split(".")[-1].strip('"'))
     is_message = MESSAGES.search(name) or CODE.fullmatch(name)
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]+", " ", name).strip().capitalize()

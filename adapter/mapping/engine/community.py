@@ -27,7 +27,7 @@ class CommunityLookup:
     known: Mapping[str, Community] = dataclasses.field(default_factory=dict)
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the draft's community and its IDs, or block the booking if it is unknown."""
+        """Set the draft's community and its IDs. Block the booking if the community is unknown."""
         community = self.always or self._find(scope, draft)
         if community:
             draft.community = community

@@ -35,7 +35,7 @@ class Condition:
     empty: bool | None = None
 
     def evaluate(self, scope: Scope) -> tuple[Verdict, Reason | None]:
-        """Evaluate the condition. Return a verdict and, unless the condition holds, the reason."""
+        """Evaluate the condition. If it does not hold, also return the reason."""
         try:
             found = scope.read(self.path)
         except Unreadable as exc:
@@ -54,7 +54,7 @@ class Condition:
         return self._verdict(found, holds=hit is not self.negated)
 
     def match_reason(self, scope: Scope) -> Reason:
-        """Return a reason that names the condition's section and the value that it matched."""
+        """Return a reason that names the condition's section and the matching value."""
         return self._reason(f"this matches '{self.section}'", scope.read(self.path))
 
     def _verdict(self, found: object, *, holds: bool) -> tuple[Verdict, Reason | None]:

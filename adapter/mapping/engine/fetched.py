@@ -31,7 +31,7 @@ class FetchReader:
 
     @property
     def path(self) -> Path:
-        """The first path in the URL. If it is inside an item, each item has its own document."""
+        """The first path in the URL, which determines whether each item has its own document."""
         return next(self.paths)
 
     @property
@@ -105,7 +105,7 @@ def requests_for(readers: Sequence[FetchReader], scopes: Sequence[Scope]) -> dic
 
 
 def documents_from(stored: Any) -> Mapping[str, Any]:
-    """Return an event's stored documents by URL, or an empty mapping if they are invalid."""
+    """Return an event's stored documents, keyed by URL, or an empty mapping if they are invalid."""
     documents = stored.get("documents") if isinstance(stored, Mapping) else None
     return documents if isinstance(documents, Mapping) else {}
 

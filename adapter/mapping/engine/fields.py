@@ -17,7 +17,7 @@ from adapter.parsing.text import CAP_ITEMS
 
 
 class OnUnreadable(enum.StrEnum):
-    """The ways to handle an optional value that cannot be read."""
+    """The ways to handle an optional value that is unreadable."""
 
     #: The original text goes into the notes.
     NOTE = "note"
@@ -88,7 +88,7 @@ class PathLookup:
     paths: tuple[Path, ...] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        """Collect all paths in advance, because they are needed for every item."""
+        """Collect all paths once, because every item needs them."""
         paths = tuple(path for place in self.places for path in paths_of(place))
         object.__setattr__(self, "paths", paths)
 
@@ -130,7 +130,7 @@ class PathLookup:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Unresolved:
-    """A stand-in for the value at a path that leads through a list of several items."""
+    """Marks a path as ambiguous because it passes through a list of several items."""
 
     why: str
     #: The values in the items of the list, or None.
@@ -147,7 +147,7 @@ def _value_at(scope: Scope, place: Path | Template) -> Any:
 
 
 def _inner_values(scope: Scope, path: Path) -> list[Any] | None:
-    """Return the values in the list that a path leads through, or None if there is no list."""
+    """Return the values inside the list that a path passes through, or None without a list."""
     for number in range(len(path.parts) - 1, 0, -1):
         try:
             items = scope.read(Path(path.text, path.parts[:number], path.quoted))
@@ -212,7 +212,7 @@ class Field:
     def fill(self, scope: Scope, draft: Draft) -> None:
         """Set the field to the first value that is not empty, or to its default.
 
-        If a path leads to a list with several items, try the next, unless the field is required.
+        If a path points to a list of several items, try the next path unless the field is required.
         """
         is_rejected = False
         for path, value in self._values(scope):
@@ -239,7 +239,7 @@ class Field:
         return self.required or self.unreadable is OnUnreadable.HOLD
 
     def _values(self, scope: Scope) -> Iterator[tuple[str, Any]]:
-        """Yield each path that is not empty, with its value or its error."""
+        """Yield each path with a value, together with the value or the error from reading it."""
         if self.lookup.collect_all:
             yield from self._all_values(scope)
             return
@@ -312,7 +312,7 @@ class NotesFiller:
 
     @property
     def paths(self) -> Sequence[Path]:
-        """The paths of the placeholders in all lines."""
+        """The paths of all placeholders in the notes."""
         return [path for line in self.lines for path in line.paths]
 
     def fill(self, scope: Scope, draft: Draft) -> None:

@@ -11,19 +11,20 @@ from adapter.exceptions import Unreadable
 from adapter.mapping.engine.reshape import CAP_MAIL, ReadResult
 from adapter.mapping.engine.scope import Scope
 from adapter.parsing.html_text import plain_text
-from adapter.parsing.mail_text import is_forwarded, own_text, sentence_with
+from adapter.parsing.mail_text import is_forwarded, own_text
 from adapter.parsing.paths import Path, as_list, unwrap_single
+from adapter.parsing.sentences import sentence_with
 
 #: Soft hyphens and zero-width characters, which mail programs insert.
 _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 
-#: Characters that only separate a text from others.
+#: Characters that only separate pieces of text.
 _DECORATION: Final = "*|-_ \n"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MailReader(abc.ABC):
-    """Reads ``text: …``, the first nonempty text at the given paths."""
+    """Reads the first nonempty text at the given paths (the option ``text``)."""
 
     path: Path
     #: The paths to try if the first one is empty, such as the path of the HTML.
@@ -37,7 +38,7 @@ class MailReader(abc.ABC):
     def read(self, scope: Scope) -> ReadResult:
         """Return the extracted text, or None if the email does not contain it.
 
-        If several texts in a list contain different values, return all of them. A required field
+        If several strings in a list contain different values, return all of them. A required field
         cannot be read from a list, so the lead is held.
         """
         try:
@@ -53,7 +54,7 @@ class MailReader(abc.ABC):
 
     @abc.abstractmethod
     def _found(self, text: str, scope: Scope) -> str | None:
-        """Return the value that is extracted from one text, or None."""
+        """Extract the value from one string, or return None if the string does not contain it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +90,7 @@ class TextReader(MailReader):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class OwnTextReader(MailReader):
-    """Reads ``without: quotes``, an email's text without quoted emails."""
+    """Reads an email's text without quoted emails (the option ``without: quotes``)."""
 
     #: The path of the subject, which shows whether the email was forwarded.
     subject: Path | None = None
@@ -107,9 +108,9 @@ class OwnTextReader(MailReader):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SentenceReader(MailReader):
-    """Reads ``find: …``, the first sentence that mentions a time or asks for a change."""
+    """Reads the first sentence that mentions a time or asks for a change (the option ``find``)."""
 
-    #: One of :data:`~adapter.parsing.mail_text.MENTIONS`.
+    #: One of :data:`~adapter.parsing.sentences.MENTIONS`.
     mention: str
 
     def _found(self, text: str, _scope: Scope) -> str | None:
@@ -120,7 +121,7 @@ class SentenceReader(MailReader):
 
 
 def texts_at(scope: Scope, path: Path) -> list[str]:
-    """Return the nonempty text at a path, or all texts if the path leads through lists."""
+    """Return the nonempty string at a path, or all strings if the path passes through lists."""
     try:
         value = scope.read(path)
     except Unreadable:
@@ -152,7 +153,7 @@ def _lines(text: str) -> str:
 
 @functools.cache  # has one entry per label in the mappings
 def _words_pattern(label: str) -> re.Pattern[str]:
-    """Return a regular expression that finds a label anywhere in a text, even across two lines."""
+    """Return a regular expression that finds a label anywhere in text, even across two lines."""
     words = r"\s+".join(map(re.escape, label.removesuffix(":").split()))
     colon = r"[*_ ]*[:\uff1a][*_]*" if label.endswith(":") else ""
     start = r"(?<!\w)" if label[0].isalnum() else ""

@@ -66,6 +66,12 @@ class ForEach:
     #: The readers that need an item of this level.
     readers: Sequence[NamedReader] = ()
 
+    def items(self, scope: Scope) -> list[Any]:
+        """Return the items of the list. At a final ``*``, an item may be a list itself."""
+        found = scope.read(self.path)
+        is_whole = self.path.ends_with_each and isinstance(found, list)
+        return [one for one in found if one is not None] if is_whole else _items(found)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CompiledMapping:
@@ -99,7 +105,7 @@ class CompiledMapping:
     key_levels: Sequence[ForEach] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        """Select the readers for the dedupe key in advance, because every webhook needs the key."""
+        """Select the readers for the dedupe key once, because every webhook needs the key."""
         names = self._key_names()
         levels = [
             dataclasses.replace(one, readers=_named(names, one.readers)) for one in self.for_each
@@ -108,7 +114,7 @@ class CompiledMapping:
         object.__setattr__(self, "key_levels", levels)
 
     def _key_names(self) -> set[str]:
-        """Return the first part of each path that is needed to compute the dedupe key."""
+        """Return the names that must be read before the dedupe key can be computed."""
         groups = (*self.event_filter.ignore, *self.event_filter.cancellation)
         conditions = (*itertools.chain(*groups), *self.event_filter.accept)
         places = [*(one.path for one in conditions), *(level.path for level in self.for_each)]
@@ -168,18 +174,18 @@ class CompiledMapping:
         )
 
     def item_scopes(self, scope: Scope) -> list[Scope]:
-        """Return a scope for each item in a webhook, or the webhook's scope if it has no items."""
+        """Return the scopes of a webhook's items. A webhook without items counts as one item."""
         whole, each = self.scopes(scope)
         return each or [whole]
 
     def scopes(self, scope: Scope) -> tuple[Scope, list[Scope]]:
-        """Return the webhook's scope, and a list with a scope for each of its items."""
+        """Return the webhook's own scope, and a list with the scopes of its items."""
         scope, _ = self._read(scope, self.readers)
         scopes, _ = self._item_scopes(scope, self.for_each)
         return scope, [one for one, _ in scopes]
 
     def _read(self, scope: Scope, readers: Iterable[NamedReader]) -> tuple[Scope, Draft]:
-        """Return a scope with the values for ``read:``, and a draft with any problems found."""
+        """Add the values for ``read:`` to the scope. Return the scope and a draft with problems."""
         draft = Draft()
         for reading in readers:
             result = reading.reader.read(scope)
@@ -197,7 +203,7 @@ class CompiledMapping:
     def _item_scopes(
         self, scope: Scope, levels: Iterable[ForEach]
     ) -> tuple[list[tuple[Scope, Draft]], Reason | None]:
-        """Return a scope and a draft for each item, or the reason that items cannot be read."""
+        """Return a scope and a draft for each item, or the reason the items cannot be read."""
         scopes = [(scope, Draft())]
         for level in levels:
             try:
@@ -209,11 +215,11 @@ class CompiledMapping:
     def _inner_scopes(
         self, level: ForEach, outer: Sequence[tuple[Scope, Draft]]
     ) -> list[tuple[Scope, Draft]]:
-        """Return a scope and a draft for each item of a list. Raise Unreadable if it is empty."""
+        """Return a scope and a draft for each item. Raise Unreadable if the list is empty."""
         inner: list[tuple[Scope, Draft]] = []
         without = 0
         for scope, draft in outer:
-            items = _items(scope.read(level.path))
+            items = level.items(scope)
             without += not items
             if len(items) + len(inner) > MAX_ITEMS:
                 raise Unreadable(
@@ -230,7 +236,7 @@ class CompiledMapping:
         return inner
 
     def _shared_values(self, scopes: Sequence[Scope]) -> Mapping[int, Draft]:
-        """Fill the fields that are the same for all items. Return a draft for each such field."""
+        """Fill in the fields whose values are the same for all items, and return the drafts."""
         if len(scopes) == 1:
             return {}
         names, shared = self.inner_names, {}

@@ -17,7 +17,7 @@ CAP_KEY: Final = 500
 REPEATED: Final = "this answer is repeated; the first value was used"
 #: Maximum number of characters to search for labels in an email.
 CAP_MAIL: Final = 100_000
-#: The start of an XML document in a text: a declaration such as ``<?xml``, or the first element.
+#: The start of an XML document in a string: a declaration such as ``<?xml``, or the first element.
 _XML_START: Final = re.compile(r"<\?[a-z]|\A\s*<(?!!|html\b)", re.IGNORECASE)
 
 
@@ -46,7 +46,7 @@ class PayloadReader(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class JsonReader:
-    """Reads ``json: …``, a string that contains JSON."""
+    """Reads a string that contains JSON (the option ``json``)."""
 
     path: Path
 
@@ -70,7 +70,7 @@ class JsonReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class XmlReader:
-    """Reads ``xml: …``, a string that contains an XML document, such as an ADF lead."""
+    """Reads a string that contains XML, such as an ADF lead (the option ``xml``)."""
 
     path: Path
 
@@ -98,7 +98,7 @@ class Labels:
     value: Path
 
     def table(self, options: object) -> Mapping[str | None, Any]:
-        """Return the label of each option, by option ID."""
+        """Return the labels of the options, keyed by option ID."""
         pairs = (
             (key_from_value(unwrap_single(self.by.read(option))), self.value.read(option))
             for option in _items(options)
@@ -116,7 +116,7 @@ class Labels:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ListReader:
-    """Reads ``list: …``, a list of answers that paths address by key (``answers.email``)."""
+    """Reads a list of answers, which can then be addressed by key (the option ``list``)."""
 
     path: Path
     by: Path
@@ -129,7 +129,7 @@ class ListReader:
     keeps_all: bool = False
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the answers by key. If a key is repeated, use its first nonempty value."""
+        """Return the answers as a dictionary. For a repeated key, use its first nonempty value."""
         try:
             items = _items(scope.read(self.path))
             if len(items) > MAX_ITEMS:
@@ -172,7 +172,7 @@ class ListReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ItemReader:
-    """Reads ``list`` with ``equals``: the item whose key equals the value at another path."""
+    """Reads the list item whose key equals the value at another path (the option ``equals``)."""
 
     #: The path of the value.
     path: Path

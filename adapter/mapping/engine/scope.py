@@ -103,7 +103,7 @@ def preview_from_value(value: object) -> str | None:
 
 
 def _preview(value: object) -> object:
-    """Return a value in which nested and long parts are truncated."""
+    """Truncate a value in depth and length."""
     if isinstance(value, Mapping):
         pairs = zip(value.items(), range(5), strict=False)
         return {_preview_item(key): _preview_item(item) for (key, item), _ in pairs}

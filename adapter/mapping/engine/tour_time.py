@@ -147,7 +147,7 @@ class TourTime:
     def _compare(self, instant: Instant, value: object, draft: Draft) -> None:
         """Compare a time's UTC offset with the community's, and report any difference.
 
-        Raise :class:`Unreadable` if the offset is probably wrong.
+        Raise :class:`Unreadable` if the offset is probably incorrect.
         """
         zone = draft.community.timezone if draft.community else None
         here = instant.at.astimezone(zone).utcoffset() if zone else None

@@ -152,7 +152,7 @@ def _unknown_placeholder(name: str) -> str:
 
 
 def _misplaced(value: Any, *, is_item: bool = False) -> Iterator[str]:
-    """Yield each ``each`` or ``each_free_time`` key that is not alone in a list item."""
+    """Yield each ``each`` or ``each_free_time`` key that is used outside of its own list item."""
     if isinstance(value, list):
         for item in value:
             yield from _misplaced(item, is_item=True)
@@ -164,7 +164,7 @@ def _misplaced(value: Any, *, is_item: bool = False) -> Iterator[str]:
 
 
 def _texts(value: Any, inside: Sequence[str] = ()) -> Iterator[tuple[str, Sequence[str]]]:
-    """Yield each string in a template, with the keys that lead to it."""
+    """Yield each string in a template, with the path of keys to the string."""
     if isinstance(value, str):
         yield value, inside
     elif isinstance(value, list):

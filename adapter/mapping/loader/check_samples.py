@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
-from adapter.mapping.authoring.guess import event_paths, says_canceled
+from adapter.mapping.authoring.guess import event_paths
 from adapter.mapping.authoring.observe import observe
 from adapter.mapping.authoring.payload_keys import is_secret
 from adapter.mapping.communities_yaml import FILE
@@ -14,8 +14,9 @@ from adapter.mapping.engine import SENT_OUTCOMES, Community, Outcome, Scope
 from adapter.mapping.engine.fields import PathLookup
 from adapter.mapping.engine.mail_readers import MailReader, listed
 from adapter.mapping.engine.reshape import ListReader
-from adapter.mapping.engine.tables import key_from_value
+from adapter.mapping.engine.tour_time import TourTime
 from adapter.mapping.loader.compile_paths import UsedPath
+from adapter.mapping.loader.doubtful_values import doubtful_values
 from adapter.mapping.loader.key_parts import KeyPlaces
 from adapter.mapping.loader.yaml_document import KeyPath
 from adapter.mapping.problems import Problem
@@ -24,6 +25,8 @@ from adapter.mapping.source import Source
 from adapter.parsing.local_time import read_absolute_instant
 from adapter.parsing.paths import MISSING, Path, leaves, path_from_text, unwrap_single
 
+#: Minimum similarity of two keys of which one may be a misspelling.
+LIKENESS: Final = 0.7
 NOT_IN_SAMPLES: Final = "is not in any sample payload"
 #: Replaces that message for a path that exists in the selected webhook.
 NEW_PATH: Final = "is new: this message has it, but no sample does"
@@ -38,12 +41,14 @@ NOT_CHANGEABLE: Final = (
 #: Limits for suggesting similar paths: number of samples, and length of a path.
 MAX_SCOPES: Final = 10
 MAX_PATH_LENGTH: Final = 100
-#: Shorter texts are not secrets, but words such as the name of a token.
+#: Shorter strings are not secrets, but words such as the name of a token.
 MIN_SECRET_LENGTH: Final = 16
 #: Test expectations for a lead that is booked or becomes a guest card.
 BOOKED: Final = ("expect", "expect_some", "prospect", "prospect_some")
 #: The values that ``sent_at`` accepts, for messages.
 INSTANT: Final = "a date and time with an offset, or seconds since 1970, so the arrival counts"
+#: Keys of the minutes beside an hour.
+MINUTES: Final = frozenset({"minute", "minutes", "min", "mins"})
 #: Fields that a booking requires.
 NEEDED_FIELDS: Final = frozenset({"starts_at", "name", "last_name", "email_1", "phone_1"})
 
@@ -63,13 +68,14 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
         _warn_of_items_left_out(source, inner)
         _warn_of_notes_without_braces(source, inner)
         _warn_of_missing_keys(source, scopes)
+        _warn_of_unread_minutes(source, inner)
     _warn_of_unread_times(source, scopes)
     _warn_of_unsigned_keys(source, every)
     _warn_of_secrets(source, {number: variants[0] for number, variants in samples.items()})
     _warn_of_untested_cards(source)
     _warn_of_missing_move_in_dates(source)
     _warn_of_unused_events(source, every)
-    _warn_of_booked_cancellations(source, {number: one[-1] for number, one in samples.items()})
+    _warn_of_doubtful_values(source, {number: one[-1] for number, one in samples.items()})
 
 
 def scope_of(source: Source, sample: Sample) -> Scope:
@@ -162,7 +168,9 @@ def _is_like(one: str, other: str) -> bool:
     and not a misspelling.
     """
     parents, keys = zip(*(path.rpartition(".")[::2] for path in (one, other)), strict=True)
-    return parents[0] != parents[1] or bool(difflib.get_close_matches(keys[0], [keys[1]]))
+    return parents[0] != parents[1] or bool(
+        difflib.get_close_matches(keys[0], [keys[1]], cutoff=LIKENESS)
+    )
 
 
 def _exists(used: UsedPath, scope: Scope) -> bool:
@@ -298,6 +306,35 @@ def _warn_of_missing_keys(source: Source, scopes: Sequence[Scope]) -> None:
         source.document.add(("dedupe",), message, warning=True)
 
 
+def _warn_of_unread_minutes(source: Source, scopes: Sequence[Scope]) -> None:
+    """Warn if ``starts_at`` reads an hour, but not the minutes beside it."""
+    start = next((one for one in source.compiled.fillers if isinstance(one, TourTime)), None)
+    formats = start.formats if start is not None else ()
+    if start is None or not formats or any("mm" in one.text or not one.pattern for one in formats):
+        return
+    paths = [path for lookup in start.lookups for path in lookup.paths]
+    for path in paths:
+        found = (_minutes_beside(path, scope) for scope in scopes)
+        if minutes := next(filter(None, found), None):
+            message = (
+                f"{minutes} is not read, so the tour would start on the hour: read both with "
+                f'"{{{path.text}}}:{{{minutes}}}", and add :mm to the format'
+            )
+            source.document.add(("appointment", "starts_at"), message, warning=True)
+            return
+
+
+def _minutes_beside(path: Path, scope: Scope) -> str | None:
+    """Return the path of minutes in the same object as the value at a path, or None."""
+    try:
+        whole = scope.read(Path("", path.parts[:-1])) if len(path.parts) > 1 else scope.payload
+    except Unreadable:
+        return None
+    keys = whole if isinstance(whole, Mapping) else {}
+    key = next((key for key in keys if key.lower() in MINUTES and whole[key]), None)
+    return ".".join([*path.text.split(".")[:-1], key]) if key else None
+
+
 def _warn_of_unread_times(source: Source, scopes: Sequence[Scope]) -> None:
     """Warn if the samples have values for ``sent_at``, but none of them is a valid time."""
     found = [value for scope in scopes if (value := _first(source.compiled.sent_at, scope))]
@@ -349,7 +386,7 @@ def _secrets_in(sample: Sample) -> Iterator[str]:
 
 
 def _is_random(text: str) -> bool:
-    """Return True if a text looks random, like a secret: long, with letters and digits."""
+    """Return True if a string looks random, like a secret: long, with letters and digits."""
     is_word = len(text) >= MIN_SECRET_LENGTH and text.isascii() and " " not in text
     return is_word and any(map(str.isdigit, text)) and any(map(str.isalpha, text))
 
@@ -406,35 +443,10 @@ def _without_items(path: str) -> str:
     return ".".join(part for part in path.split(".") if part != "*" and not part.isdigit())
 
 
-def _warn_of_booked_cancellations(source: Source, samples: Mapping[int, Sample]) -> None:
-    """Warn if a test books a tour although its sample seems to contain a cancellation."""
+def _warn_of_doubtful_values(source: Source, samples: Mapping[int, Sample]) -> None:
+    """Warn if a test books a tour although its sample says that it was canceled or moved."""
     tests = source.sections.get("tests", [])
-    for number, sample in samples.items():
+    for number, sample in samples.items() if not source.document.has_errors else ():
         kind = next((one for one in BOOKED if one in tests[number]), None)
-        paths = _canceled_paths(source, sample)
-        path = None if _has_canceled_item(source, sample) else next(paths, None)
-        if kind and path:
-            message = (
-                f"{path} seems to say that this tour was canceled, but the test books it: "
-                "put the value under 'cancellation' or 'ignore'"
-            )
-            source.document.add(("tests", str(number), kind), message, warning=True)
-
-
-def _has_canceled_item(source: Source, sample: Sample) -> bool:
-    """Return True if the mapping cancels or ignores another item in the same webhook."""
-    if source.document.has_errors:
-        return False
-    items = source.compiled.apply(scope_of(source, sample), None).items
-    return any(item.outcome in (Outcome.CANCELLATION, Outcome.IGNORED) for item in items)
-
-
-def _canceled_paths(source: Source, sample: Sample) -> Iterator[str]:
-    """Yield the path of each value that indicates a cancellation, unless ``accept`` lists it."""
-    compiled = source.compiled
-    accepted = [*compiled.event_filter.accept, *compiled.item_filter.accept]
-    for path, value in leaves(sample.payload):
-        if says_canceled(path, value) and not any(
-            one.path.text == path and key_from_value(value) in one.values for one in accepted
-        ):
-            yield path
+        for message in doubtful_values(source, scope_of(source, sample))[:1] if kind else ():
+            source.document.add(("tests", str(number), kind or ""), message, warning=True)

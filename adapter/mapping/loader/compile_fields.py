@@ -119,7 +119,7 @@ class FieldCompiler:
     def _start_formats(
         self, loaded: Mapping[str, Any], date: Mapping[str, Any], where: KeyPath
     ) -> tuple[tuple[Format, ...], Reader | None]:
-        """Return the time formats, and a reader for the date if the date has its own formats."""
+        """Return the formats of the time, and a parser for a date that is parsed separately."""
         texts = loaded.get("format", ())
         try:
             is_apart = bool(date) and not any(compile_format(text).has_date for text in texts)

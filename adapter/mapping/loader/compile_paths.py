@@ -42,7 +42,7 @@ class PathRegistry:
         return path
 
     def reads(self) -> Iterator[tuple[Path, str, tuple[Path, ...]]]:
-        """Yield each path that reads lead data, with its position and preceding alternatives."""
+        """Yield each path that reads lead data, with its position and the paths tried before it."""
         before: dict[KeyPath, tuple[Path, ...]] = {}
         for one in self.used:
             if one.where[0] in NOT_DATA:

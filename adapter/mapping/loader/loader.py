@@ -39,6 +39,7 @@ NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 MAX_BLANK_LENGTH: Final = 500
 #: The value of ``dedupe`` that compares the whole content, for senders without an ID.
 CONTENT: Final = "body"
+IS_DRAFT: Final = "the adapter does not use this mapping: remove the line when it is finished"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -243,7 +244,7 @@ class _Compiler:
         )
 
     def _check_levels(self, levels: Sequence[ForEach]) -> None:
-        """Add a problem for each ``for_each`` list that is not inside an item of the list above."""
+        """Check that each list under ``for_each`` is inside an item of the list above."""
         for above, level in itertools.pairwise(levels):
             if level.path.parts[0] not in _names_of(above):
                 message = f"must be a list inside an item of the line before it: {above.name}.…"
@@ -273,6 +274,8 @@ def check_and_test(source: Source, *, known_errors: bool = False) -> None:
     problems to the source's document. If ``known_errors`` is True, it does not run the tests.
     """
     check_todos(source.document)
+    if source.sections.get("draft"):
+        source.document.add(("draft",), IS_DRAFT)
     examples = _examples(source)
     has_errors = known_errors or source.document.has_errors
     run_mapping_tests(source, runs_tests=not has_errors, examples=examples)
@@ -336,7 +339,7 @@ def _names_of(level: ForEach) -> set[str]:
 def _nested(
     readers: Iterable[NamedReader], levels: Sequence[ForEach]
 ) -> tuple[list[NamedReader], list[ForEach]]:
-    """Assign each reader to the ``for_each`` list that it depends on, or to the whole webhook."""
+    """Assign each reader to the ``for_each`` list that it depends on, or to the webhook itself."""
     depths = {level.name: number for number, level in enumerate(levels, start=1)}
     at_depth: list[list[NamedReader]] = [[] for _ in (None, *levels)]
     for reading in readers:

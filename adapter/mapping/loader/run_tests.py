@@ -202,7 +202,7 @@ def _missing_reasons(wanted: Any, mapped: Mapped) -> Iterator[str]:
 
 
 def all_reasons(mapped: Mapped) -> list[Reason]:
-    """Return the reasons for a webhook, followed by the reasons for each of its items."""
+    """Return all reasons in a mapping's result: the webhook's reasons, then those of its items."""
     return [*mapped.reasons, *(reason for item in mapped.items for reason in item.reasons)]
 
 
@@ -214,7 +214,7 @@ def format_reason(reason: Reason) -> str:
 
 
 def _text(preview: str | None) -> str:
-    """Return the string or number in a reason, or "" if it was cut off or has another type."""
+    """Return the string or number in a reason's preview, or "" if it is truncated or not scalar."""
     try:
         value = json.loads(preview or "null")
     except ValueError:

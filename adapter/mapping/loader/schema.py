@@ -16,7 +16,7 @@ from adapter.mapping.renter_language import LANGUAGE, SENTENCES
 from adapter.mapping.transforms import TRANSFORMS
 from adapter.mapping.webhook_outcome import Outcome
 from adapter.parsing.body import KINDS
-from adapter.parsing.mail_text import MENTIONS
+from adapter.parsing.sentences import MENTIONS
 from adapter.parsing.zone_names import zone_from_name
 
 #: Maximum number of nested lists under ``for_each``.
@@ -57,7 +57,7 @@ class StrictSchema(Schema):
         unknown = RAISE
 
     def handle_error(self, error: ValidationError, data: Any, **_: Any) -> None:
-        """Replace marshmallow's messages for unknown and missing keys."""
+        """Replace marshmallow's messages for unknown and missing keys with clearer messages."""
         known = {field.data_key or name: field for name, field in self.fields.items()}
         messages: Any = error.messages
         for name, texts in list(messages.items() if isinstance(messages, dict) else ()):
@@ -420,6 +420,7 @@ class Sections(StrictSchema):
     """The schema for a mapping file, with its sections in processing order."""
 
     noun = "section"
+    draft = flag(**described("true: the mapping is not finished, so the adapter does not use it."))
     description = fields.String(**described("One sentence about the source."))
     docs = fields.Url(schemes={"http", "https"}, **described("The sender's own documentation."))
     about = fields.Nested(AboutSection, **described("Facts about the sender."))
@@ -475,7 +476,7 @@ def load_into(document: Document, schema: Schema, data: Any, where: KeyPath) -> 
 
 
 def report(document: Document, messages: Any, where: KeyPath) -> None:
-    """Add nested error messages from marshmallow to the document, as problems with positions."""
+    """Add marshmallow's nested error messages to the document as problems with positions."""
     if isinstance(messages, Mapping):
         for key, rest in messages.items():
             # Dictionaries report their entries under "key" and "value".

@@ -55,8 +55,17 @@ _MERGE_TAG: Final = re.compile(
 )
 #: A name before an address: ``Dana Okafor <dana@example.com>``.
 _WITH_ADDRESS: Final = re.compile(r"\"?([^\"<>@]+?)\"? ?<[^<>\s]+@[^<>\s]+>")
-#: An email address in a text.
-_ADDRESS: Final = re.compile(r"[^\s<>()\[\],;:\"]+@[^\s<>()\[\],;:\"]+")
+_IN_ADDRESS: Final = r"[^\s<>()\[\],;:/|\"@]"
+#: An email address in a text, with the words that only a separator divides from it. In
+#: ``ana;bo@example.com``, the first may be another address, so ``bo@example.com`` is not read.
+_ADDRESS: Final = re.compile(
+    rf"(?:{_IN_ADDRESS}++[,;/|])*+{_IN_ADDRESS}++@[^\s<>()\[\],;:/|\"]+"
+    rf"(?:[,;/|]{_IN_ADDRESS}++(?!@))*"
+)
+#: The start of an address that has no host.
+_CUT_OFF: Final = re.compile(r"\w@")
+#: Most addresses match this pattern.
+_PLAIN_ADDRESS: Final = re.compile(r"[\w.+-]+@[\w.-]+")
 
 #: Most names match this pattern.
 _TWO_WORDS: Final = re.compile(r"([A-Za-z]{2,}) ([A-Za-z]{2,})")
@@ -75,7 +84,7 @@ _is_email: Final = Email()
 
 
 def is_no_name(text: str) -> bool:
-    """Return True if a text cannot be a name, such as an email address or a phone number.
+    """Return True if a string cannot be a name, such as an email address or a phone number.
 
     People, programs and phone systems enter these as names. The text has at most 200 characters.
     """
@@ -84,7 +93,7 @@ def is_no_name(text: str) -> bool:
 
 
 def is_filler(text: str) -> bool:
-    """Return True if a text is a placeholder that a program has sent instead of a name."""
+    """Return True if a string is a placeholder that a program sent instead of a name."""
     if text.isalpha() and text.lower() not in _FILLERS:
         return False  # the common case for parts of names
     if _MERGE_TAG.search(text):
@@ -195,7 +204,7 @@ def _name_from_parts(value: object) -> object:
 
 
 def _plain_name(text: str) -> dict[str, str] | None:
-    """Split a name of two ordinary words without the slow name parser. Return None for others."""
+    """Split a name of two ordinary words without the slow name parser, or return None."""
     match = _TWO_WORDS.fullmatch(text)
     if not match or not _NOT_PLAIN.isdisjoint(text.lower().split()):
         return None
@@ -228,17 +237,19 @@ def _parsed_name(text: str) -> dict[str, str]:
         Example(given="none@none.com", gives=EMPTY),
         Example(given="dana at example.com", unreadable=True),
         Example(given="a@example.com, b@example.com", unreadable=True),
+        Example(given="a@example.com/b@example.com", unreadable=True),
+        Example(given="a;b@example.com", unreadable=True),
     ],
 )
 def email_from(value: object, *, policy: Policy) -> object:
-    """Extract the only email address from a text, in lowercase."""
+    """Extract the only email address in a string, in lowercase."""
     text = text_or_empty(value, CAP_EMAIL)
     if text is EMPTY:
         return EMPTY
     text = text.lower()
-    addresses = [text] if _ADDRESS.fullmatch(text) else _ADDRESS.findall(text)
-    found = {address.rstrip(".") for address in addresses}
-    if len(found) != 1:
+    is_plain = _PLAIN_ADDRESS.fullmatch(text) is not None
+    found = {one.rstrip(".") for one in ([text] if is_plain else _ADDRESS.findall(text))}
+    if len(found) != 1 or (not is_plain and _CUT_OFF.search(_ADDRESS.sub("", text))):
         raise Unreadable("several email addresses" if found else "not an email address")
     address = found.pop()
     if address in policy.placeholder_emails:
@@ -300,7 +311,7 @@ def _region(value: object) -> str:
     ],
 )
 def phone_from(value: object, *, policy: Policy, region: str | None) -> object:
-    """Extract the first valid phone number from a text, in E.164 format."""
+    """Extract the first valid phone number in a string, in E.164 format."""
     text = text_or_empty(value, CAP_NUMBER)
     if text is EMPTY:
         return EMPTY
@@ -322,7 +333,7 @@ def _is_withheld(text: str) -> bool:
 
 
 def _numbers(text: str, region: str) -> list[phonenumbers.PhoneNumber]:
-    """Return all valid phone numbers in a text, in the order of their appearance."""
+    """Return all valid phone numbers in a string, in order of appearance."""
     if region == INTERNATIONAL:
         region, text = "ZZ", re.sub(r"^[^0-9+]*(?:00|\+)?(?=[0-9])", "+", text)
         # WhatsApp still includes the 1 that Mexico's mobile numbers had until 2019.
@@ -347,7 +358,7 @@ def _separated(text: str, region: str) -> str:
 
 
 def _is_number(text: str, region: str) -> bool:
-    """Return True if a text is a single phone number with its digits in common groups."""
+    """Return True if a string is a single phone number with its digits in common groups."""
     if not 7 <= _count_digits(text) <= 15:
         return False
     matches = _matches(text, region, phonenumbers.Leniency.STRICT_GROUPING)

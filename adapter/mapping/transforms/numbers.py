@@ -74,7 +74,7 @@ _TAKE: Final = Option(
     allowed=("low", "high"),
     meaning=(
         "Which end of a range to use. A single amount counts as the high end, and the low end is "
-        "then empty. Without this option, a range is unreadable."
+        "then empty. Without `take`, a range is unreadable."
     ),
 )
 

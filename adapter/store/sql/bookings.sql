@@ -53,6 +53,11 @@ SELECT * FROM bookings WHERE id = ANY(%(ids)s::bigint[])
 -- Return the bookings whose state was caused by one of these bookings, newest first.
 SELECT * FROM bookings WHERE because_of = ANY(%(ids)s) ORDER BY id DESC LIMIT %(limit)s
 
+-- name: open_cancellations
+-- Return the cancellations of these bookings that still need review, oldest first.
+SELECT * FROM bookings WHERE because_of = ANY(%(ids)s::bigint[]) AND is_cancellation AND state = 'held'
+ORDER BY id
+
 -- name: related
 -- The beginning of two other statements. It selects the keys that do not have too many bookings, and the
 -- bookings that share one of these keys and may still matter. Each step has a limit, because all bookings
@@ -76,6 +81,15 @@ SELECT * FROM bookings WHERE id = ANY(ARRAY(
             AND state IN ('duplicate', 'superseded')
         ORDER BY id DESC LIMIT %(limit)s)))
 ORDER BY id
+
+-- name: changes_with
+-- Return the changes of related bookings and their events when this one was recorded as gone from Knock.
+SELECT h.booking_id, h.at, h.from_state, h.to_state, h.why, h.by, h.because_of
+FROM history h JOIN (
+    SELECT id, event_id FROM bookings
+    WHERE (match_keys && %(keys)s::bigint[] OR because_of = %(id)s) AND id <> %(id)s LIMIT %(limit)s
+) other ON other.event_id = h.event_id AND (other.id = h.booking_id OR h.booking_id IS NULL)
+WHERE h.at = %(at)s ORDER BY h.id
 
 -- name: known_jobs
 -- Return the jobs in this list that belong to a booking.

@@ -1,4 +1,4 @@
--- Messages: texts that renters write after their guest card or tour has been created.
+-- Messages: text that renters write after their guest card or tour has been created.
 
 -- name: insert_message
 -- Store a message that is to be sent, unless one is already waiting for the same booking.

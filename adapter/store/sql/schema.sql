@@ -279,7 +279,7 @@ EXCEPTION WHEN OTHERS THEN
     RETURN NULL;
 END $$;
 
--- The database on which workers last ran: one row, written by the first worker. A restored database
+-- The database that workers last used: one row, written by the first worker. A restored database
 -- differs from it.
 CREATE TABLE database_identity (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -650,7 +650,7 @@ CREATE TABLE format_counts (
     source text PRIMARY KEY,
     events bigint NOT NULL,
     accepted bigint NOT NULL,
-    -- The mapping with which the latest webhook was counted.
+    -- The mapping that was in use when the latest webhook was counted.
     mapping_hash text NOT NULL
 );
 

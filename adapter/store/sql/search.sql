@@ -89,12 +89,12 @@ SELECT (SELECT min(id) FROM (
         ORDER BY received_at DESC LIMIT %(limit)s) b) AS last_id
 
 -- name: find_by_email
--- Return bookings whose email address starts with a text.
+-- Return bookings whose email address starts with a string.
 SELECT id FROM bookings
 WHERE appointment ? 'email_1' AND appointment ->> 'email_1' LIKE %(text)s LIMIT %(limit)s
 
 -- name: find_by_phone
--- Return bookings whose phone number ends with a text. Both are reversed, so that an index can be used.
+-- Return bookings whose phone number ends with a string. Both are reversed, so that an index can be used.
 SELECT id FROM bookings
 WHERE appointment ? 'phone_1' AND reverse(appointment ->> 'phone_1') LIKE %(text)s LIMIT %(limit)s
 

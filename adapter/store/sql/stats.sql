@@ -31,7 +31,7 @@ SELECT day, state, leads FROM days, LATERAL (
 -- name: source_activity
 -- Return, for each source, the number of events since the given time, the time of the last event, the usual number
 -- in the same 24 hours of recent weeks (NULL until a week has been counted), and the seconds from webhook to
--- booking for the newest bookings that did not need review.
+-- booking for the newest bookings that no person was involved in.
 WITH arrivals AS (
     SELECT source, count(*) AS events FROM events WHERE received_at >= %(since)s GROUP BY source
 ), counted AS (
@@ -45,11 +45,13 @@ WITH arrivals AS (
 ), booked AS (
     SELECT source, event_id, updated_at FROM bookings
     WHERE created_at >= %(since)s AND state = 'booked' AND reason IS DISTINCT FROM 'replayed'
-        -- Time spent in review does not count as latency. With OFFSET, the planner uses a lookup for each
-        -- booking. A join would read the whole history, which has few such rows.
+        -- Leads that waited for a user or the renter do not count, including those that were processed again. With
+        -- OFFSET, the planner uses a lookup for each booking. A join would read the whole history.
         AND NOT EXISTS (
         SELECT FROM history h WHERE h.event_id = bookings.event_id
-            AND h.booking_id = bookings.id AND h.to_state IN ('held', 'failed', 'unknown') OFFSET 0)
+            AND (h.booking_id = bookings.id OR h.booking_id IS NULL)
+            AND (h.to_state IN ('held', 'failed', 'unknown', 'expired')
+                OR h.by NOT IN ('worker', 'web', 'system')) OFFSET 0)
     ORDER BY created_at DESC LIMIT %(limit)s
 ), latency AS (
     SELECT b.source, percentile_cont(0.5) WITHIN GROUP (ORDER BY s.seconds) AS p50_seconds,

@@ -190,19 +190,19 @@ def test_the_playground_follows_typing(ana: Reader) -> None:
     page = ana.page
     ana.go(f"/try?source=rentfeed&event={event_id}")
     result = page.locator("#result")
-    expect(result).to_contain_text("It would be booked")
+    expect(result).to_contain_text("This message would be booked")
 
     mapping = page.get_by_label("rentfeed.yaml")
     text = mapping.input_value()
     mapping.fill(text.replace("email_1: contact.email", "email_1: contact.mail"))
-    expect(result).to_contain_text("Compared with the mapping in use")
+    expect(result).to_contain_text("Comparison with the mapping in use")
     expect(result).to_contain_text("Email")
     mapping.fill(text.replace("name: contact.name", "nmae: contact.name"))
     expect(result).to_contain_text("2 problems")
     expect(result).to_contain_text("nmae")
 
     mapping.fill(text.replace("email_1: contact.email", "email_1: contact.mail"))
-    page.get_by_role("button", name="Backtest").click()
+    page.get_by_role("button", name="Test on past messages").click()
     expect(page.locator("#backtest")).to_contain_text("messages would change")
     with page.expect_download() as found:
         page.get_by_role("button", name="Download").click()

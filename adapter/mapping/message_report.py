@@ -1,0 +1,96 @@
+"""Compare a message with its mapping: missing paths, unread values and doubtful values."""
+
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from adapter.exceptions import PayloadError, Unreadable
+from adapter.mapping.engine import Scope
+from adapter.mapping.loader.compile_paths import UsedPath
+from adapter.mapping.loader.doubtful_values import doubtful_values
+from adapter.mapping.provenance import is_covered, read_locations
+from adapter.mapping.source import Source
+from adapter.models import WebhookRequest
+from adapter.parsing.paths import EACH, MISSING, Location, path_text
+
+#: Maximum number of a message's values to look at.
+MOST_VALUES: Final = 5000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class MessageReport:
+    """What a mapping does not find in a message, and what it does not read."""
+
+    #: For each line that finds nothing, its name and paths, such as ``email_1: contact.email``.
+    missing: Sequence[str] = ()
+    #: The paths of values that nothing reads, with ``*`` for the items of lists.
+    unread: Sequence[str] = ()
+    #: Warnings about values that contradict the booking.
+    doubts: Sequence[str] = ()
+
+
+def report_on(source: Source, request: WebhookRequest) -> MessageReport:
+    """Compare a message with a mapping. If its body cannot be parsed, the report is empty."""
+    try:
+        scope = source.scope(request)
+    except PayloadError:
+        return MessageReport()
+    unread = [*dict.fromkeys(_unread(scope.payload, read_locations(source, request)))]
+    return MessageReport(
+        missing=[*_missing(source, scope, unread)],
+        unread=unread,
+        doubts=doubtful_values(source, scope),
+    )
+
+
+def _missing(source: Source, scope: Scope, unread: Sequence[str]) -> Iterator[str]:
+    """Yield each line of the mapping of which no path is in the message.
+
+    If a similar key is among the unread ones, the sender may have renamed the field.
+    """
+    scopes = source.compiled.item_scopes(scope)
+    keys = {key for path in unread for key in path.split(".")}
+    lines: dict[str, list[UsedPath]] = {}
+    for used in source.used_paths:
+        if used.where[0] not in ("respond", "for_each"):
+            lines.setdefault(_line(used), []).append(used)
+    for line, paths in lines.items():
+        if any(_is_in(used, one) for used in paths for one in scopes):
+            continue
+        near = next(filter(None, (one.closest_key(paths[0].path) for one in scopes)), None)
+        near = near if near in keys else None
+        names = ", ".join(dict.fromkeys(used.path.text for used in paths))
+        yield f"{line}: {names}" + (f" (there is {near[:40]!r})" if near else "")
+
+
+def _line(used: UsedPath) -> str:
+    """Return the name of the mapping line in which a path occurs, such as ``email_1``."""
+    section, *rest = used.where
+    if section == "appointment":
+        return ".".join([*rest[:1], *(one for one in rest[1:2] if one.isdigit())])
+    return f"read.{rest[0]}" if section == "read" else section
+
+
+def _is_in(used: UsedPath, scope: Scope) -> bool:
+    try:
+        found = scope.read(used.path)
+    except Unreadable:
+        return True
+    return found is not MISSING and not (found == [] and EACH in used.path.parts)
+
+
+def _unread(payload: Any, read: Collection[Location]) -> Iterator[str]:
+    """Yield the path of each nonempty value that is at none of the given locations.
+
+    It uses a stack, because a message may be nested deeper than Python's recursion limit.
+    """
+    stack: list[tuple[Location, Any]] = [((), payload)]
+    for _ in range(MOST_VALUES):
+        if not stack:
+            return
+        location, value = stack.pop()
+        if isinstance(value, Mapping | list):
+            items = enumerate(value) if isinstance(value, list) else value.items()
+            stack += reversed([((*location, step), one) for step, one in items])
+        elif value not in (None, "") and location and not is_covered(location, read):
+            yield path_text([EACH if isinstance(one, int) else one for one in location])
