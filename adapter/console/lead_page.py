@@ -397,7 +397,7 @@ def _booking_view(
         has_own_contact=any(booking.appointment.get(name) for name in CONTACTS - shared),
         may_confirm=may_confirm(booking),
         may_discard=may_discard(booking),
-        may_bring_back=may_bring_back(booking),
+        may_bring_back=may_bring_back(booking, other),
         may_undo=may_undo(booking, now),
         snoozes=list(_snoozes(booking, now)),
         any_hour=_any_hour_text(booking, told, now),

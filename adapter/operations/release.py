@@ -29,7 +29,7 @@ from adapter.store import Database, Transaction
 from adapter.store.fingerprints import Fingerprints
 
 #: Reason codes of held leads that may be from another person. By releasing one, a user decides.
-_QUESTIONS = ("another_person", "changed_after_first")
+_QUESTIONS = ("another_name", "another_person", "changed_after_first")
 
 
 class Repairs:
@@ -332,7 +332,7 @@ def _refusal(booking: Booking, decision: Decision) -> str:
             f"the same person has a newer request, booking {decision.because_of}, which would be "
             "replaced by this one. If this one is right, confirm it (command: --anyway)"
         )
-    if decision.code in ("another_person", "cancelled_by_sender"):
+    if decision.code in ("another_name", "another_person", "cancelled_by_sender"):
         return f"{sentence}. If it is right, confirm it (command: --anyway)"
     if decision.state is BookingState.DUPLICATE:
         return (
