@@ -1,23 +1,38 @@
 """Replace the people in a sample with made-up people, and remove secrets."""
 
+import functools
 import html
 import json
 import re
 import urllib.parse
 import zlib
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from adapter.mapping.authoring.made_up import (
+    OTHER_PEOPLE,
+    PARTICLE,
+    TITLE,
+    MadeUpPeople,
+    words_of_name,
+)
 from adapter.mapping.authoring.observe import observe
 from adapter.mapping.authoring.payload_keys import (
     FIRST_NAME,
-    FULL_NAME,
     LAST_NAME,
-    ROLE_ALONE,
     ROLES,
     is_secret,
     key_of,
     names_in,
+)
+from adapter.mapping.authoring.private_keys import (
+    ADDRESS,
+    NAME,
+    WHO,
+    WHOSE_NAME,
+    WORDS,
+    is_private,
+    may_be_personal,
 )
 from adapter.mapping.authoring.whose import owner_of
 
@@ -34,18 +49,12 @@ _PEOPLES_KEYS: Final = {
     "email_1": "email",
     "phone_1": "phone",
 }
-#: Keys of data that is always private, regardless of its owner.
-PRIVATE: Final = re.compile(
-    r"(ssn|socialsecurity(number|no)?|dob|birth(day|date)?|dateofbirth|passport|(driver)?licen[sc]e"
-    r"(number|no)?|iban|(card|account)number|ipaddress|ip|useragent"
-    r"|(annual|monthly|yearly|gross|net|household)*(income|salary)(amount)?)"
-)
-#: Keys of the renter's address.
-ADDRESS: Final = re.compile(
-    r"(street|home|mailing|current|previous|postal)*address(line)?(one|two)?|street(name)?"
-)
 #: Keys of IDs that look like email addresses.
 MESSAGE_IDS: Final = re.compile(r"messageid|inreplyto|references")
+#: A line with such IDs in the headers of an email.
+ID_LINE: Final = re.compile(
+    r"^(?:message-id|in-reply-to|references):.*", re.IGNORECASE | re.MULTILINE
+)
 #: Keys of a form's fields, which are a person's if they have no index.
 _FIELDS: Final = re.compile(r"\.(form_?)?fields(?=\.[^\d.])")
 #: Keys of a question and of its answer, in a form's data.
@@ -59,8 +68,11 @@ ROLE: Final = re.compile(
 PARTS: Final = {
     "first": re.compile(FIRST_NAME),
     "last": re.compile(LAST_NAME),
-    "name": re.compile(rf"(full|your|from|display|profile|{ROLES})?name"),
-    "phone": re.compile(r".*(phone|mobile|cell|telephone|sms)(number|no)?|from(number)?|waid"),
+    "name": re.compile(rf"(full|your|from|display|profile|{ROLES})?name|{WHOSE_NAME}"),
+    "phone": re.compile(
+        r".*(phone|mobile|cell|telephone|sms|telefono|celular|movil|whatsapp|fax)(number|no)?|tel"
+        r"|from(number)?|waid"
+    ),
 }
 #: Words around a plain ``name`` key that show that it is not a person's name.
 NOT_PEOPLE: Final = re.compile(
@@ -72,8 +84,12 @@ NOT_PEOPLE: Final = re.compile(
 FORMS: Final = re.compile(r".*\b(form|flow|page|survey|questionnaire)s?", re.IGNORECASE)
 #: Keys that can only be a person's name, regardless of the words around them.
 PERSONS: Final = re.compile(r"(first|last|full|your|given|family|sur|renter|guest)name")
+#: Keys of a first name, or of a full name.
+SPANISH: Final = re.compile(r"nombres?")
 #: A line such as ``Name: Dana Okafor``, and an address such as ``Dana Okafor <dana@example.com>``.
-LABELED: Final = re.compile(r"^[>* \t-]*+([A-Za-z][A-Za-z /]{1,30}):[* \t]+(\S.*)$", re.MULTILINE)
+LABELED: Final = re.compile(
+    r"^[>* \t-]*+([^\W\d_](?:[^\W\d_]|[ /]){1,30}):[* \t]+(\S.*)$", re.MULTILINE
+)
 SENDER: Final = re.compile(r"\"?([^\"<>@:;,]+(?:,[^\"<>@:;,]+)?)\"?\s*<([^<>\s@]+)@[^<>\s]+>")
 #: Text after a renter's name in a sender's name, as in ``Dana Okafor via Portal``.
 VIA: Final = re.compile(r"\s+(?:via|through|from)\s.*|\s*[(|].*", re.DOTALL)
@@ -91,18 +107,8 @@ ORDINARY: Final = re.compile(
 MOST_WORDS: Final = 6
 EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 PHONE: Final = re.compile(r"(?<![\w.-])\+?1?[-. (]{0,2}[2-9]\d\d[-. )]{1,2}\d{3}[-. ]\d{4}(?!\w)")
-#: First and last names of the made-up people who replace those who are not renters. The numbers of
-#: names have no common divisor, so that all combinations below are different.
-OTHER_NAMES: Final = (
-    ("Walter", "Nina", "Hugo", "Ruth", "Ivan", "Clara", "Felix"),
-    ("Berg", "Castillo", "Mbeki", "Sato", "Weaver", "Iverson", "Quinn", "Abbott"),
-)
-OTHER_PEOPLE: Final = 56
-#: Made-up people. Their numbers are reserved for fiction.
-PEOPLE: Final = (
-    *(("Dana", "Okafor"), ("Ines", "Duarte"), ("Marcus", "Lindqvist"), ("Priya", "Raman")),
-    *(("Tomas", "Novak"), ("Grace", "Ellery"), ("Omar", "Haddad"), ("Lena", "Fischer")),
-)
+#: The shortest private text, and number, that is also replaced outside its own field.
+SHORTEST_TEXT, SHORTEST_NUMBER = 4, 6
 
 
 def _names_field(path: str) -> bool:
@@ -116,35 +122,43 @@ def redacted(
     number: int,
     people: People | None = None,
     kept: Collection[str] = (),
+    made_up: MadeUpPeople | None = None,
 ) -> bytes:
     """Return a sample's body with made-up people, and without secrets.
 
     ``payload`` is the parsed body. ``number`` selects the sample's made-up person. ``people``
     contains the renters' data that a draft reads, and ``kept`` the community names to keep.
+    ``made_up`` contains the people of the other samples.
     """
-    changes = replacements(payload, number, people, kept)
+    changes = replacements(payload, number, people, kept, made_up)
     text = body.decode("utf-8", "surrogateescape")
     try:
         data = json.loads(text)
     except ValueError:
-        made_up = (_redacted_form if _FORM.fullmatch(text) else _replaced)(text, changes)
-        return made_up.encode("utf-8", "surrogateescape")
-    made_up = json.dumps(_redacted_data(data, changes), indent=2, ensure_ascii=False) + "\n"
-    return made_up.encode("utf-8", "backslashreplace")  # half of a surrogate pair becomes an escape
+        redact = _redacted_form if _FORM.fullmatch(text) else _redacted_markup
+        return redact(text, changes, payload).encode("utf-8", "surrogateescape")
+    new = json.dumps(_redacted_data(data, changes), indent=2, ensure_ascii=False) + "\n"
+    return new.encode("utf-8", "backslashreplace")  # half of a surrogate pair becomes an escape
 
 
 def replacements(
-    payload: Any, number: int, people: People | None = None, kept: Collection[str] = ()
+    payload: Any,
+    number: int,
+    people: People | None = None,
+    kept: Collection[str] = (),
+    made_up: MadeUpPeople | None = None,
 ) -> dict[str, str]:
     """Return a replacement for each personal or secret string in a payload, longest first."""
     changes: dict[str, str] = {}
+    made_up = made_up or MadeUpPeople()
     # A string that belongs to both the renter and someone else is replaced as the renter's.
-    texts = sorted(_texts(payload, people or {}), key=lambda one: not owner_of(one[0]))
+    texts = sorted(_texts(payload, people or {}), key=lambda one: bool(owner_of(one[0])))
     others = _numbers_of_others({owner_of(path) for path, _, _ in texts} - {""})
-    for path, value, item in texts:
-        person = _Person(others.get(owner_of(path), number + item))
-        changes |= dict(_changes_at(path, value, person))
     kept = {*kept, *_kept_ids(payload), *(one for text in kept for one in EMAIL.findall(text))}
+    for path, value, item in texts:
+        if value not in kept:
+            person = _Person(made_up, others.get(owner_of(path), number + item), kept)
+            changes |= dict(_changes_at(path, value, person))
     wanted = {old: new for old, new in changes.items() if len(old) > 1 and old not in kept}
     # A string to keep must not be changed by the replacement of a word in it.
     wanted |= {text: text for text in kept if any(old in text for old in wanted)}
@@ -166,21 +180,47 @@ def _numbers_of_others(owners: Collection[str]) -> dict[str, int]:
 
 def replaced_fields(payload: Any, changes: Mapping[str, str]) -> list[str]:
     """Return the paths of the values in a payload that the replacements would change."""
-    leaves = ((path, str(value)) for path, value in _leaves(payload, "", 0) if value is not None)
-    paths = [path[1:] for path, text in leaves if _redacted_text(text, changes) != text]
-    return list(dict.fromkeys(paths))
+    return list(dict.fromkeys(path for path, _, _ in _replaced_leaves(payload, changes)))
 
 
-def possible_names(written: Any, fields: Collection[str], kept: Collection[str]) -> list[str]:
-    """Return the paths of strings that look like a person's name but were not replaced.
+def partly_replaced(payload: Any, changes: Mapping[str, str]) -> list[str]:
+    """Return the paths of the values of which the replacements would change only some words."""
+    leaves = _replaced_leaves(payload, changes)
+    kept = [path for path, text, new in leaves if new != REMOVED and _words_left(text, changes)]
+    return list(dict.fromkeys(path for path in kept if not is_private(path)))
+
+
+def _replaced_leaves(payload: Any, changes: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Yield the path, the text and the new text of each value that would be changed."""
+    new = dict(_leaves(_redacted_data(payload, changes), "", 0))
+    for path, value in _leaves(payload, "", 0):
+        if str(new[path]) != str(value):
+            yield path[1:], str(value), str(new[path])
+
+
+def _words_left(text: str, changes: Mapping[str, str]) -> bool:
+    """Return True if words or numbers of a text would not be replaced."""
+    if text.strip() in changes:
+        return False
+    left = _pattern(tuple(changes)).sub(" ", text)
+    words = re.findall(r"\w\w+", left)
+    return any(not (TITLE.fullmatch(word) or PARTICLE.fullmatch(word)) for word in words)
+
+
+def possible_names(
+    payload: Any, written: Any, fields: Collection[str], kept: Collection[str]
+) -> list[str]:
+    """Return the paths of values that may be personal but were not replaced.
 
     ``fields`` contains the replaced paths, and ``kept`` the community names.
     """
-    texts = ((path[1:], value) for path, value in _leaves(written, "", 0) if isinstance(value, str))
+    before = dict(_leaves(payload, "", 0))
     return [
-        path
-        for path, text in texts
-        if FULL_NAME.fullmatch(text) and path not in fields and text not in kept
+        path[1:]
+        for path, value in _leaves(written, "", 0)
+        if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip()
+        if path[1:] not in fields and before.get(path) == value and str(value) not in kept
+        if may_be_personal(path, str(value).strip())
     ]
 
 
@@ -194,6 +234,8 @@ def _kept_ids(payload: Any) -> Iterator[str]:
     for path, value in _leaves(payload, "", 0):
         if MESSAGE_IDS.fullmatch(key_of(path)):
             yield from EMAIL.findall(str(value))
+        for line in ID_LINE.findall(value) if isinstance(value, str) else ():
+            yield from EMAIL.findall(line)
 
 
 def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
@@ -213,8 +255,11 @@ def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
     found += [(f".{label}", text, 0) for label, text in _answers_beside(payload, 0)]
     items = {text: item for _, text, item in reversed(found)}
     given = {f".{_PEOPLES_KEYS[target]}": texts for target, texts in people.items()}
+    # ``people`` may also be those of other samples.
+    every = "\n".join(text for _, text, _ in found)
     for path, texts in given.items():
-        yield from ((path, text.strip(), items.get(text.strip(), 0)) for text in texts)
+        here = (text.strip() for text in texts if text.strip() in every)
+        yield from ((path, text, items.get(text, 0)) for text in here)
     for path, text, item in found:
         yield path, text, item
         labeled = LABELED.findall(text)
@@ -252,33 +297,16 @@ def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
         yield path, data
 
 
-class _Person:
-    """A made-up person who replaces a renter or another person in a sample.
+class _Person(NamedTuple):
+    """A person in a sample, for whom made-up values are chosen.
 
     A negative number stands for a person who is not a renter.
     """
 
-    def __init__(self, number: int) -> None:
-        self.number = number
-        again: int | str = number // len(PEOPLE) or ""
-        self.first, self.last = PEOPLE[number % len(PEOPLE)]
-        if number < 0:
-            first, last = OTHER_NAMES
-            again, self.first, self.last = "", first[number % len(first)], last[number % len(last)]
-        self.email = f"{self.first}.{self.last}{again}@example.com".lower()
-
-    def phone(self, text: str) -> str:
-        """Return a made-up phone number in the same format as ``text``."""
-        digits = iter(f"30355501{(42 + self.number) % 100:02d}"[-_count(text) :].rjust(10, "3"))
-        kept = _count(text) - 10
-        made: list[str] = []
-        for character in text:
-            if character.isdigit() and kept > 0:
-                kept -= 1
-                made.append(character)
-            else:
-                made.append(next(digits, character) if character.isdigit() else character)
-        return "".join(made)
+    made_up: MadeUpPeople
+    number: int
+    #: Strings that are not replaced.
+    kept: Collection[str]
 
 
 def _count(text: str) -> int:
@@ -288,31 +316,49 @@ def _count(text: str) -> int:
 def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
     """Yield each string to replace in a value, together with its replacement."""
     key = key_of(path)
-    if (is_secret(path) and not _names_field(path)) or PRIVATE.fullmatch(key):
-        yield text, REMOVED
+    if is_private(path) and not _names_field(path):
+        if len(text) >= (SHORTEST_NUMBER if _count(text) else SHORTEST_TEXT) or is_secret(path):
+            yield text, REMOVED
         return
     if ADDRESS.fullmatch(key) and "@" not in text and not NOT_PEOPLE.search(path.lower()):
         yield text, REMOVED
         return
+    yield from _contacts_in(text, person)
+    if PARTS["phone"].fullmatch(key) and 7 <= _count(text) <= 15 and len(text) < 30:
+        yield text, person.made_up.phone(text, person.number)
+    elif _is_name(path, text):
+        yield from _name_changes(key, text, person)
+    elif name := _name_beside_contact(path, text):
+        yield from _name_changes("name", name, person)
+
+
+def _contacts_in(text: str, person: _Person) -> Iterator[tuple[str, str]]:
+    """Yield the email addresses, the names beside them, and the phone numbers in a text."""
     for email in EMAIL.findall(text):
-        if not ROLE.fullmatch(email.partition("@")[0]):
-            yield email, person.email
+        if email not in person.kept and not ROLE.fullmatch(email.partition("@")[0]):
+            yield email, person.made_up.email(email, person.number)
     for written, mailbox in SENDER.findall(text[:1000]):
         name = VIA.sub("", written.strip())
         if not ROLE.fullmatch(mailbox) and name[:1].isalpha() and not _is_sentence(name):
             yield from _name_changes("name", name, person)
     for phone in PHONE.findall(text):
-        yield phone, person.phone(phone)
-    if PARTS["phone"].fullmatch(key) and 7 <= _count(text) <= 15 and len(text) < 30:
-        yield text, person.phone(text)
-    elif _is_name(path, text):
-        yield from _name_changes(key, text, person)
+        yield phone, person.made_up.phone(phone, person.number)
+
+
+def _name_beside_contact(path: str, text: str) -> str:
+    """Return the name in a value such as ``Dana Okafor 303-555-0142``, or ""."""
+    rest = PHONE.sub(" ", EMAIL.sub(" ", text[:80])).strip(" ,;:/|()<>-\u2013\t\r\n")
+    has_contact = rest not in ("", text.strip())
+    is_others = NOT_PEOPLE.search(".".join(names_in(path.lower())))
+    is_name = len(text) < 80 and has_contact and NAME.fullmatch(rest) and not is_others
+    return rest if is_name else ""
 
 
 def _is_name(path: str, text: str) -> bool:
     key = key_of(path)
     is_named = any(PARTS[part].fullmatch(key) for part in ("first", "last", "name"))
-    is_named = is_named or bool(ROLE_ALONE.fullmatch(key) and FULL_NAME.fullmatch(text))
+    is_words = NAME.fullmatch(text) or (WORDS.fullmatch(text) and not _is_sentence(text))
+    is_named = is_named or bool(WHO.fullmatch(key) and is_words)
     is_short = len(text) < 80 and "@" not in text and text[:1].isalpha()
     around = _FIELDS.sub("", ".".join(names_in(path.lower())))
     is_others = NOT_PEOPLE.search(around) or FORMS.fullmatch(text)
@@ -320,17 +366,20 @@ def _is_name(path: str, text: str) -> bool:
 
 
 def _name_changes(key: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
-    if PARTS["first"].fullmatch(key):
-        yield text, person.first
-    elif PARTS["last"].fullmatch(key):
-        yield text, person.last
-    else:
-        words = text.split()
-        yield text, f"{person.first} {person.last}" if len(words) > 1 else person.last
-        words = VIA.sub("", text).split()
-        if len(words) > 1 and not _is_sentence(text):
-            yield words[0], person.first
-            yield words[-1], person.last
+    """Yield the replacements of a name and of each of its words."""
+    made_up, number, _ = person
+    name = VIA.sub("", text)
+    if _is_sentence(text):
+        yield text, made_up.whole(text, number)
+        return
+    # In Spanish, a key such as ``nombre`` may be that of a first name or of a full name.
+    is_first = PARTS["first"].fullmatch(key) and not (SPANISH.fullmatch(key) and " " in name)
+    part = "first" if is_first else "last" if PARTS["last"].fullmatch(key) else "name"
+    yield text, made_up.name(name, number, part) + text[len(name) :]
+    words = made_up.words(name, number, part) if len(words_of_name(name)) > 1 else {}
+    yield from words.items()
+    yield from ((word.upper(), new.upper()) for word, new in words.items())
+    yield from ((word.title(), new) for word, new in words.items() if word.isupper())
 
 
 def _is_sentence(text: str) -> bool:
@@ -338,18 +387,34 @@ def _is_sentence(text: str) -> bool:
     return len(name.split()) > MOST_WORDS or NOT_IN_NAMES.search(name) is not None
 
 
-def _redacted_data(data: Any, changes: Mapping[str, str]) -> Any:
-    """Return a copy of JSON data in which strings and integers are redacted, but not keys."""
+def _redacted_data(data: Any, changes: Mapping[str, str], path: str = "") -> Any:
+    """Return a copy of JSON data in which values are redacted, but not keys."""
     if isinstance(data, Mapping):
-        return {key: _redacted_data(value, changes) for key, value in data.items()}
+        private = _private_keys(data)
+        # An answer to a private question is redacted as if its key were that of a secret.
+        inner = {key: f"{path}.{'password' if key in private else key}" for key in data}
+        return {key: _redacted_data(value, changes, inner[key]) for key, value in data.items()}
     if isinstance(data, list):
-        return [_redacted_data(value, changes) for value in data]
+        return [_redacted_data(one, changes, f"{path}.{n}") for n, one in enumerate(data)]
+    if path and is_private(path) and not _names_field(path) and not _is_blank(data):
+        return REMOVED if isinstance(data, str) else type(data)()
     if isinstance(data, str):
         return _redacted_text(data, changes)
     if isinstance(data, int) and not isinstance(data, bool):
         text = changes.get(str(data), str(data))
         return int(text) if text.isdigit() else text
     return data
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _private_keys(data: Mapping[str, Any]) -> list[str]:
+    """Return the keys of the answers in an object whose question asks for private data."""
+    labels = [data[key] for key in QUESTIONS if isinstance(data.get(key), str)]
+    is_asked = any(is_private(one) for one in labels if not one.startswith(REMOVED))
+    return [key for key in ANSWERS if key in data] if is_asked else []
 
 
 def _redacted_text(text: str, changes: Mapping[str, str]) -> str:
@@ -365,7 +430,7 @@ def _redacted_text(text: str, changes: Mapping[str, str]) -> str:
     return text.replace(plain, changes[plain]) if plain in changes else _replaced(text, changes)
 
 
-def _redacted_form(text: str, changes: Mapping[str, str]) -> str:
+def _redacted_form(text: str, changes: Mapping[str, str], _payload: Any) -> str:
     """Return a copy of a URL-encoded form in which each value is redacted."""
     return "&".join(_redacted_pair(pair, changes) for pair in text.split("&"))
 
@@ -373,19 +438,42 @@ def _redacted_form(text: str, changes: Mapping[str, str]) -> str:
 def _redacted_pair(pair: str, changes: Mapping[str, str]) -> str:
     key, _, value = pair.partition("=")
     plain = urllib.parse.unquote_plus(value, errors="surrogateescape")
-    made_up = _redacted_text(plain, changes)
+    name = urllib.parse.unquote_plus(key, errors="surrogateescape")
+    made_up = _redacted_data(plain, changes, name)
     quoted = urllib.parse.quote_plus(made_up, errors="surrogateescape")
     return pair if made_up == plain else f"{key}={quoted}"
 
 
+def _redacted_markup(text: str, changes: Mapping[str, str], payload: Any) -> str:
+    """Return a redacted copy of XML, of a multipart body, or of another text."""
+    for path, value in _leaves(payload, "", 0):
+        name = re.escape(path.rpartition(".")[2].removeprefix("@"))
+        if path and is_private(path) and not _is_blank(value):
+            before = rf"<(?:\w+:)?{name}(?: [^<>]*)?>|\b{name}=[\"']|name=\"{name}\"\r?\n\r?\n"
+            text = re.sub(rf"({before}){re.escape(str(value))}(?!\w)", rf"\1{REMOVED}", text)
+    return _replaced(text, changes)
+
+
 def _replaced(text: str, changes: Mapping[str, str]) -> str:
     """Replace whole words in a string, even if their characters are escaped."""
-    forms = {escape(old): escape(new) for old, new in changes.items() for escape in _ESCAPES}
-    if not forms:
+    if not changes:
         return text
-    longest_first = sorted(forms, key=len, reverse=True)
-    pattern = re.compile("|".join(map(_word_pattern, longest_first)))
-    return pattern.sub(lambda found: forms[found[0]], text)
+    forms = _forms(tuple(changes.items()))
+    return _pattern(tuple(changes)).sub(lambda found: forms[found[0]], text)
+
+
+@functools.lru_cache(maxsize=8)
+def _forms(changes: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """Return the replacements of all ways in which the strings may be escaped."""
+    return {escape(old): escape(new) for old, new in changes for escape in _ESCAPES}
+
+
+@functools.lru_cache(maxsize=8)
+def _pattern(texts: tuple[str, ...]) -> re.Pattern[str]:
+    """Return a pattern for the strings, longest first, in all ways in which they may be escaped."""
+    forms = {escape(one) for one in texts for escape in _ESCAPES}
+    longest_first = sorted(forms, key=lambda one: (-len(one), one))
+    return re.compile("|".join(map(_word_pattern, longest_first)) or r"(?!)")
 
 
 def _word_pattern(form: str) -> str:
