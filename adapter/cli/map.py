@@ -190,6 +190,20 @@ def _print_test(
     return mapped
 
 
+def _print_report(report: MessageReport) -> None:
+    """Print what the mapping does not find in a body, what it does not read, and doubts."""
+    lines = [f"warning: {doubt}" for doubt in report.doubts]
+    if report.missing:
+        lines += ["the mapping reads these paths, but this body has none of them:"]
+        lines += [f"  {line}" for line in report.missing]
+    if report.unread:
+        more = f" and {len(report.unread) - MOST_UNREAD} more" * (len(report.unread) > MOST_UNREAD)
+        lines += ["this body has these values, but the mapping reads none of them:"]
+        lines += [f"  {', '.join(report.unread[:MOST_UNREAD])}{more}"]
+    if lines:
+        click.echo("\n".join(lines), err=True)
+
+
 def _say_made_up(file: Path, mapped: Mapped, shown: Mapped, *, has_documents: bool) -> None:
     """Say on stderr what a test contains whose body is not a sample of the mapping."""
     body = "the body from stdin" if file == STDIN else str(file)
@@ -205,20 +219,6 @@ def _say_made_up(file: Path, mapped: Mapped, shown: Mapped, *, has_documents: bo
         )
     if has_documents:
         click.echo("The documents under fetched: are unchanged: replace real people.", err=True)
-
-
-def _print_report(report: MessageReport) -> None:
-    """Print what the mapping does not find in a body, what it does not read, and doubts."""
-    lines = [f"warning: {doubt}" for doubt in report.doubts]
-    if report.missing:
-        lines += ["the mapping reads these paths, but this body has none of them:"]
-        lines += [f"  {line}" for line in report.missing]
-    if report.unread:
-        more = f" and {len(report.unread) - MOST_UNREAD} more" * (len(report.unread) > MOST_UNREAD)
-        lines += ["this body has these values, but the mapping reads none of them:"]
-        lines += [f"  {', '.join(report.unread[:MOST_UNREAD])}{more}"]
-    if lines:
-        click.echo("\n".join(lines), err=True)
 
 
 def _warn(source: Source) -> None:

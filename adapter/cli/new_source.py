@@ -129,7 +129,12 @@ def new(
     written = _write_samples(folder / "samples", draft, [*_most_different(samples, draft)])
     names = [f"samples/{one.file.name}" for one in written]
     payloads = [one.sample.payload for one in written]
-    text = draft.text(*names, origin=_origin(samples, names), payloads=payloads)
+    text = draft.text(
+        *names,
+        origin=_origin(samples, names),
+        payloads=payloads,
+        is_in_folder=file.suffix != ".draft",
+    )
     file.write_text(text, encoding="utf-8", errors="backslashreplace")
     click.echo(f"wrote {', '.join(map(str, [file, *(one.file for one in written)]))}")
     senders = similar_senders(payloads, gallery_folder(folder))
@@ -323,6 +328,7 @@ def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:
         yield f"Compare it with the mapping: adapter backtest {draft.name} {file}"
         return
     yield f"Confirm each guess and fill in each TODO, then run: adapter check {file}"
+    yield "The adapter does not use the mapping until you remove its line 'draft: true'."
 
 
 def _community_lines(draft: Draft, communities: Path) -> Iterator[str]:

@@ -30,9 +30,12 @@ _PRIVATE_WORDS: Final = frozenset(
 )
 #: Keys of the renter's address.
 ADDRESS: Final = re.compile(
-    r"(street|home|mailing|current|previous|postal)*addr(ess)?(line)?(one|two)?|street(name)?"
+    r"(street|home|mailing|current|previous|postal|contact|renter|applicant|guest|lead)*addr(ess)?"
+    r"(line)?(one|two|[1-3])?(street)?|street(name|line)?(one|two|[1-3])?|wheredoyoulive(now)?"
     r"|direccion|domicilio"
 )
+#: Keys of its lines, inside an object with such a key.
+ADDRESS_LINE: Final = re.compile(r"(line|street)(one|two|[1-3])")
 #: More words for people, which stand alone as the key of a name, or end it.
 _MORE_ROLES: Final = (
     "resident|occupant|leaseholder|buyer|seller|borrower|inquirer|request[eo]r|submitter|student"

@@ -6,7 +6,7 @@ import json
 import re
 import urllib.parse
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from adapter.mapping.authoring.made_up import (
@@ -27,6 +27,7 @@ from adapter.mapping.authoring.payload_keys import (
 )
 from adapter.mapping.authoring.private_keys import (
     ADDRESS,
+    ADDRESS_LINE,
     NAME,
     WHO,
     WHOSE_NAME,
@@ -62,12 +63,14 @@ QUESTIONS: Final = ("label", "question", "title", "field", "name", "key")
 ANSWERS: Final = ("value", "values", "answer", "val")
 #: Names in email addresses that belong to a company instead of a person.
 ROLE: Final = re.compile(
-    r"(no|donot)[-_.]?reply.*|leads?|notifications?|alerts?|mailer.*|bounces?.*|leasing|support",
+    r"(no|donot)[-_.]?reply.*|leads?|notifica(tion|cione)s?|alerts?|mailer.*|bounces?.*|leasing"
+    r"|support|info|office|admin|team|sales|rentals?|tours?|hello|hola|contacto?|avisos?",
     re.IGNORECASE,
 )
 PARTS: Final = {
     "first": re.compile(FIRST_NAME),
     "last": re.compile(LAST_NAME),
+    "middle": re.compile(r"middle(name|initial)?"),
     "name": re.compile(rf"(full|your|from|display|profile|{ROLES})?name|{WHOSE_NAME}"),
     "phone": re.compile(
         r".*(phone|mobile|cell|telephone|sms|telefono|celular|movil|whatsapp|fax)(number|no)?|tel"
@@ -76,8 +79,8 @@ PARTS: Final = {
 }
 #: Words around a plain ``name`` key that show that it is not a person's name.
 NOT_PEOPLE: Final = re.compile(
-    r"property|community|listing|form|page|bot|intent|function|source|calendar|field|question"
-    r"|event|campaign|company|unit|service|provider|utm|(?<!pro)file|city|state|tool|header"
+    r"property|community|listing|building|complex|apartment|form|page|bot|intent|function|source"
+    r"|calendar|field|question|event|campaign|company|unit|service|provider|utm|(?<!pro)file|city|state|tool|header"
     r"|method|parameter|reply"
 )
 #: The name of a form or of a flow, rather than a person's.
@@ -85,7 +88,7 @@ FORMS: Final = re.compile(r".*\b(form|flow|page|survey|questionnaire)s?", re.IGN
 #: Keys that can only be a person's name, regardless of the words around them.
 PERSONS: Final = re.compile(r"(first|last|full|your|given|family|sur|renter|guest)name")
 #: Keys of a first name, or of a full name.
-SPANISH: Final = re.compile(r"nombres?")
+SPANISH: Final = re.compile(r"nombres?|first")
 #: A line such as ``Name: Dana Okafor``, and an address such as ``Dana Okafor <dana@example.com>``.
 LABELED: Final = re.compile(
     r"^[>* \t-]*+([^\W\d_](?:[^\W\d_]|[ /]){1,30}):[* \t]+(\S.*)$", re.MULTILINE
@@ -103,6 +106,13 @@ ORDINARY: Final = re.compile(
     rf"{NOT_IN_NAMES.pattern}|and|of|my|me|it|we|you|day|home|house|lead|may|april|june|august"
     r"|tour|unit|will|(mon|tues|wednes|thurs|fri|satur|sun)day"
 )
+#: Names that are also words of a message. They are replaced only as they are written.
+COMMON: Final = re.compile(
+    r"al|an|ann|art|ash|bell|best|bill|black|brown|chance|court|dawn|day|dean|do|eve|faith|field"
+    r"|frank|grace|grant|green|hall|hill|hope|in|iris|joy|king|lake|lane|lee|long|love|major|mark"
+    r"|miles|neil|new|page|park|pat|penny|pet|price|rich|rob|rose|ruby|sue|summer|street|sunny|sky"
+    r"|van|violet|west|white|wood|young"
+)
 #: Maximum number of words in a name.
 MOST_WORDS: Final = 6
 EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
@@ -114,6 +124,29 @@ SHORTEST_TEXT, SHORTEST_NUMBER = 4, 6
 def _names_field(path: str) -> bool:
     """Return True if a path is a list item's ``key``, which contains the name of a form field."""
     return re.search(r"\.\d+\.key$", path.lower()) is not None
+
+
+class Changes(dict[str, str]):
+    """The replacement of each text in a sample, with the patterns that find them."""
+
+    @functools.cached_property
+    def forms(self) -> Mapping[str, str]:
+        """The replacement of each text in lowercase, in all ways to escape it."""
+        changes = ((old, new, escape) for old, new in self.items() for escape in _ESCAPES)
+        return {escape(old).lower(): escape(new) for old, new, escape in changes}
+
+    @functools.cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """A pattern that matches each text as a whole word."""
+        forms = {escape(old) for old in self for escape in _ESCAPES}
+        longest_first = sorted(forms, key=lambda one: (-len(one), one))
+        return re.compile("|".join(map(_word_pattern, longest_first)) or r"(?!)")
+
+    @functools.cached_property
+    def phones(self) -> Sequence[tuple[re.Pattern[str], str]]:
+        """A pattern for each phone number in any format, with the new digits."""
+        numbers = {_digits(old): _digits(new) for old, new in self.items() if _is_number(old)}
+        return [(_phone_pattern(old), new) for old, new in numbers.items()]
 
 
 def redacted(
@@ -147,22 +180,24 @@ def replacements(
     people: People | None = None,
     kept: Collection[str] = (),
     made_up: MadeUpPeople | None = None,
-) -> dict[str, str]:
-    """Return a replacement for each personal or secret string in a payload, longest first."""
+) -> Changes:
+    """Return a replacement for each personal or secret text in a payload, longest text first."""
     changes: dict[str, str] = {}
     made_up = made_up or MadeUpPeople()
+    known = [text for texts in (people or {}).values() for text in texts]
     # A string that belongs to both the renter and someone else is replaced as the renter's.
     texts = sorted(_texts(payload, people or {}), key=lambda one: bool(owner_of(one[0])))
     others = _numbers_of_others({owner_of(path) for path, _, _ in texts} - {""})
     kept = {*kept, *_kept_ids(payload), *(one for text in kept for one in EMAIL.findall(text))}
     for path, value, item in texts:
         if value not in kept:
-            person = _Person(made_up, others.get(owner_of(path), number + item), kept)
+            person = _Person(made_up, others.get(owner_of(path), number + item), kept, known)
             changes |= dict(_changes_at(path, value, person))
     wanted = {old: new for old, new in changes.items() if len(old) > 1 and old not in kept}
-    # A string to keep must not be changed by the replacement of a word in it.
-    wanted |= {text: text for text in kept if any(old in text for old in wanted)}
-    return dict(sorted(wanted.items(), key=lambda change: -len(change[0])))
+    # A text to keep must not be changed by the replacement of a word in it.
+    olds = [old.lower() for old in wanted]
+    wanted |= {text: text for text in kept if any(old in text.lower() for old in olds)}
+    return Changes(sorted(wanted.items(), key=lambda change: -len(change[0])))
 
 
 def _numbers_of_others(owners: Collection[str]) -> dict[str, int]:
@@ -178,19 +213,19 @@ def _numbers_of_others(owners: Collection[str]) -> dict[str, int]:
     return numbers
 
 
-def replaced_fields(payload: Any, changes: Mapping[str, str]) -> list[str]:
+def replaced_fields(payload: Any, changes: Changes) -> list[str]:
     """Return the paths of the values in a payload that the replacements would change."""
     return list(dict.fromkeys(path for path, _, _ in _replaced_leaves(payload, changes)))
 
 
-def partly_replaced(payload: Any, changes: Mapping[str, str]) -> list[str]:
+def partly_replaced(payload: Any, changes: Changes) -> list[str]:
     """Return the paths of the values of which the replacements would change only some words."""
     leaves = _replaced_leaves(payload, changes)
     kept = [path for path, text, new in leaves if new != REMOVED and _words_left(text, changes)]
     return list(dict.fromkeys(path for path in kept if not is_private(path)))
 
 
-def _replaced_leaves(payload: Any, changes: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+def _replaced_leaves(payload: Any, changes: Changes) -> Iterator[tuple[str, str, str]]:
     """Yield the path, the text and the new text of each value that would be changed."""
     new = dict(_leaves(_redacted_data(payload, changes), "", 0))
     for path, value in _leaves(payload, "", 0):
@@ -198,11 +233,13 @@ def _replaced_leaves(payload: Any, changes: Mapping[str, str]) -> Iterator[tuple
             yield path[1:], str(value), str(new[path])
 
 
-def _words_left(text: str, changes: Mapping[str, str]) -> bool:
+def _words_left(text: str, changes: Changes) -> bool:
     """Return True if words or numbers of a text would not be replaced."""
     if text.strip() in changes:
         return False
-    left = _pattern(tuple(changes)).sub(" ", text)
+    left = changes.pattern.sub(" ", text)
+    for pattern, _ in changes.phones:
+        left = pattern.sub(" ", left)
     words = re.findall(r"\w\w+", left)
     return any(not (TITLE.fullmatch(word) or PARTICLE.fullmatch(word)) for word in words)
 
@@ -307,6 +344,14 @@ class _Person(NamedTuple):
     number: int
     #: Strings that are not replaced.
     kept: Collection[str]
+    #: The renters' names and contact details.
+    known: Collection[str]
+
+    def sender(self, name: str, mailbox: str) -> "_Person":
+        """Return the person before an email address, or another one if it is not the renter."""
+        if not self.known or any(name in one or mailbox in one for one in self.known):
+            return self
+        return self._replace(number=min(_numbers_of_others([mailbox]).values()))
 
 
 def _count(text: str) -> int:
@@ -320,7 +365,7 @@ def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, st
         if len(text) >= (SHORTEST_NUMBER if _count(text) else SHORTEST_TEXT) or is_secret(path):
             yield text, REMOVED
         return
-    if ADDRESS.fullmatch(key) and "@" not in text and not NOT_PEOPLE.search(path.lower()):
+    if _is_address(path, key) and "@" not in text:
         yield text, REMOVED
         return
     yield from _contacts_in(text, person)
@@ -332,6 +377,13 @@ def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, st
         yield from _name_changes("name", name, person)
 
 
+def _is_address(path: str, key: str) -> bool:
+    """Return True if a path leads to a person's street address, and not to a community's."""
+    is_line = ADDRESS_LINE.fullmatch(key) and "address" in path.lower()
+    is_place = NOT_PEOPLE.search(_FIELDS.sub("", path.lower()))
+    return bool(ADDRESS.fullmatch(key) or is_line) and not is_place
+
+
 def _contacts_in(text: str, person: _Person) -> Iterator[tuple[str, str]]:
     """Yield the email addresses, the names beside them, and the phone numbers in a text."""
     for email in EMAIL.findall(text):
@@ -340,7 +392,7 @@ def _contacts_in(text: str, person: _Person) -> Iterator[tuple[str, str]]:
     for written, mailbox in SENDER.findall(text[:1000]):
         name = VIA.sub("", written.strip())
         if not ROLE.fullmatch(mailbox) and name[:1].isalpha() and not _is_sentence(name):
-            yield from _name_changes("name", name, person)
+            yield from _name_changes("name", name, person.sender(name, mailbox))
     for phone in PHONE.findall(text):
         yield phone, person.made_up.phone(phone, person.number)
 
@@ -356,7 +408,7 @@ def _name_beside_contact(path: str, text: str) -> str:
 
 def _is_name(path: str, text: str) -> bool:
     key = key_of(path)
-    is_named = any(PARTS[part].fullmatch(key) for part in ("first", "last", "name"))
+    is_named = any(PARTS[part].fullmatch(key) for part in ("first", "middle", "last", "name"))
     is_words = NAME.fullmatch(text) or (WORDS.fullmatch(text) and not _is_sentence(text))
     is_named = is_named or bool(WHO.fullmatch(key) and is_words)
     is_short = len(text) < 80 and "@" not in text and text[:1].isalpha()
@@ -367,19 +419,21 @@ def _is_name(path: str, text: str) -> bool:
 
 def _name_changes(key: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
     """Yield the replacements of a name and of each of its words."""
-    made_up, number, _ = person
+    made_up, number, *_ = person
     name = VIA.sub("", text)
     if _is_sentence(text):
         yield text, made_up.whole(text, number)
         return
     # In Spanish, a key such as ``nombre`` may be that of a first name or of a full name.
-    is_first = PARTS["first"].fullmatch(key) and not (SPANISH.fullmatch(key) and " " in name)
+    is_first = PARTS["middle"].fullmatch(key) or (
+        PARTS["first"].fullmatch(key) and not (SPANISH.fullmatch(key) and " " in name)
+    )
     part = "first" if is_first else "last" if PARTS["last"].fullmatch(key) else "name"
     yield text, made_up.name(name, number, part) + text[len(name) :]
     words = made_up.words(name, number, part) if len(words_of_name(name)) > 1 else {}
     yield from words.items()
-    yield from ((word.upper(), new.upper()) for word, new in words.items())
-    yield from ((word.title(), new) for word, new in words.items() if word.isupper())
+    if len(words) > 1:
+        yield "".join([*words][:: len(words) - 1]), "".join([*words.values()][:: len(words) - 1])
 
 
 def _is_sentence(text: str) -> bool:
@@ -387,7 +441,7 @@ def _is_sentence(text: str) -> bool:
     return len(name.split()) > MOST_WORDS or NOT_IN_NAMES.search(name) is not None
 
 
-def _redacted_data(data: Any, changes: Mapping[str, str], path: str = "") -> Any:
+def _redacted_data(data: Any, changes: Changes, path: str = "") -> Any:
     """Return a copy of JSON data in which values are redacted, but not keys."""
     if isinstance(data, Mapping):
         private = _private_keys(data)
@@ -417,7 +471,7 @@ def _private_keys(data: Mapping[str, Any]) -> list[str]:
     return [key for key in ANSWERS if key in data] if is_asked else []
 
 
-def _redacted_text(text: str, changes: Mapping[str, str]) -> str:
+def _redacted_text(text: str, changes: Changes) -> str:
     """Return a redacted copy of a string. If the string is JSON, redact its values."""
     if text.lstrip()[:1] in ("{", "["):
         try:
@@ -430,12 +484,12 @@ def _redacted_text(text: str, changes: Mapping[str, str]) -> str:
     return text.replace(plain, changes[plain]) if plain in changes else _replaced(text, changes)
 
 
-def _redacted_form(text: str, changes: Mapping[str, str], _payload: Any) -> str:
+def _redacted_form(text: str, changes: Changes, _payload: Any) -> str:
     """Return a copy of a URL-encoded form in which each value is redacted."""
     return "&".join(_redacted_pair(pair, changes) for pair in text.split("&"))
 
 
-def _redacted_pair(pair: str, changes: Mapping[str, str]) -> str:
+def _redacted_pair(pair: str, changes: Changes) -> str:
     key, _, value = pair.partition("=")
     plain = urllib.parse.unquote_plus(value, errors="surrogateescape")
     name = urllib.parse.unquote_plus(key, errors="surrogateescape")
@@ -444,7 +498,7 @@ def _redacted_pair(pair: str, changes: Mapping[str, str]) -> str:
     return pair if made_up == plain else f"{key}={quoted}"
 
 
-def _redacted_markup(text: str, changes: Mapping[str, str], payload: Any) -> str:
+def _redacted_markup(text: str, changes: Changes, payload: Any) -> str:
     """Return a redacted copy of XML, of a multipart body, or of another text."""
     for path, value in _leaves(payload, "", 0):
         name = re.escape(path.rpartition(".")[2].removeprefix("@"))
@@ -454,36 +508,54 @@ def _redacted_markup(text: str, changes: Mapping[str, str], payload: Any) -> str
     return _replaced(text, changes)
 
 
-def _replaced(text: str, changes: Mapping[str, str]) -> str:
-    """Replace whole words in a string, even if their characters are escaped."""
+def _replaced(text: str, changes: Changes) -> str:
+    """Replace whole words in a text in upper or lower case, including words that are escaped."""
     if not changes:
         return text
-    forms = _forms(tuple(changes.items()))
-    return _pattern(tuple(changes)).sub(lambda found: forms[found[0]], text)
+    text = changes.pattern.sub(lambda one: _like(one[0], changes.forms[one[0].lower()]), text)
+    for pattern, digits in changes.phones:
+        text = pattern.sub(functools.partial(_in_format, digits), text)
+    return text
 
 
-@functools.lru_cache(maxsize=8)
-def _forms(changes: tuple[tuple[str, str], ...]) -> dict[str, str]:
-    """Return the replacements of all ways in which the strings may be escaped."""
-    return {escape(old): escape(new) for old, new in changes for escape in _ESCAPES}
-
-
-@functools.lru_cache(maxsize=8)
-def _pattern(texts: tuple[str, ...]) -> re.Pattern[str]:
-    """Return a pattern for the strings, longest first, in all ways in which they may be escaped."""
-    forms = {escape(one) for one in texts for escape in _ESCAPES}
-    longest_first = sorted(forms, key=lambda one: (-len(one), one))
-    return re.compile("|".join(map(_word_pattern, longest_first)) or r"(?!)")
+def _like(old: str, new: str) -> str:
+    """Return a replacement in upper or lower case if the original is."""
+    if "@" in new or new == REMOVED or len(old) < 2:
+        return new
+    return new.upper() if old.isupper() else new.lower() if old.islower() else new
 
 
 def _word_pattern(form: str) -> str:
-    """Return a pattern that matches a string only as a whole word.
+    """Return a pattern that matches a text only as a whole word.
 
-    A string that is a common word must be a whole value.
+    A text that is a common word must be a whole value, or written in the same way.
     """
-    if ORDINARY.fullmatch(form.lower()):
+    word = form.lower()
+    if ORDINARY.fullmatch(word):
         return rf"(?<=[>\"\n]){re.escape(form)}(?=[<\"\r\n])"
-    return rf"(?:(?<!\w)|(?<=\\[nrt])){re.escape(form)}(?!\w)"
+    ignore = "" if COMMON.fullmatch(word) or len(form) < 3 else "i"
+    start = r"(?:(?<!\w)|(?<=\\[nrt]))"
+    return rf"{start}(?{ignore}:{re.escape(form)})(?!\w)"
+
+
+def _digits(text: str) -> str:
+    return re.sub(r"\D", "", text)[-10:]
+
+
+def _is_number(text: str) -> bool:
+    return len(_digits(text)) == 10 and "@" not in text and not any(map(str.isalpha, text))
+
+
+def _phone_pattern(digits: str) -> re.Pattern[str]:
+    spaced = r"[-. ()]{0,3}".join(digits)
+    return re.compile(rf"(?<![\w.-])((?:\+?1[-. (]{{0,2}})?\(?){spaced}(?!\w)")
+
+
+def _in_format(digits: str, found: re.Match[str]) -> str:
+    """Return new digits in the format of a phone number."""
+    left = iter(digits)
+    rest = found[0][len(found[1]) :]
+    return found[1] + "".join(next(left, "") if one.isdigit() else one for one in rest)
 
 
 def _percent(text: str) -> str:
