@@ -3,7 +3,7 @@
 import difflib
 import getpass
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +16,7 @@ from adapter.mapping.authoring.made_up import MadeUpPeople
 from adapter.mapping.authoring.observe import with_query
 from adapter.mapping.authoring.readings import quoted
 from adapter.mapping.authoring.redact import (
+    Changes,
     fields_left,
     partly_replaced,
     possible_names,
@@ -69,7 +70,7 @@ class Written(NamedTuple):
 
     sample: Sample
     file: Path
-    changes: Mapping[str, str]
+    changes: Changes
 
 
 @click.command(

@@ -20,7 +20,9 @@ from adapter.mapping.authoring.observe import observe
 from adapter.mapping.authoring.payload_keys import (
     FIRST_NAME,
     LAST_NAME,
+    REMOVED,
     ROLES,
+    is_form_key,
     is_secret,
     key_of,
     names_in,
@@ -40,7 +42,6 @@ from adapter.mapping.authoring.whose import owner_of
 #: Renters' data, by appointment field.
 People = Mapping[str, Collection[str]]
 
-REMOVED: Final = "REMOVED"
 MAX_DEPTH: Final = 40
 #: A typical key for each appointment field.
 _PEOPLES_KEYS: Final = {
@@ -119,11 +120,6 @@ EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 PHONE: Final = re.compile(r"(?<![\w.-])\+?1?[-. (]{0,2}[2-9]\d\d[-. )]{1,2}\d{3}[-. ]\d{4}(?!\w)")
 #: The shortest private text, and number, that is also replaced outside its own field.
 SHORTEST_TEXT, SHORTEST_NUMBER = 4, 6
-
-
-def _names_field(path: str) -> bool:
-    """Return True if a path is a list item's ``key``, which contains the name of a form field."""
-    return re.search(r"\.\d+\.key$", path.lower()) is not None
 
 
 class Changes(dict[str, str]):
@@ -361,7 +357,7 @@ def _count(text: str) -> int:
 def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
     """Yield each string to replace in a value, together with its replacement."""
     key = key_of(path)
-    if is_private(path) and not _names_field(path):
+    if is_private(path) and not is_form_key(path):
         if len(text) >= (SHORTEST_NUMBER if _count(text) else SHORTEST_TEXT) or is_secret(path):
             yield text, REMOVED
         return
@@ -450,7 +446,7 @@ def _redacted_data(data: Any, changes: Changes, path: str = "") -> Any:
         return {key: _redacted_data(value, changes, inner[key]) for key, value in data.items()}
     if isinstance(data, list):
         return [_redacted_data(one, changes, f"{path}.{n}") for n, one in enumerate(data)]
-    if path and is_private(path) and not _names_field(path) and not _is_blank(data):
+    if path and is_private(path) and not is_form_key(path) and not _is_blank(data):
         return REMOVED if isinstance(data, str) else type(data)()
     if isinstance(data, str):
         return _redacted_text(data, changes)
