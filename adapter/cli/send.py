@@ -75,7 +75,9 @@ def sign(source: str, file: Path, **options: Any) -> None:
 
     If the signature contains a timestamp, the command is valid for only a few minutes.
     """
-    click.echo(signed_client.curl(_request(source, file, **options), str(file)))
+    request = _request(source, file, **options)
+    # A token in the body is not in the file.
+    click.echo(signed_client.curl(request, str(file) if request.body == file.read_bytes() else ""))
 
 
 @click.command(

@@ -39,8 +39,19 @@ def report_on(source: Source, request: WebhookRequest) -> MessageReport:
     return MessageReport(
         missing=[*_missing(source, scope, unread)],
         unread=unread,
-        doubts=doubtful_values(source, scope),
+        doubts=[*doubtful_values(source, scope), *_sent_at_doubts(source, scope)],
     )
+
+
+def _sent_at_doubts(source: Source, scope: Scope) -> Iterator[str]:
+    """Yield a warning if a value at the ``sent_at`` paths cannot be read."""
+    for one in source.compiled.item_scopes(scope) if source.has_sent_at else ():
+        try:
+            source.compiled.read_sent_at(one)
+        except Unreadable as exc:
+            if any(_is_in(used, one) for used in source.used_paths if used.where[0] == "sent_at"):
+                yield f"sent_at {exc}, so the time when the message arrives counts instead"
+                return
 
 
 def _missing(source: Source, scope: Scope, unread: Sequence[str]) -> Iterator[str]:

@@ -67,6 +67,7 @@ class TokenScheme:
             return with_headers(request, {self.name: text}, replace=self.name)
         if self.place == "json":
             return dataclasses.replace(request, body=_json_with(request.body, self.name, token))
+        request = self.without_secret(request)  # a body with two tokens is rejected
         field = urlencode({self.name: token})
         if self.place == "query":
             mark = "&" if "?" in request.url else "?"

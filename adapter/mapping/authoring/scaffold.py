@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter import signatures
+from adapter.mapping.authoring.body_secrets import secret_lines, variable_for
 from adapter.mapping.authoring.cancellations import (
     canceled_rows,
     cancellations,
@@ -197,6 +198,7 @@ class Draft:
             "",
             *([DRAFT_LINE, ""] if is_in_folder else []),
             _signature_line(self.name),
+            *secret_lines(self.name, self.samples, samples),
             "",
             *self._condition_lines(),
             *self._reading_lines(),
@@ -423,7 +425,7 @@ def _test_lines(sample: str, outcome: str) -> Iterator[str]:
 
 def _signature_line(name: str) -> str:
     """Return a draft's ``signature`` line, with a preset if one matches the source's name."""
-    secrets = f"secrets: [{re.sub('[^A-Z0-9]', '_', name.upper())}_SECRET]"
+    secrets = f"secrets: [{variable_for(name)}]"
     presets = {preset.replace("-", ""): preset for preset in signatures.PRESETS}
     parts = name.replace("_", "-").split("-")
     for count in range(len(parts), 0, -1):

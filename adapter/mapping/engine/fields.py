@@ -318,7 +318,7 @@ class NotesFiller:
     def fill(self, scope: Scope, draft: Draft) -> None:
         """Set the notes to the lines whose placeholders all have values."""
         texts = (line.value(scope) for line in self.lines)
-        draft.text = "\n".join(text for text in texts if text)
+        draft.lines = [text for text in texts if text]
 
 
 def _as_list(value: Any) -> list[Any]:

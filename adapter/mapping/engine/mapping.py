@@ -314,10 +314,14 @@ class CompiledMapping:
     def _sent_at(self, scope: Scope) -> dt.datetime | None:
         """Return the UTC time when the renter made the request, or None if it is uncertain."""
         try:
-            _, value = self.sent_at.first(scope)
-            return read_absolute_instant(unwrap_single(value))
+            return self.read_sent_at(scope)
         except Unreadable:
             return None
+
+    def read_sent_at(self, scope: Scope) -> dt.datetime:
+        """Read the UTC time when the renter made the request. Raise :class:`Unreadable`."""
+        _, value = self.sent_at.first(scope)
+        return read_absolute_instant(unwrap_single(value))
 
     def _key_parts(self, scope: Scope) -> list[str] | None:
         """Return the text at each dedupe path, or None if the item cannot be identified."""
@@ -350,11 +354,11 @@ def _named(names: Container[str], readers: Iterable[NamedReader]) -> list[NamedR
 
 def _finish(draft: Draft) -> None:
     """Check the rules that involve several fields, and compose the notes."""
-    if not draft.found and not draft.text:
+    if not draft.found and not draft.lines:
         draft.block(reason_for("event", IDS_ONLY_REASON))
     elif not {"email_1", "phone_1"} & draft.appointment.keys():
         draft.block(reason_for("email_1", NO_CONTACT))
-    text = notes.compose(draft.text, draft.facts)
+    text = notes.compose(draft.lines, draft.facts)
     draft.appointment |= {"notes": text} if text else {}
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.guess import event_paths
 from adapter.mapping.authoring.observe import observe
-from adapter.mapping.authoring.payload_keys import is_secret
+from adapter.mapping.authoring.payload_keys import REMOVED, is_secret, secret_name
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.engine import SENT_OUTCOMES, Community, Outcome, Scope
 from adapter.mapping.engine.fields import PathLookup
@@ -41,6 +41,8 @@ NOT_CHANGEABLE: Final = (
 #: Limits for suggesting similar paths: number of samples, and length of a path.
 MAX_SCOPES: Final = 10
 MAX_PATH_LENGTH: Final = 100
+#: What to do about a secret in the body.
+STRIP_HINT: Final = "add strip: [NAME], or verify it with scheme: token"
 #: Shorter strings are not secrets, but words such as the name of a token.
 MIN_SECRET_LENGTH: Final = 16
 #: Test expectations for a lead that is booked or becomes a guest card.
@@ -372,17 +374,32 @@ def _warn_of_unsigned_keys(source: Source, samples: Sequence[Sample]) -> None:
 
 
 def _warn_of_secrets(source: Source, samples: Mapping[int, Sample]) -> None:
+    """Warn about secrets in samples, and about those that are stored with each webhook."""
+    block = source.signature
+    verified = block.get("name") if block.get("in") in ("json", "form", "query") else None
+    removed = {verified, *source.stripped_names}
     for number, sample in samples.items():
-        for path in _secrets_in(sample):
+        for path, value in _secrets_in(sample):
+            name = secret_name(path)
             message = f"{path} looks like a secret: replace its value in the sample"
+            if value == REMOVED and (not name or name in removed):
+                continue
+            if value == REMOVED:
+                message = f"{path} was a secret, which is stored with each webhook: {STRIP_HINT}"
+            elif name and name not in removed:
+                message += f", and {STRIP_HINT}"
+            message = message.replace("NAME", name)
             source.document.add(("tests", str(number), "payload"), message, warning=True)
 
 
-def _secrets_in(sample: Sample) -> Iterator[str]:
+def _secrets_in(sample: Sample) -> Iterator[tuple[str, str]]:
+    """Yield the path and value of each secret in a sample. The value may be masked."""
     for path, value in leaves(sample.payload):
         is_name = path.rpartition(".")[2].lower() == "key"  # the name of a form field
-        if isinstance(value, str) and is_secret(path) and not is_name and _is_random(value):
-            yield path
+        if not isinstance(value, str) or not is_secret(path) or is_name:
+            continue
+        if value == REMOVED or _is_random(value):
+            yield path, value
 
 
 def _is_random(text: str) -> bool:
