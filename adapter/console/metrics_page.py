@@ -41,7 +41,7 @@ GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "problem": ("1 for each problem that `adapter stats` shows.", ("code", "source")),
     "workers_alive": ("Number of workers with a heartbeat in the last 30 seconds.", ()),
     "oldest_unmapped_seconds": ("Age of the oldest unmapped webhook.", ()),
-    "oldest_due_seconds": ("Time for which the oldest due booking has been due.", ()),
+    "oldest_due_seconds": ("Time since the oldest due booking became due.", ()),
     "waiting": ("Number of leads that need review.", ()),
     "oldest_waiting_seconds": ("Age of the oldest lead that needs review.", ()),
     "pending": ("Number of bookings in the send queue.", ()),

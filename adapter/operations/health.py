@@ -133,16 +133,16 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "no_worker": Condition(
         Level.BROKEN,
         "no worker has checked the queue for 1 minute",
-        "Each worker has stopped, is hung or is waiting. Webhooks are stored, but no tours are "
+        "Every worker has stopped, has hung or is waiting. Webhooks are stored, but no tours are "
         "booked.",
-        "Start `adapter worker`, or restart it if it hangs. The worker's log says why it stopped. "
-        "If the worker is waiting for a database of its own version, restart it with the new "
-        "version, or run `adapter migrate`.",
+        "Start `adapter worker`, or restart it if it has hung. The worker's log says why it "
+        "stopped. If the worker is waiting for a database of its own version, restart it with the "
+        "new version, or run `adapter migrate`.",
     ),
     "sending_stopped": Condition(
         Level.BROKEN,
-        "sending is stopped, because Propexo rejects the API token (401 or 403), several POSTs in "
-        "a row had no clear response, or the database was restored",
+        "sending is stopped for one of these reasons: Propexo rejects the API token (401 or 403), "
+        "several POSTs in a row had no clear response, or the database was restored",
         "Webhooks are stored, but no tours are booked.",
         "If Propexo rejects the token, set PROPEXO_TOKEN to a valid token and restart the worker. "
         "Otherwise, check Propexo's status and the network. Sending then resumes automatically. "
@@ -221,8 +221,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "status_webhooks_failing": Condition(
         Level.WARNING,
-        "the receiver of status webhooks has failed and accepted none since, or rejects some of "
-        "them",
+        "the receiver of status webhooks is failing, or rejects some of them",
         "The receiving system is not notified of changes. Bookings are not affected.",
         "Check the receiver at ADAPTER_STATUS_WEBHOOK_URL. The adapter retries status webhooks "
         "for 3 days.",
@@ -235,8 +234,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "invitations_failing": Condition(
         Level.WARNING,
-        "for 2 minutes, the SMTP server has accepted no emails with links to choose a tour time, "
-        "and 3 or more attempts have failed",
+        "the SMTP server has accepted no emails with tour links for 2 minutes, and 3 or more "
+        "attempts have failed",
         "Renters do not get their links by email. Bookings are not affected.",
         "Fix the error in ADAPTER_SMTP_URL or on the mail server, and restart the worker. To test "
         "the mail server, run `adapter doctor`. The adapter retries emails for a day.",
