@@ -33,7 +33,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "background_write_failed": (
         "A rejected request, or the time when a secret was used, was not saved.",
-        "Act only if this continues after `postgresql_available`.",
+        "Act only if the problem continues after `postgresql_available`.",
     ),
     "booking_booked": ("A tour or a guest card is booked in Knock.", NOTHING),
     "booking_carried_out_late": (
@@ -87,7 +87,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "console_failed": ("A console page failed with an error.", BUG),
     "crm_model_not_readable": (
         "Propexo rejects a request for tours or guest cards, so unknown bookings cannot be found.",
-        "Ask Propexo to enable the `model`.",
+        "Ask Propexo to enable the model that `model` names.",
     ),
     "database_restored": (
         "The database was restored or copied. The adapter stops sending.",
@@ -95,7 +95,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "database_unchecked": (
         "Propexo's write log cannot be read, so the adapter does not send bookings yet.",
-        "Act only if this lasts for more than five minutes.",
+        "Act only if the problem lasts for more than five minutes.",
     ),
     "dedupe_key_failed": (
         "The mapping's `dedupe` failed for a webhook. The webhook counts as a new lead.",
@@ -115,7 +115,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         ("Wait for the adapter to retry. If the problem continues, check the token and the host."),
     ),
     "forced_stop": (
-        "A worker did not stop in time and was killed. Its bookings in flight become `unknown`.",
+        (
+            "A worker did not stop in time and was killed. The worker's bookings in flight become "
+            "`unknown`."
+        ),
         NOTHING,
     ),
     "format_not_counted": (
@@ -125,16 +128,17 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "free_times_not_parsed": (
         (
             "Propexo's response about Knock's calendar caused an error. Tours are booked without "
-            "checking the calendar."
+            "checking their times."
         ),
         BUG,
     ),
     "free_times_unknown": (
         (
-            "Propexo did not report the available times. Tours are booked without checking them. "
+            "Propexo did not report the available times. Tours are booked without checking their "
+            "times. "
             "`reason` says why."
         ),
-        "Act only if this continues.",
+        "Act only if the problem continues.",
     ),
     "handshake_answered": ("A sender's verification request was answered.", NOTHING),
     "invitation_mailed": ("A link to choose a tour time was emailed to a renter.", NOTHING),
@@ -161,7 +165,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "mappings_reloaded": ("New mappings are in use.", NOTHING),
     "outcome_returned": ("A sender that was waiting for the outcome got its response.", NOTHING),
     "outcome_waiter_disconnected": (
-        "The database connection that waits for outcomes was lost. The adapter opens it again.",
+        (
+            "The database connection that waits for outcomes was lost. The adapter reopens the "
+            "connection."
+        ),
         NOTHING,
     ),
     "outcome_waiter_failed": ("An error interrupted the wait for outcomes.", BUG),
@@ -206,7 +213,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "problem_over": ("A problem is over.", NOTHING),
     "process_crashed": ("A process or a thread has ended with an unexpected error.", BUG),
     "process_is_stuck": (
-        "A worker hung and ended itself. Its supervisor restarts it.",
+        "A worker hung and ended itself. The supervisor restarts the worker.",
         "If this happens again, report it with the value of `part`.",
     ),
     "propexo_unreachable": (
@@ -223,13 +230,16 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "proxy_not_trusted": (
         "A request came through a proxy that is not in `ADAPTER_TRUSTED_PROXIES`.",
-        "Do what `todo` says.",
+        "Follow the instructions in `todo`.",
     ),
     "put_in_place_loaded": (
         "Changes to mappings and community names that were made in the console are in use.",
         NOTHING,
     ),
-    "reconcile_read_failed": ("A search in Propexo failed. The adapter repeats it.", NOTHING),
+    "reconcile_read_failed": (
+        "A search in Propexo failed. The adapter repeats the search.",
+        NOTHING,
+    ),
     "request_cut_off": ("A client sent too slowly, or did not read its response.", NOTHING),
     "restarting_with_new_secrets": (
         "A worker is restarting because a secret has changed.",
@@ -275,7 +285,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "See [sending is stopped](operations.md#sending-is-stopped).",
     ),
     "service_links_ignored": (
-        "Kubernetes has set variables that look like settings. The adapter ignores them.",
+        (
+            "Kubernetes has set variables that look like settings. The adapter ignores these "
+            "variables."
+        ),
         "No action is needed. To prevent this event, set `enableServiceLinks: false`.",
     ),
     "settings_invalid": (
@@ -289,7 +302,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "start_failed": (
         "A web or worker process cannot start. There is one line for each reason.",
-        "Do what `problem` says.",
+        "Follow the instructions in `problem`.",
     ),
     "status_read_failed": (
         "A job's status could not be read. The adapter will try again.",
@@ -297,7 +310,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "status_webhook_failed": (
         "The receiver of status webhooks failed. The adapter sends the webhooks again.",
-        "If this continues, check the receiver.",
+        "If the problem continues, check the receiver.",
     ),
     "status_webhooks_given_up": (
         "Status webhooks could not be delivered within three days.",

@@ -111,7 +111,12 @@ def new(
     written = _write_samples(folder / "samples", draft, kept)
     names = [f"samples/{one.name}" for one in written]
     payloads = [sample.payload for sample in kept]
-    text = draft.text(*names, origin=_origin(samples, names), payloads=payloads)
+    text = draft.text(
+        *names,
+        origin=_origin(samples, names),
+        payloads=payloads,
+        is_in_folder=file.suffix != ".draft",
+    )
     file.write_text(text, encoding="utf-8", errors="backslashreplace")
     click.echo(f"wrote {', '.join(map(str, [file, *written]))}")
     senders = similar_senders(payloads, gallery_folder(folder))
@@ -282,6 +287,7 @@ def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:
         yield f"Compare it with the mapping: adapter backtest {draft.name} {file}"
         return
     yield f"Confirm each guess and fill in each TODO, then run: adapter check {file}"
+    yield "The adapter does not use the mapping until you remove its line 'draft: true'."
 
 
 def _community_lines(draft: Draft, communities: Path) -> Iterator[str]:

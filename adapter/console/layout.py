@@ -109,6 +109,7 @@ def layout_helpers() -> dict[str, Any]:
         "event_word": wording.event_word,
         "replay_refusal": wording.replay_refusal,
         "state_class": wording.state_class,
+        "is_done_cancellation": wording.is_done_cancellation,
         "in_knock_sentence": wording.in_knock_sentence,
         "phone_text": wording.phone_text,
         "error_text": wording.error_text,

@@ -51,6 +51,8 @@ class Row:
     #: The first lead, and the first renters' names.
     lead: Booking | Event
     names: Sequence[str]
+    #: When the first lead was received.
+    received_at: dt.datetime
     #: The property's name if it is not recognized, or "".
     place: str = ""
 
@@ -299,15 +301,18 @@ def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
     ids = [number for entry in found for number in entry.ids[:3]]
     with services.store.transaction() as tx:
         bookings = {one.id: one for one in tx.bookings.of_ids(ids)}
+        received = tx.events.received_times(bookings.values())
         missing = [number for number in ids if number not in bookings]
         events = {one.id: one for one in tx.search.events(ids=missing)} if missing else {}
         places = _places(tx, found, bookings)
     leads: dict[int, Booking | Event] = {**events, **bookings}
+    received |= {number: event.received_at for number, event in events.items()}
     return [
         Row(
             entry=entry,
             lead=leads[entry.ids[0]],
             names=_names(entry, bookings),
+            received_at=received[entry.ids[0]],
             place=places.get(entry.issue, ""),
         )
         for entry in found
@@ -358,6 +363,8 @@ class Neighbors:
     next_name: str = ""
     #: The list's query string.
     list_query: str = ""
+    #: False if the lead was not opened from the list and does not need review.
+    is_in_list: bool = True
 
 
 def _list_text() -> str:
@@ -372,6 +379,8 @@ def list_selection() -> Selection:
 def neighbors_of(number: int) -> Neighbors:
     """Return the previous and next lead in the list that the request's ``list`` field selects."""
     ids = [one for row in rows_of(list_selection()) for one in row.ids]
+    if number not in ids and "list" not in flask.request.values:
+        return Neighbors(is_in_list=False)
     place = ids.index(number) if number in ids else -1
     following = ids[place + 1] if place + 1 < len(ids) else None
     return Neighbors(

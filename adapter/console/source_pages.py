@@ -52,6 +52,16 @@ def source_helpers() -> dict[str, Any]:
     return {"curl_of": curl_of}
 
 
+#: Headers that belong to the connection of the original request.
+_OF_CONNECTION: Final = frozenset(
+    {"accept-encoding", "connection", "content-length", "host", "transfer-encoding"}
+)
+
+
+def _is_left_out(header: str) -> bool:
+    return header in _OF_CONNECTION or "signature" in header or "hmac" in header
+
+
 def curl_of(name: str, request: WebhookRequest) -> str:
     """Return a curl command that sends a message again, or "" if the message is too long.
 
@@ -61,7 +71,8 @@ def curl_of(name: str, request: WebhookRequest) -> str:
         return ""
     query = request.url.partition("?")[2]
     url = _address(name) + (f"?{query}" if query else "")
-    return signed_client.curl(dataclasses.replace(request, method="POST", url=url))
+    unsigned = request.without_headers({n for n in request.lowercase_headers if _is_left_out(n)})
+    return signed_client.curl(dataclasses.replace(unsigned, method="POST", url=url))
 
 
 @bp.get("/sources")

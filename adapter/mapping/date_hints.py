@@ -15,14 +15,16 @@ DATES: Final = (
     (r"[A-Z][a-z]{2} \d{1,2} \d{4}", "MMM D YYYY"),
     (r"[A-Z][a-z]{3,8} \d{1,2}(?:st|nd|rd|th)?, \d{4}", "MMMM D, YYYY"),
     (r"[A-Z][a-z]{3,8} \d{1,2} \d{4}", "MMMM D YYYY"),
+    (r"\d{1,2}(?:st|nd|rd|th)? [A-Z][a-z]{2} \d{4}", "D MMM YYYY"),
+    (r"\d{1,2}(?:st|nd|rd|th)? [A-Z][a-z]{3,8} \d{4}", "D MMMM YYYY"),
     (
         r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, [A-Z][a-z]+ \d{1,2}, \d{4}",
         "dddd, MMMM D, YYYY",
     ),
 )
 TIMES: Final = (
-    (r"\d{1,2}:\d{2} ?[AaPp]\.?[Mm]\.?", "h:mm A"),
-    (r"\d{1,2}:\d{2}:\d{2} ?[AaPp]\.?[Mm]\.?", "h:mm:ss A"),
+    (r"\d{1,2}:\d{2} ?[AaPp]\.? ?[Mm]\.?", "h:mm A"),
+    (r"\d{1,2}:\d{2}:\d{2} ?[AaPp]\.? ?[Mm]\.?", "h:mm:ss A"),
     (r"\d{1,2}:\d{2}", "H:mm"),
     (r"\d{1,2}:\d{2}:\d{2}", "H:mm:ss"),
 )

@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -18,13 +19,23 @@ from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
 from adapter.settings import Policy
 
+#: The line of a mapping that is not finished.
+DRAFT: Final = re.compile(rb"^draft:[ \t]*true\b", re.MULTILINE)
 #: Maximum number of mappings to list in a message.
 MOST_LISTED: Final = 20
 
 
 def load(folder: Path, policy: Policy) -> Mapping[str, Source]:
-    """Load all mappings in a folder. Raise :class:`MappingErrors` if any of them has errors."""
-    return _raise_errors(_loaded(folder, policy))
+    """Load all mappings in a folder except drafts.
+
+    Raise :class:`MappingErrors` if any of them has errors.
+    """
+    return _raise_errors(_loaded(folder, policy, drafts=False))
+
+
+def is_draft(file: Path) -> bool:
+    """Return True if a mapping says that it is a draft, so that nothing in it matters yet."""
+    return DRAFT.search(file.read_bytes()) is not None
 
 
 def load_one(folder: Path, name: str, policy: Policy, *, strict: bool = True) -> Source:
@@ -82,7 +93,7 @@ def changed_since_load(folder: Path, sources: Mapping[str, Source]) -> list[str]
 
     If any mapping has an error, no mapping is reloaded, so even valid changes have no effect.
     """
-    files = {path.stem: path for path in _mapping_files(folder)}
+    files = {path.stem: path for path in _mapping_files(folder) if not is_draft(path)}
     return sorted(
         name
         for name in {*files, *sources}
@@ -147,13 +158,13 @@ def check(paths: Sequence[Path], policy: Policy) -> list[Problem]:
     return list(dict.fromkeys(itertools.chain.from_iterable(found)))
 
 
-def _loaded(folder: Path, policy: Policy) -> Loaded:
+def _loaded(folder: Path, policy: Policy, *, drafts: bool = True) -> Loaded:
     if not folder.is_dir():
         raise MappingErrors([_no_folder(folder)])
-    files = _mapping_files(folder)
+    files = [file for file in _mapping_files(folder) if drafts or not is_draft(file)]
     loaded = load_files(folder, files, policy)
     problems = sorted([*loaded.problems, *map(_wrong_extension, sorted(folder.glob("*.yml")))])
-    if not files:
+    if not _mapping_files(folder):
         problems.append(Problem.of_file(folder, "has no mappings"))
     return Loaded(loaded.sources, tuple(problems))
 

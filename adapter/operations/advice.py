@@ -149,7 +149,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "refused": (
         "This tour was rejected. It is not in Knock.",
-        _BOOK,
+        "Fix what the response names and book it again, or enter the tour in Knock yourself.",
     ),
     "job_failed": (
         "Knock didn't save this tour.",
@@ -263,6 +263,7 @@ DECISIONS: Final[Mapping[str, str]] = {
     "taken_back": "The renter asked again, or someone here undid the cancellation.",
     "booking_came_later": "The cancellation arrived before the request. The request needs review.",
     "asked_again": "This repeats the renter's latest request.",
+    "tour_undone": "Someone here undid it before it was sent.",
     IGNORED: "This message is a test, or not a tour request.",
 }
 

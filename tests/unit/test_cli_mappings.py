@@ -14,8 +14,10 @@ import yaml
 from adapter.cli import commands, new_source
 from adapter.cli.map import mapped_as_text
 from adapter.exceptions import ConfigurationError, PayloadError
+from adapter.mapping import registry
 from adapter.mapping.engine import Item, Mapped, Outcome
 from adapter.models import Reason
+from adapter.settings import Policy
 from tests.paths import ROOT
 
 SAMPLE = "mappings/samples/rentfeed-tour.json"
@@ -400,7 +402,8 @@ def test_new_writes_a_draft_mapping(project: Path) -> None:
     text = text.replace("scheme: TODO", "scheme: hmac, header: X-S").replace(
         "last_name: TODO", "last_name: Okafor"
     )
-    file.write_text(text)
+    assert "acme" not in registry.load(project / "mappings", Policy()), "it is still a draft"
+    file.write_text(re.sub(r"(?m)^draft: true .*\n", "", text))
     known = project / "mappings/communities.yaml"
     known.write_text(
         known.read_text()
@@ -415,6 +418,22 @@ def test_new_writes_a_draft_mapping(project: Path) -> None:
     assert appointment["appointment_time"] == "20:30:00"
     assert appointment["rent_minimum_in_cents"] == 150000
     assert appointment["move_in_date"] == "2026-05-01"
+
+
+def test_a_draft_does_not_affect_other_mappings(project: Path) -> None:
+    folder = project / "mappings"
+    loaded = registry.load(folder, Policy())
+    (folder / "acme.yaml").write_text("# drafted\n\ndraft: true   # later\n\nsignature: TODO\n")
+    assert registry.load(folder, Policy()).keys() == loaded.keys()
+    assert registry.changed_since_load(folder, loaded) == []
+    change(project, "dedupe: leadId", "dedupe: leadId # edited")
+    assert registry.changed_since_load(folder, loaded) == ["rentfeed"]
+    assert run("check").exit_code == 1
+    (folder / "acme.yaml").write_text((folder / "rentfeed.yaml").read_text() + "\ndraft: true\n")
+    assert "draft: the adapter does not use this mapping: remove" in run("check", "acme").output
+    (folder / "acme.yaml").write_text("draft: false\nsignature: TODO\n")
+    with pytest.raises(ConfigurationError):
+        registry.load(folder, Policy())
 
 
 def test_new_reads_several_files_and_names_their_communities(project: Path) -> None:

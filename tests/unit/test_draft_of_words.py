@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -469,3 +470,101 @@ def test_people_in_a_list_beside_the_renter_are_not_leads(others: str) -> None:
     batch = draft_from_samples("acme", [{"lead": "new", "people": [SAM, SAM]}])
     assert batch.observed.each == (("item", "people"),)
     assert batch.guesses["email_1"] == ("item.email",)
+
+
+SPANISH = {
+    "id_solicitud": "S-1",
+    "nombre_completo": "Lupita Vale",
+    "correo": "lupita@example.com",
+    "telefono": "(720) 555-0188",
+    "desarrollo": "Maple Court",
+    "fecha_visita": "12/13/2026",
+    "hora_visita": "2:30 p. m.",
+    "recamaras": "2",
+    "presupuesto": "1500",
+    "mascotas": "Gato",
+    "fecha_mudanza": "01/15/2027",
+    "comentarios": "¿Hay estacionamiento?",
+    "enviado": "2026-12-01T10:00:00-07:00",
+}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "dedupe: id_solicitud ",
+        "sent_at: enviado ",
+        "community: desarrollo ",
+        "  name: nombre_completo ",
+        "  starts_at: { date: fecha_visita, time: hora_visita, format: MM/DD/YYYY h:mm A } ",
+        "  move_in_date: { from: fecha_mudanza, format: MM/DD/YYYY } ",
+        "  rent_maximum_in_cents: { from: presupuesto, as: dollars } ",
+        "  desired_num_bedrooms: recamaras ",
+        "  pets: { from: mascotas, table: { Gato: cat } } ",
+        '    - "{comentarios}"',
+    ],
+)
+def test_a_form_in_spanish_is_drafted(line: str) -> None:
+    assert line in mapping_from_sample("acme", "a.json", SPANISH)
+
+
+def test_the_labels_of_an_email_may_have_accents() -> None:
+    body = "Nombre: Lupita Vale\nCorreo: lupita@example.net\nTeléfono: 720-555-0188\n"
+    body += "Fecha de visita: 12/13/2026\nHora: 2:30 PM\nPropiedad: Maple Court\n"
+    text = mapping_from_sample("acme", "a.json", {"plain": body})
+    assert 'telefono: { text: message, line: "Teléfono:" }' in text
+    assert "  phone_1: telefono " in text
+    assert 'from: [change, "{fecha_de_visita} {hora}", asked]' in text
+    assert "community: propiedad " in text
+
+
+HOUR = {"date": "12/12/2026", "hour": "2", "minute": "30"}
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (
+            {"tour": {"start": HOUR | {"hour": "14"}}},
+            'time: "{tour.start.hour}:{tour.start.minute}", format: MM/DD/YYYY H:mm }',
+        ),
+        (
+            {"tour": HOUR | {"ampm": "PM"}},
+            'time: "{tour.hour}:{tour.minute} {tour.ampm}", format: MM/DD/YYYY h:mm A }',
+        ),
+        (
+            {"tour": {"day": "2027-03-04", "from": "14:30", "to": "15:00"}},
+            "date: tour.day, time: tour.from, format: YYYY-MM-DD H:mm }",
+        ),
+        (
+            {"tour": {"day": "2027-03-04", "from": "9:00 AM", "to": "5:00 PM"}},
+            '# perhaps from tour.day "2027-03-04", tour.from "9:00 AM", tour.to "5:00 PM"; or',
+        ),
+        (
+            {"tour_date": "03/04/2027", "tour_time": "2:30 PM - 3:00 PM"},
+            "{ date: tour_date, time: tour_time, format: TODO }",
+        ),
+        ({"tour": "2026-12-12 14:30"}, "{ from: tour, format: YYYY-MM-DD H:mm }"),
+        ({"tour": {"startsAtLocal": "2027-03-04T14:30"}}, "tour.startsAtLocal "),
+        ({"when": "2026-12-12T14:30"}, 'TODO   # perhaps from when "2026-12-12T14:30"; or remove'),
+        (
+            {"requestedDate": "Thursday, March 4th", "requestedTime": "2:30pm"},
+            'TODO   # perhaps from requestedDate "Thursday, March 4th", requestedTime "2:30pm"; or',
+        ),
+        (
+            {"times": ["2027-03-04T14:30:00", "2027-03-05T14:30:00"]},
+            'TODO   # perhaps from times "2027-03-04T14:30:00"; or remove this line',
+        ),
+        (
+            {"created": "2026-12-12T14:30", "zip": "80203", "phone": "720-555-0188", "n": "1.5"},
+            "TODO   # or remove this line",
+        ),
+    ],
+)
+def test_a_draft_reads_or_names_whatever_may_be_the_time_of_the_tour(
+    data: dict[str, Any], line: str
+) -> None:
+    (start,) = re.findall(
+        r"^  starts_at: .*", mapping_from_sample("acme", "a.json", data), re.MULTILINE
+    )
+    assert line in start

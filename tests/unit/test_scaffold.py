@@ -385,6 +385,90 @@ def test_whatever_a_draft_reads_about_a_renter_is_made_up(data: dict[str, Any]) 
     assert fields
 
 
+RENTER = {"firstName": "Rosa", "middleName": "Marie", "lastName": "Vale"} | {
+    "email": "Rosa.Vale@example.net",
+    "phone": "(720) 555-0188",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "made_up"),
+    [
+        ("ROSA VALE asks; call Rosa. Ms. Vale", "DANA OKAFOR asks; call Dana. Ms. Okafor"),
+        ("tour for rosa marie vale", "tour for dana lee okafor"),
+        ("mail rosa.vale@example.net", "mail dana.okafor@example.com"),
+        ("7205550188 or 720.555.0188", "3035550142 or 303.555.0142"),
+        ("+1 720 555 0188, 1-720-555-0188", "+1 303 555 0142, 1-303-555-0142"),
+        ("tel:+17205550188", "tel:+13035550142"),
+        ("id 97205550188, Valery, Rosalind", "id 97205550188, Valery, Rosalind"),
+        ("I live at 12 Elm Way now", "I live at REMOVED now"),
+    ],
+)
+def test_a_renter_is_made_up_wherever_the_sample_mentions_them(text: str, made_up: str) -> None:
+    data = {"contact": RENTER | {"address": {"line1": "12 Elm Way"}}, "comments": text}
+    assert json.loads(made_up_sample(data)[0])["comments"] == made_up
+
+
+@pytest.mark.parametrize(
+    "key", ["address1", "addressLine1", "contact_address", "addr", "street1", "Street Address"]
+)
+def test_the_street_address_of_a_renter_is_removed_and_that_of_a_property_is_kept(key: str) -> None:
+    text, _ = made_up_sample({"lead": {key: "12 Elm Way"}, "property": {key: "400 Maple Street"}})
+    assert json.loads(text) == {
+        "lead": {key: "REMOVED"},
+        "property": {key: "400 Maple Street"},
+    }
+
+
+def test_names_that_are_also_words_are_only_replaced_as_they_are_written() -> None:
+    data = {"name": "Hope Grant", "email": "x@example.net", "c": "I hope you grant it. Hope G."}
+    assert json.loads(made_up_sample(data)[0])["c"] == "I hope you grant it. Dana G."
+
+
+@pytest.mark.parametrize("name", ["VALE, ROSA", "Vale, Rosa"])
+def test_a_last_name_before_a_comma_is_made_up(name: str) -> None:
+    data = {"leads": [{"prospect": name, "contact": "x@example.net"}]}
+    text, fields = made_up_sample(data)
+    assert not [one for one in ("VALE", "Vale", "ROSA", "Rosa") if one in text]
+    assert "leads.0.prospect" in fields
+
+
+def test_a_name_beside_a_phone_number_is_made_up_too() -> None:
+    data = {"lead": {"name": "Rosa Vale", "emergencyContact": "Wilma Flint 720-555-0177"}}
+    text, _ = made_up_sample(data)
+    assert "Wilma" not in text
+    assert "Flint" not in text
+
+
+def test_different_contacts_are_replaced_by_different_ones() -> None:
+    data = {
+        "email": "rosa@example.net",
+        "phone": "720-555-0188",
+        "reply_to": "relay-7@mail.example.net",
+        "office": "info@example.org",
+        "comments": "Or call 720-555-0199, mail vale@example.com",
+    }
+    made_up = json.loads(made_up_sample(data)[0])
+    assert made_up["email"] == "dana.okafor@example.com"
+    assert made_up["phone"] == "303-555-0142"
+    assert made_up["office"] == "info@example.org"
+    assert "relay" not in made_up["reply_to"]
+    assert "0199" not in made_up["comments"]
+    emails = {made_up["email"], made_up["reply_to"], made_up["comments"].split()[-1]}
+    assert len(emails) == 3
+    assert made_up["phone"] not in made_up["comments"]
+
+
+def test_the_name_of_a_portal_is_not_made_up_as_the_renters() -> None:
+    mail = {
+        "from": "Casas y Depas <envios@example.org>",
+        "plain": "Nombre: Lupita Vale\nCorreo: lupita@example.net\nTeléfono: 720-555-0188\n",
+    }
+    made_up = json.loads(made_up_sample(mail)[0])
+    assert "Nombre: Dana Okafor\n" in made_up["plain"]
+    assert "Dana" not in made_up["from"]
+
+
 def test_addresses_of_a_community_and_of_a_sender_are_kept() -> None:
     mail = {
         "envelope": {"to": "rosa-court@leads.example.org", "from": "rosa@example.net"},

@@ -16,6 +16,9 @@ PLACES: Final = "location|form|page|branch|vendor"
 #: Things that a community may have several of, or none.
 CALENDARS: Final = "calendar|assistant|eventtype|schedule|agent"
 TOURS: Final = "tour|appt|appointment|visit|booking|showing|viewing"
+#: The end of a key for the tour's date or time in Spanish or French.
+OF_VISIT: Final = "(de(la|l)?)?(visita|cita|recorrido|visite)"
+START: Final = "starts?|begin|scheduled"
 WISHED: Final = "(preferred|requested|desired)?"
 #: Patterns for each target's key, in lowercase without separators, best match first.
 KEYS: Final[Mapping[str, Sequence[str]]] = {
@@ -34,19 +37,20 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
         r"to|recipient|(to|recipient)(phone)?number|(phone(number)?)?(being)?called(number)?|envelopeto",
         r"(tracking|dialed|business)(phone)?number",
         r"(property|listing|building|unit)(street)?address",
+        r"(desarrollo|propiedad|inmueble|edificio|conjunto|condominio|residence|immeuble)",
     ),
-    "dedupe": (r".*(id|uid|uuid|token|uri)",),
+    "dedupe": (r".*(id|uid|uuid|token|uri)|id(solicitud|cita|visita|reserva|prospecto|demande)",),
     "sent_at": (
         r"(.*last)?(updated|modified)(at|on|time|date|datetime|timestamp)?",
         r"(created|submitted|requested|sent|received|occurred)(at|on|time|date|datetime|timestamp)?",
         r"(create|submit|request|lead|event)(date|time|timestamp|datetime)",
-        r"timestamp|datecreated|starttimestamp",
+        r"timestamp|datecreated|starttimestamp|(fechade)?(enviado|creado|recibido)(en|el)?",
     ),
     "first_name": (FIRST_NAME,),
     "last_name": (LAST_NAME,),
     "name": (
         r"(full|your|customer|contact|visitor|guest|renter|invitee|lead|prospect|display|profile)name",
-        r"name",
+        r"name|nombre(completo|yapellidos?)|nomcomplet",
         ROLE_ALONE.pattern,
     ),
     "email_1": (r".*e?mails?(address)?|correo(electronico)?|courriel",),
@@ -55,15 +59,22 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
         r"(call)?from(number)?|waid|callerid|.*remindernumber|(customer|caller|contact|guest)number",
     ),
     "starts_at": (
-        f"(starts?|begin|scheduled|{TOURS})(time|at|datetime|datetimeutc|slot|timestamp|start|when|for)",
-        r"startdatetime|startson|slot|earliest|from|begin|starts?|datetime|show|appointment",
+        f"({START}|{TOURS})(time|at|datetime|datetimeutc|slot|timestamp|start|when|for)(local)?",
+        f"startdatetime|startson|slot|earliest|from|begin|starts?|datetime|show|{TOURS}|startsatutc",
         r"new(start)?time|(?!.*(creat|submit|sent|receiv|updat)).*dateandtime|timeslot",
         f"when.*({TOURS}|see|come|stopby)",
+        f"fechayhora({OF_VISIT})?",
     ),
-    "date": (f"{WISHED}({TOURS}|start)?(date|day)", r"(?!.*(move|birth|dob)).*date"),
-    "time": (f"{WISHED}({TOURS}|start)?(time|hour|timefrom)", r".*time"),
+    "date": (
+        f"{WISHED}({TOURS}|start)?(date|day)|(fecha|dia|date)({OF_VISIT})",
+        r"(?!.*(move|birth|dob)).*date",
+    ),
+    "time": (
+        f"{WISHED}({TOURS}|start)?(time|hour|timefrom)|(hora|heure)({OF_VISIT})?|from|starts?|begin",
+        r".*time",
+    ),
     "tour_type": (f"({TOURS})(type|kind|mode|method|format)",),
-    "move_in_date": (r".*(movein|moving|moveindate|movedate|move)(date)?",),
+    "move_in_date": (r".*(movein|moving|moveindate|movedate|move)(date)?|(fecha(de)?)?mudanza",),
     "number_of_occupants": (r".*occupants|(household|group|party)size",),
     "lease_term_in_months": (r".*lease(term|terms|length)(months)?|leaselengthmonths",),
     "rent_minimum_in_cents": (
@@ -71,16 +82,18 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     ),
     "rent_maximum_in_cents": (
         r"(max|maximum)(rent|budget|price)(cents)?|.*(rent|budget|price)(max(imum)?|high)",
-        r"(monthly)?budget",
+        r"(monthly)?budget|presupuesto(maximo)?",
     ),
     "desired_num_bedrooms": (
         r".*(bedrooms|beds|numbedrooms|bedroomssought)|(desired)?(number|num)(of)?bed(room)?s",
+        r"recamaras|habitaciones|dormitorios",
     ),
-    "pets": (r"(doyouhave(any)?)?(pets?|animals?)(type)?|petdetails|pettypes?",),
+    "pets": (r"(doyouhave(any)?)?(pets?|animals?)(type)?|petdetails|pettypes?|mascotas?",),
 }
 #: Keys of text for the notes.
 NOTES: Final = (
     r"(customer|additional|appointment|tour|renter)?(comments?|messages?|notes?|questions?|remarks?)"
+    r"|comentarios?|mensaje|notas|observaciones|preguntas?|commentaires?"
     r"|bio|requirements|reason|(call)?summary|description|body|querytext|inputtranscript"
     r"|(body|message|comment|note)(text|content)|answers?|subject|utmsource|unit|unitnumber|listingunit|floorplan(name)?|work|leadtype"
 )

@@ -23,11 +23,11 @@ LAST_NAME: Final = (
 #: Words for people, which also stand alone as the key of a name.
 ROLES: Final = (
     "customer|contact|visitor|guest|renter|invitee|lead|prospect|sender|attendee|applicant|tenant"
-    "|client|caller|person|host|agent|owner|organizer|assignee|user|roommate|spouse|partner"
+    "|client|caller|resident|lessee|person|host|agent|owner|organizer|assignee|user|roommate|spouse|partner"
 )
 ROLE_ALONE: Final = re.compile(rf"({ROLES})s?")
 #: A first and a last name, as the value of a key such as ``guest``.
-FULL_NAME: Final = re.compile(r"[^\W\d_a-z][\w'-]*(?: [^\W\d_a-z][\w'.-]*){1,3}")
+FULL_NAME: Final = re.compile(r"[^\W\d_a-z][\w'-]*,?(?: [^\W\d_a-z][\w'.-]*){1,3}")
 #: Keys of the first and last name in a form whose fields have numbers.
 NUMBERED: Final = re.compile(
     r"(?:.*\.)?(?:input_\d+[._]|\.\d+\.|\"\d+\.)(?:(?P<first>3)|6)\"?", re.IGNORECASE

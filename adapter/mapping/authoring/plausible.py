@@ -37,6 +37,9 @@ EVENT: Final = re.compile(
 ANSWER: Final = frozenset({"label", "value", "question", "answer", "answers"})
 #: A word for a kind of object, such as ``FORM_RESPONSE``, rather than the name of an object.
 KIND: Final = re.compile(r"[A-Z]?[a-z]+([A-Z][a-z]+)*|[A-Z]+([_.:-][A-Z]+)*|[a-z]+([_.:][a-z]+)+")
+#: A time of day, or a range of times.
+_CLOCK: Final = r"\d{1,2}(:\d\d){0,2} ?([ap]\.? ?m\.?)?"
+CLOCK: Final = re.compile(rf"(?=\d+:){_CLOCK}( ?(-|\u2013|to) ?{_CLOCK})?", re.IGNORECASE)
 #: Meeting locations that are not communities.
 MEETING: Final = re.compile(
     r"person|phone|video|zoom|meet|online|virtual|integrations|[:/]", re.IGNORECASE
@@ -91,7 +94,7 @@ def _are_events(path: str, filled: Sequence[Any], observed: Observed) -> bool:
 def _is_community(path: str, value: Any) -> bool:
     """Return True if a value may be a community's name or ID and not an event type."""
     key, text = key_of(path), str(value)
-    if not isinstance(value, str | int) or isinstance(value, bool):
+    if not isinstance(value, str | int) or isinstance(value, bool) or CLOCK.fullmatch(text):
         return False
     if key == "eventtype":
         return not KIND.fullmatch(text) and not (EVENT.search(text) and "/" not in text)
@@ -131,6 +134,8 @@ def has_date(value: Any) -> bool:
     if isinstance(value, int):
         return not isinstance(value, bool) and value > 10**8
     text = str(value)
+    if CLOCK.fullmatch(text):
+        return False
     return len(text) > 8 and sum(character.isdigit() for character in text) >= 5
 
 
@@ -157,6 +162,8 @@ def _is_time(path: str, value: Any) -> bool:
     if isinstance(value, Mapping):
         return date_part_kinds(value) == {"time"}
     text = str(value)
+    if key_of(path) in STARTS and not (CLOCK.fullmatch(text) and VISITS & {*words_around(path)}):
+        return False
     is_short = len(text) < 20 and not re.search(r"\d{4}-", text)
     return is_short and bool(re.search(r"\d", text)) and matching_pattern("time", path) == 0
 

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -34,7 +35,7 @@ OPTION_TEXTS: Final = ("text", "label", "name", "title")
 #: Data that a program has calculated, instead of what a renter answered.
 CALCULATED: Final = re.compile(r"(.*\.)?(variables|charsets)")
 #: A line of an email such as ``Phone: 303-555-0142``.
-LABEL: Final = re.compile(r"^[>* \t-]*+([A-Za-z][A-Za-z /]{1,30}):[* \t]+\S", re.MULTILINE)
+LABEL: Final = re.compile(r"^[>* \t-]*+([^\W\d_](?:[^\W\d_]|[ /]){1,30}):[* \t]+\S", re.MULTILINE)
 #: Minimum number of labels for text to be an email with a field on each line.
 FEWEST_LABELS: Final = 3
 #: Keys for the whole text of an email or message, in lowercase without separators.
@@ -244,8 +245,9 @@ def label_readings(mail: Mail, rows: Sequence[Row]) -> Iterator[Reading]:
     for text in texts:
         labels = dict.fromkeys(LABEL.findall(text))
         for label in labels if len(labels) >= FEWEST_LABELS else ():
-            line = f"{{ text: {mail.name}, line: {json.dumps(label + ':')} }}"
-            name = re.sub(r"\W+", "_", label.strip().lower())
+            line = f"{{ text: {mail.name}, line: {json.dumps(label + ':', ensure_ascii=False)} }}"
+            plain = unicodedata.normalize("NFKD", label.strip().lower()).encode("ascii", "ignore")
+            name = re.sub(r"\W+", "_", plain.decode()) or "label"
             yield Reading(name, line, mail.name, functools.partial(_line, mail, label))
 
 

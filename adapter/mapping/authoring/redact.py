@@ -1,11 +1,12 @@
 """Replace the people in a sample with made-up people, and remove secrets."""
 
+import functools
 import html
 import json
 import re
 import urllib.parse
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.mapping.authoring.observe import observe
@@ -42,8 +43,11 @@ PRIVATE: Final = re.compile(
 )
 #: Keys of the renter's address.
 ADDRESS: Final = re.compile(
-    r"(street|home|mailing|current|previous|postal)*address(line)?(one|two)?|street(name)?"
+    r"(street|home|mailing|current|previous|postal|contact|renter|applicant|guest|lead)*addr(ess)?"
+    r"(line)?(one|two|[1-3])?(street)?|street(name|line)?(one|two|[1-3])?|wheredoyoulive(now)?"
 )
+#: Keys of its lines, inside an object with such a key.
+ADDRESS_LINE: Final = re.compile(r"(line|street)(one|two|[1-3])")
 #: Keys of IDs that look like email addresses.
 MESSAGE_IDS: Final = re.compile(r"messageid|inreplyto|references")
 #: Keys of a form's fields, which are a person's if they have no index.
@@ -53,18 +57,20 @@ QUESTIONS: Final = ("label", "question", "title", "field", "name", "key")
 ANSWERS: Final = ("value", "values", "answer", "val")
 #: Names in email addresses that belong to a company instead of a person.
 ROLE: Final = re.compile(
-    r"(no|donot)[-_.]?reply.*|leads?|notifications?|alerts?|mailer.*|bounces?.*|leasing|support",
+    r"(no|donot)[-_.]?reply.*|leads?|notifica(tion|cione)s?|alerts?|mailer.*|bounces?.*|leasing"
+    r"|support|info|office|admin|team|sales|rentals?|tours?|hello|hola|contacto?|avisos?",
     re.IGNORECASE,
 )
 PARTS: Final = {
     "first": re.compile(FIRST_NAME),
     "last": re.compile(LAST_NAME),
     "name": re.compile(rf"(full|your|from|display|profile|{ROLES})?name"),
+    "middle": re.compile(r"middle(name|initial)?"),
     "phone": re.compile(r".*(phone|mobile|cell|telephone|sms)(number|no)?|from(number)?|waid"),
 }
 #: Words around a plain ``name`` key that show that it is not a person's name.
 NOT_PEOPLE: Final = re.compile(
-    r"property|community|listing|form|page|bot|intent|function|source|calendar|field|question"
+    r"property|community|listing|building|complex|apartment|form|page|bot|intent|function|source|calendar|field|question"
     r"|event|campaign|company|unit|service|provider|utm|(?<!pro)file|city|state|tool|header"
     r"|method|parameter|reply"
 )
@@ -73,7 +79,9 @@ FORMS: Final = re.compile(r".*\b(form|flow|page|survey|questionnaire)s?", re.IGN
 #: Keys that can only be a person's name, regardless of the words around them.
 PERSONS: Final = re.compile(r"(first|last|full|your|given|family|sur|renter|guest)name")
 #: A line such as ``Name: Dana Okafor``, and an address such as ``Dana Okafor <dana@example.com>``.
-LABELED: Final = re.compile(r"^[>* \t-]*+([A-Za-z][A-Za-z /]{1,30}):[* \t]+(\S.*)$", re.MULTILINE)
+LABELED: Final = re.compile(
+    r"^[>* \t-]*+([^\W\d_](?:[^\W\d_]|[ /]){1,30}):[* \t]+(\S.*)$", re.MULTILINE
+)
 SENDER: Final = re.compile(r"\"?([^\"<>@:;,]+(?:,[^\"<>@:;,]+)?)\"?\s*<([^<>\s@]+)@[^<>\s]+>")
 #: Text after a renter's name in a sender's name, as in ``Dana Okafor via Portal``.
 VIA: Final = re.compile(r"\s+(?:via|through|from)\s.*|\s*[(|].*", re.DOTALL)
@@ -87,6 +95,17 @@ ORDINARY: Final = re.compile(
     rf"{NOT_IN_NAMES.pattern}|and|of|my|me|it|we|you|day|home|house|lead|may|april|june|august"
     r"|tour|unit|will|(mon|tues|wednes|thurs|fri|satur|sun)day"
 )
+#: Names that are also words of a message. They are replaced only as they are written.
+COMMON: Final = re.compile(
+    r"al|an|ann|art|ash|bell|best|bill|black|brown|chance|court|dawn|day|dean|do|eve|faith|field"
+    r"|frank|grace|grant|green|hall|hill|hope|in|iris|joy|king|lake|lane|lee|long|love|major|mark"
+    r"|miles|neil|new|page|park|pat|penny|pet|price|rich|rob|rose|ruby|sue|summer|street|sunny|sky"
+    r"|van|violet|west|white|wood|young"
+)
+#: A middle name, which is made up like the others.
+MIDDLE: Final = "Lee"
+#: Parts of last names that are not a person's alone.
+PARTICLES: Final = frozenset({"Van", "Von", "Der", "Den", "Del", "Los", "Las", "Dos", "San", "Mac"})
 #: Maximum number of words in a name.
 MOST_WORDS: Final = 6
 EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
@@ -108,6 +127,28 @@ PEOPLE: Final = (
 def _names_field(path: str) -> bool:
     """Return True if a path is a list item's ``key``, which contains the name of a form field."""
     return re.search(r"\.\d+\.key$", path.lower()) is not None
+
+
+class Changes(dict[str, str]):
+    """The replacement of each text in a sample, with the patterns that find them."""
+
+    @functools.cached_property
+    def forms(self) -> Mapping[str, str]:
+        """The replacement of each text in lowercase, in all ways to escape it."""
+        changes = ((old, new, escape) for old, new in self.items() for escape in _ESCAPES)
+        return {escape(old).lower(): escape(new) for old, new, escape in changes}
+
+    @functools.cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """A pattern that matches each text as a whole word."""
+        forms = {escape(old) for old in self for escape in _ESCAPES}
+        return re.compile("|".join(map(_word_pattern, sorted(forms, key=len, reverse=True))))
+
+    @functools.cached_property
+    def phones(self) -> Sequence[tuple[re.Pattern[str], str]]:
+        """A pattern for each phone number in any format, with the new digits."""
+        numbers = {_digits(old): _digits(new) for old, new in self.items() if _is_number(old)}
+        return [(_phone_pattern(old), new) for old, new in numbers.items()]
 
 
 def redacted(
@@ -135,20 +176,56 @@ def redacted(
 
 def replacements(
     payload: Any, number: int, people: People | None = None, kept: Collection[str] = ()
-) -> dict[str, str]:
-    """Return a replacement for each personal or secret string in a payload, longest first."""
+) -> "Changes":
+    """Return a replacement for each personal or secret text in a payload, longest text first."""
     changes: dict[str, str] = {}
-    # A string that belongs to both the renter and someone else is replaced as the renter's.
+    known = [text for texts in (people or {}).values() for text in texts]
+    # If a text belongs to both the renter and someone else, it is replaced as the renter's.
     texts = sorted(_texts(payload, people or {}), key=lambda one: not owner_of(one[0]))
     others = _numbers_of_others({owner_of(path) for path, _, _ in texts} - {""})
     for path, value, item in texts:
         person = _Person(others.get(owner_of(path), number + item))
-        changes |= dict(_changes_at(path, value, person))
+        changes |= dict(_changes_at(path, value, person, known))
     kept = {*kept, *_kept_ids(payload), *(one for text in kept for one in EMAIL.findall(text))}
     wanted = {old: new for old, new in changes.items() if len(old) > 1 and old not in kept}
-    # A string to keep must not be changed by the replacement of a word in it.
-    wanted |= {text: text for text in kept if any(old in text for old in wanted)}
-    return dict(sorted(wanted.items(), key=lambda change: -len(change[0])))
+    wanted = _distinct(wanted, known)
+    # A text to keep must not be changed by the replacement of a word in it.
+    olds = [old.lower() for old in wanted]
+    wanted |= {text: text for text in kept if any(old in text.lower() for old in olds)}
+    return Changes(sorted(wanted.items(), key=lambda change: -len(change[0])))
+
+
+def _distinct(changes: Mapping[str, str], known: Collection[str]) -> dict[str, str]:
+    """Give different email addresses and phone numbers different replacements.
+
+    The renter's own, which are in ``known``, keep theirs.
+    """
+    made_up: dict[str, list[str]] = {}
+    distinct = dict(changes)
+    for old in sorted(changes, key=lambda one: one not in known):
+        new = changes[old]
+        is_phone = _count(new) >= 7 and "@" not in new
+        if not (is_phone or EMAIL.fullmatch(new)) or old == new:
+            continue
+        original = _digits(old) if is_phone else old.lower()
+        others = made_up.setdefault(_digits(new) if is_phone else new, [])
+        others += [original] if original not in others else []
+        if number := others.index(original):
+            distinct[old] = _numbered(new, number)
+    return distinct
+
+
+def _digits(text: str) -> str:
+    return re.sub(r"\D", "", text)[-10:]
+
+
+def _numbered(new: str, number: int) -> str:
+    """Return another replacement than ``new``, for another original."""
+    if "@" in new:
+        return new.replace("@", f"{number + 1}@")
+    tens, ones = [match.start() for match in re.finditer(r"\d", new)][-2:]
+    last = f"{(int(new[tens] + new[ones]) + 17 * number) % 100:02d}"
+    return f"{new[:tens]}{last[0]}{new[tens + 1 : ones]}{last[1]}{new[ones + 1 :]}"
 
 
 def _numbers_of_others(owners: Collection[str]) -> dict[str, int]:
@@ -164,7 +241,7 @@ def _numbers_of_others(owners: Collection[str]) -> dict[str, int]:
     return numbers
 
 
-def replaced_fields(payload: Any, changes: Mapping[str, str]) -> list[str]:
+def replaced_fields(payload: Any, changes: Changes) -> list[str]:
     """Return the paths of the values in a payload that the replacements would change."""
     leaves = ((path, str(value)) for path, value in _leaves(payload, "", 0) if value is not None)
     paths = [path[1:] for path, text in leaves if _redacted_text(text, changes) != text]
@@ -285,33 +362,61 @@ def _count(text: str) -> int:
     return sum(map(str.isdigit, text))
 
 
-def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
-    """Yield each string to replace in a value, together with its replacement."""
+def _changes_at(
+    path: str, text: str, person: _Person, known: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield each text in a value that must be replaced, with its replacement."""
     key = key_of(path)
     if (is_secret(path) and not _names_field(path)) or PRIVATE.fullmatch(key):
         yield text, REMOVED
         return
-    if ADDRESS.fullmatch(key) and "@" not in text and not NOT_PEOPLE.search(path.lower()):
+    if _is_address(path, key) and "@" not in text:
         yield text, REMOVED
         return
     for email in EMAIL.findall(text):
         if not ROLE.fullmatch(email.partition("@")[0]):
             yield email, person.email
-    for written, mailbox in SENDER.findall(text[:1000]):
-        name = VIA.sub("", written.strip())
-        if not ROLE.fullmatch(mailbox) and name[:1].isalpha() and not _is_sentence(name):
-            yield from _name_changes("name", name, person)
+    yield from _sender_changes(text, person, known)
     for phone in PHONE.findall(text):
         yield phone, person.phone(phone)
     if PARTS["phone"].fullmatch(key) and 7 <= _count(text) <= 15 and len(text) < 30:
         yield text, person.phone(text)
     elif _is_name(path, text):
         yield from _name_changes(key, text, person)
+    elif FULL_NAME.fullmatch(alone := _without_contacts(text)) and alone != text:
+        yield from _name_changes("name", alone, person)
+
+
+def _sender_changes(
+    text: str, person: _Person, known: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield the replacement of each name before an email address.
+
+    If it is not known to be the renter's, it becomes the name of another person.
+    """
+    for written, mailbox in SENDER.findall(text[:1000]):
+        name = VIA.sub("", written.strip())
+        if not ROLE.fullmatch(mailbox) and name[:1].isalpha() and not _is_sentence(name):
+            is_renters = not known or any(name in one or mailbox in one for one in known)
+            sender = person if is_renters else _Person(min(_numbers_of_others([mailbox]).values()))
+            yield from _name_changes("name", name, sender)
+
+
+def _is_address(path: str, key: str) -> bool:
+    """Return True if a path leads to a person's street address, and not to a community's."""
+    is_line = ADDRESS_LINE.fullmatch(key) and "address" in path.lower()
+    is_place = NOT_PEOPLE.search(_FIELDS.sub("", path.lower()))
+    return bool(ADDRESS.fullmatch(key) or is_line) and not is_place
+
+
+def _without_contacts(text: str) -> str:
+    """Return a short text without the email addresses and phone numbers in it."""
+    return PHONE.sub("", EMAIL.sub("", text)).strip(" ,;:-()<>") if len(text) < 100 else ""
 
 
 def _is_name(path: str, text: str) -> bool:
     key = key_of(path)
-    is_named = any(PARTS[part].fullmatch(key) for part in ("first", "last", "name"))
+    is_named = any(PARTS[part].fullmatch(key) for part in ("first", "middle", "last", "name"))
     is_named = is_named or bool(ROLE_ALONE.fullmatch(key) and FULL_NAME.fullmatch(text))
     is_short = len(text) < 80 and "@" not in text and text[:1].isalpha()
     around = _FIELDS.sub("", ".".join(names_in(path.lower())))
@@ -320,17 +425,30 @@ def _is_name(path: str, text: str) -> bool:
 
 
 def _name_changes(key: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
-    if PARTS["first"].fullmatch(key):
+    """Yield the replacement of a name, and those of its words."""
+    words = VIA.sub("", text).split()
+    is_whole = len(words) > 1 and key in ("nombre", "first")
+    if PARTS["middle"].fullmatch(key):
+        yield text, MIDDLE
+    elif PARTS["first"].fullmatch(key) and not is_whole:
         yield text, person.first
     elif PARTS["last"].fullmatch(key):
         yield text, person.last
+    elif words[:1] and words[0].endswith(",") and len(words) > 1:
+        yield text, f"{person.last}, {person.first}"
+        yield words[0].rstrip(","), person.last
+        yield words[1], person.first
     else:
-        words = text.split()
-        yield text, f"{person.first} {person.last}" if len(words) > 1 else person.last
-        words = VIA.sub("", text).split()
+        yield text, f"{person.first} {person.last}" if len(text.split()) > 1 else person.last
         if len(words) > 1 and not _is_sentence(text):
+            yield words[0] + words[-1], person.first + person.last
             yield words[0], person.first
             yield words[-1], person.last
+            yield from ((one, MIDDLE) for one in words[1:-1] if _is_middle_name(one))
+
+
+def _is_middle_name(word: str) -> bool:
+    return len(word) > 2 and word[:1].isupper() and word not in PARTICLES and word.isalpha()
 
 
 def _is_sentence(text: str) -> bool:
@@ -338,7 +456,7 @@ def _is_sentence(text: str) -> bool:
     return len(name.split()) > MOST_WORDS or NOT_IN_NAMES.search(name) is not None
 
 
-def _redacted_data(data: Any, changes: Mapping[str, str]) -> Any:
+def _redacted_data(data: Any, changes: Changes) -> Any:
     """Return a copy of JSON data in which strings and integers are redacted, but not keys."""
     if isinstance(data, Mapping):
         return {key: _redacted_data(value, changes) for key, value in data.items()}
@@ -352,8 +470,8 @@ def _redacted_data(data: Any, changes: Mapping[str, str]) -> Any:
     return data
 
 
-def _redacted_text(text: str, changes: Mapping[str, str]) -> str:
-    """Return a redacted copy of a string. If the string is JSON, redact its values."""
+def _redacted_text(text: str, changes: Changes) -> str:
+    """Return a redacted copy of a text. If the text is JSON, redact its values."""
     if text.lstrip()[:1] in ("{", "["):
         try:
             data = json.loads(text)
@@ -365,12 +483,12 @@ def _redacted_text(text: str, changes: Mapping[str, str]) -> str:
     return text.replace(plain, changes[plain]) if plain in changes else _replaced(text, changes)
 
 
-def _redacted_form(text: str, changes: Mapping[str, str]) -> str:
+def _redacted_form(text: str, changes: Changes) -> str:
     """Return a copy of a URL-encoded form in which each value is redacted."""
     return "&".join(_redacted_pair(pair, changes) for pair in text.split("&"))
 
 
-def _redacted_pair(pair: str, changes: Mapping[str, str]) -> str:
+def _redacted_pair(pair: str, changes: Changes) -> str:
     key, _, value = pair.partition("=")
     plain = urllib.parse.unquote_plus(value, errors="surrogateescape")
     made_up = _redacted_text(plain, changes)
@@ -378,24 +496,50 @@ def _redacted_pair(pair: str, changes: Mapping[str, str]) -> str:
     return pair if made_up == plain else f"{key}={quoted}"
 
 
-def _replaced(text: str, changes: Mapping[str, str]) -> str:
-    """Replace whole words in a string, even if their characters are escaped."""
-    forms = {escape(old): escape(new) for old, new in changes.items() for escape in _ESCAPES}
-    if not forms:
+def _replaced(text: str, changes: Changes) -> str:
+    """Replace whole words in a text in upper or lower case, including words that are escaped."""
+    if not changes:
         return text
-    longest_first = sorted(forms, key=len, reverse=True)
-    pattern = re.compile("|".join(map(_word_pattern, longest_first)))
-    return pattern.sub(lambda found: forms[found[0]], text)
+    text = changes.pattern.sub(lambda one: _like(one[0], changes.forms[one[0].lower()]), text)
+    for pattern, digits in changes.phones:
+        text = pattern.sub(functools.partial(_in_format, digits), text)
+    return text
+
+
+def _like(old: str, new: str) -> str:
+    """Return a replacement in upper or lower case if the original is."""
+    if "@" in new or new == REMOVED or len(old) < 2:
+        return new
+    return new.upper() if old.isupper() else new.lower() if old.islower() else new
 
 
 def _word_pattern(form: str) -> str:
     """Return a pattern that matches a string only as a whole word.
 
-    A string that is a common word must be a whole value.
+    A text that is a common word must be a whole value, or written in the same way.
     """
-    if ORDINARY.fullmatch(form.lower()):
+    word = form.lower()
+    if ORDINARY.fullmatch(word):
         return rf"(?<=[>\"\n]){re.escape(form)}(?=[<\"\r\n])"
-    return rf"(?:(?<!\w)|(?<=\\[nrt])){re.escape(form)}(?!\w)"
+    ignore = "" if COMMON.fullmatch(word) or len(form) < 3 else "i"
+    start = r"(?:(?<!\w)|(?<=\\[nrt]))"
+    return rf"{start}(?{ignore}:{re.escape(form)})(?!\w)"
+
+
+def _is_number(text: str) -> bool:
+    return len(_digits(text)) == 10 and "@" not in text and not any(map(str.isalpha, text))
+
+
+def _phone_pattern(digits: str) -> re.Pattern[str]:
+    spaced = r"[-. ()]{0,3}".join(digits)
+    return re.compile(rf"(?<![\w.-])((?:\+?1[-. (]{{0,2}})?\(?){spaced}(?!\w)")
+
+
+def _in_format(digits: str, found: re.Match[str]) -> str:
+    """Return new digits in the format of a phone number."""
+    left = iter(digits)
+    rest = found[0][len(found[1]) :]
+    return found[1] + "".join(next(left, "") if one.isdigit() else one for one in rest)
 
 
 def _percent(text: str) -> str:

@@ -18,6 +18,7 @@ REQUESTS: Final = frozenset(
     {"lead", "submission", "response", "appointment", "booking", "call", "event", "conversation"}
     | {"message", "applicant", "inquiry", "request", "entry", "leadgen", "prospect", "responder"}
     | {"tour", "showing", "viewing", "visit", "reservation"}
+    | {"solicitud", "cita", "visita", "reserva", "prospecto", "demande"}
 )
 #: Objects whose ID is the same in many requests.
 SHARED: Final = frozenset(
@@ -94,6 +95,7 @@ def is_request_id(path: str) -> bool:
 def _may_be_request_id(path: str) -> bool:
     words = words_in(path.split(".")[-1])
     owner = {*_id_owner(path)[-1:]}
+    words = words[::-1] if words[:1] == ["id"] else words
     is_persons = bool(RENTER & owner) and not REQUESTS & owner
     return bool(words) and words[-1] in IDS and not SHARED & owner and not is_persons
 
@@ -101,6 +103,8 @@ def _may_be_request_id(path: str) -> bool:
 def _id_owner(path: str) -> list[str]:
     """Return the words that describe an ID's owner, such as ["lead"] for ``lead.id``."""
     names = [words_in(name) for name in names_in(path) if not name.isdigit() and name != "data"]
+    if names and names[-1][:1] == ["id"] and len(names[-1]) > 1:  # as in Spanish and French
+        return names[-1][1:]
     if not names or not names[-1] or names[-1][-1] not in IDS:
         return []
     if names[-1][:-1] or len(names) == 1:

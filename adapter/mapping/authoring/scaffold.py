@@ -40,6 +40,9 @@ OTHERS: Final = "any other value is ignored"
 BOOKED: Final = re.compile(r"book|creat|schedul", re.IGNORECASE)
 MOVED: Final = re.compile(r"reschedul|updat|chang|moved", re.IGNORECASE)
 MOVED_HINT: Final = "; is there another one for a rescheduled tour?"
+DRAFT_LINE: Final = (
+    "draft: true   # remove this line when the mapping is finished; until then, it is not used"
+)
 EACH_HINT: Final = "# one lead per item; confirm"
 LAST_HINT: Final = "this is also true if a later event books again"
 FROM_HINT: Final = "; in a call that you made, this is your number"
@@ -83,10 +86,10 @@ TABLES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
         (r"person|guided|onsite|on_site|physical|agent|office|accompanied", "in_person"),
     ),
     "pets": (
-        (r"^(no|none|false|n/a)\b|no ?pets?", "[]"),
-        (r"cat", "cat"),
-        (r"small|under|little", "small_dog"),
-        (r"large|big|over", "large_dog"),
+        (r"^(no|none|false|n/a|ningun[oa]?)\b|no ?pets?|sin mascotas", "[]"),
+        (r"cat|gat[oa]", "cat"),
+        (r"small|under|little|perr[oa] (pequeñ|chic)", "small_dog"),
+        (r"large|big|over|perr[oa] grande", "large_dog"),
     ),
 }
 #: Words in a sender's keys that show how renters make contact, in matching order.
@@ -97,7 +100,7 @@ CONTACT_TYPES: Final = (
     (r"conversation|sessionid|queryresult|intentinfo|botid|messenger|wamid", "chat"),
 )
 MESSAGES: Final = re.compile(
-    r"comment|message|note|question|summary|answer|bio|body", re.IGNORECASE
+    r"comment|message|note|question|summary|answer|bio|body|comentario|mensaje", re.IGNORECASE
 )
 MOVABLE: Final = re.compile(r"appointment|booking|prospect", re.IGNORECASE)
 MOST_VALUES: Final = 20
@@ -175,15 +178,23 @@ class Draft:
         seen = self.observed
         return next((seen.values[one][row] for one in paths if seen.is_filled(one)[row]), None)
 
-    def text(self, *samples: str, origin: str = "", payloads: Sequence[Any] = ()) -> str:
+    def text(
+        self,
+        *samples: str,
+        origin: str = "",
+        payloads: Sequence[Any] = (),
+        is_in_folder: bool = False,
+    ) -> str:
         """Return the mapping as YAML. ``samples`` are the sample files' names.
 
-        ``payloads`` are the files' contents, from which the tests' outcomes are guessed.
+        ``payloads`` are the files' contents, from which the tests' outcomes are guessed. If the
+        draft is written to the folder of the mappings, a line keeps it from being used.
         """
         source = origin or ", ".join(samples)
         lines = [
             f"# {self.name}: drafted from {source}. Confirm each guess, and fill in each {TODO}.",
             "",
+            *([DRAFT_LINE, ""] if is_in_folder else []),
             _signature_line(self.name),
             "",
             *self._condition_lines(),

@@ -14,6 +14,7 @@ from adapter.mapping.engine import Community, Outcome, Scope
 from adapter.mapping.engine.fields import PathLookup
 from adapter.mapping.engine.mail_readers import MailReader, listed
 from adapter.mapping.engine.reshape import ListReader
+from adapter.mapping.engine.tour_time import TourTime
 from adapter.mapping.loader.compile_paths import UsedPath
 from adapter.mapping.loader.doubtful_values import doubtful_values
 from adapter.mapping.loader.yaml_document import KeyPath
@@ -23,6 +24,8 @@ from adapter.mapping.source import Source
 from adapter.parsing.local_time import read_absolute_instant
 from adapter.parsing.paths import MISSING, Path, leaves, path_from_text, unwrap_single
 
+#: Minimum similarity of two keys of which one may be a misspelling.
+LIKENESS: Final = 0.7
 NOT_IN_SAMPLES: Final = "is not in any sample payload"
 #: Replaces that message for a path that exists in the selected webhook.
 NEW_PATH: Final = "is new: this message has it, but no sample does"
@@ -43,6 +46,8 @@ MIN_SECRET_LENGTH: Final = 16
 BOOKED: Final = ("expect", "expect_some", "prospect", "prospect_some")
 #: The values that ``sent_at`` accepts, for messages.
 INSTANT: Final = "a date and time with an offset, or seconds since 1970, so the arrival counts"
+#: Keys of the minutes beside an hour.
+MINUTES: Final = frozenset({"minute", "minutes", "min", "mins"})
 #: Fields that a booking requires.
 NEEDED_FIELDS: Final = frozenset({"starts_at", "name", "last_name", "email_1", "phone_1"})
 
@@ -62,6 +67,7 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
         _warn_of_items_left_out(source, inner)
         _warn_of_notes_without_braces(source, inner)
         _warn_of_missing_keys(source, scopes)
+        _warn_of_unread_minutes(source, inner)
     _warn_of_unread_times(source, scopes)
     _warn_of_unsigned_keys(source, every)
     _warn_of_secrets(source, {number: variants[0] for number, variants in samples.items()})
@@ -161,7 +167,9 @@ def _is_like(one: str, other: str) -> bool:
     and not a misspelling.
     """
     parents, keys = zip(*(path.rpartition(".")[::2] for path in (one, other)), strict=True)
-    return parents[0] != parents[1] or bool(difflib.get_close_matches(keys[0], [keys[1]]))
+    return parents[0] != parents[1] or bool(
+        difflib.get_close_matches(keys[0], [keys[1]], cutoff=LIKENESS)
+    )
 
 
 def _exists(used: UsedPath, scope: Scope) -> bool:
@@ -282,6 +290,35 @@ def _warn_of_missing_keys(source: Source, scopes: Sequence[Scope]) -> None:
             "name the sender's ID, or write 'dedupe: body'"
         )
         source.document.add(("dedupe",), message, warning=True)
+
+
+def _warn_of_unread_minutes(source: Source, scopes: Sequence[Scope]) -> None:
+    """Warn if ``starts_at`` reads an hour, but not the minutes beside it."""
+    start = next((one for one in source.compiled.fillers if isinstance(one, TourTime)), None)
+    formats = start.formats if start is not None else ()
+    if start is None or not formats or any("mm" in one.text or not one.pattern for one in formats):
+        return
+    paths = [path for lookup in start.lookups for path in lookup.paths]
+    for path in paths:
+        found = (_minutes_beside(path, scope) for scope in scopes)
+        if minutes := next(filter(None, found), None):
+            message = (
+                f"{minutes} is not read, so the tour would start on the hour: read both with "
+                f'"{{{path.text}}}:{{{minutes}}}", and add :mm to the format'
+            )
+            source.document.add(("appointment", "starts_at"), message, warning=True)
+            return
+
+
+def _minutes_beside(path: Path, scope: Scope) -> str | None:
+    """Return the path of minutes in the same object as the value at a path, or None."""
+    try:
+        whole = scope.read(Path("", path.parts[:-1])) if len(path.parts) > 1 else scope.payload
+    except Unreadable:
+        return None
+    keys = whole if isinstance(whole, Mapping) else {}
+    key = next((key for key in keys if key.lower() in MINUTES and whole[key]), None)
+    return ".".join([*path.text.split(".")[:-1], key]) if key else None
 
 
 def _warn_of_unread_times(source: Source, scopes: Sequence[Scope]) -> None:

@@ -38,6 +38,7 @@ NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 MAX_BLANK_LENGTH: Final = 500
 #: The value of ``dedupe`` that compares the whole content, for senders without an ID.
 CONTENT: Final = "body"
+IS_DRAFT: Final = "the adapter does not use this mapping: remove the line when it is finished"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -271,6 +272,8 @@ def check_and_test(source: Source, *, known_errors: bool = False) -> None:
     problems to the source's document. If ``known_errors`` is True, it does not run the tests.
     """
     check_todos(source.document)
+    if source.sections.get("draft"):
+        source.document.add(("draft",), IS_DRAFT)
     examples = _examples(source)
     has_errors = known_errors or source.document.has_errors
     run_mapping_tests(source, runs_tests=not has_errors, examples=examples)

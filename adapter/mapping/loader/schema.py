@@ -420,6 +420,7 @@ class Sections(StrictSchema):
     """The schema for a mapping file, with its sections in processing order."""
 
     noun = "section"
+    draft = flag(**described("true: the mapping is not finished, so the adapter does not use it."))
     description = fields.String(**described("One sentence about the source."))
     docs = fields.Url(schemes={"http", "https"}, **described("The sender's own documentation."))
     about = fields.Nested(AboutSection, **described("Facts about the sender."))

@@ -69,7 +69,7 @@ def test_an_assigned_property_is_booked_by_all_processes(ana: Reader) -> None:
     page.get_by_role("link", name=re.compile("HF-2")).click()
     page.get_by_role("link", name=re.compile("Harbor Flats")).click()
     page.get_by_role("button", name="Remember and book 2").click()
-    expect(page.get_by_text("2 leads go out")).to_be_visible()
+    expect(page.get_by_text("2 leads will be sent")).to_be_visible()
     ana.site.settled(*ids)
     wait_until(lambda: appointments_of(ana.site, range(150, 152)) == 2, "both are in Knock", 40)
     # The worker has learned the name too, in the meantime.
@@ -108,7 +108,7 @@ def test_a_renamed_field_is_fixed_backtested_put_in_place_and_rolled_back(ana: R
     page.get_by_role("button", name="Save this message as a sample").first.click()
     expect(page.get_by_text("was added to the mapping as a test")).to_be_visible()
     expect(page.locator("#draft-bar")).to_be_hidden()
-    page.get_by_role("button", name="Backtest").click()
+    page.get_by_role("button", name="Test on past messages").click()
     expect(page.locator("#backtest")).to_contain_text("would change from Needs review to Booked")
     expect(page.locator("#draft-bar")).to_be_hidden()
     page.get_by_label("What did you change, and why?").fill("RentFeed renamed the date")
@@ -171,7 +171,7 @@ def test_a_rejected_message_is_read_and_rechecked(ana: Reader) -> None:
     page = ana.page
     wait_until(lambda: rejected_count(ana) > 0, "the rejection is stored", 10)
     page.get_by_label("Find a name, email or phone number").fill("wei mitchell")
-    page.get_by_role("button", name="Find").click()
+    page.get_by_role("button", name="Search", exact=True).click()
     page.get_by_role("link", name=re.compile("Open")).click()
     expect(page.locator("pre").first).to_contain_text("Wei Mitchell")
     expect(page.get_by_text("secret did not match ours.")).to_be_visible()
