@@ -173,7 +173,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "outcome_waiter_failed": ("An error interrupted the wait for outcomes.", BUG),
     "outcome_waiters_full": (
-        "Too many senders are waiting for an outcome. This sender got its response immediately.",
+        "Too many senders are waiting for an outcome. The sender got its response immediately.",
         "If this happens often, raise `ADAPTER_WEB_THREADS`.",
     ),
     "note_not_processed": (
@@ -282,7 +282,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
             "Propexo rejects the API token, or several POSTs in a row had no clear response. "
             "If Propexo cannot be reached, the event is a warning."
         ),
-        "See [sending is stopped](operations.md#sending-is-stopped).",
+        'See ["Sending is stopped"](operations.md#sending-is-stopped).',
     ),
     "service_links_ignored": (
         (
@@ -301,7 +301,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "If the sender supports a signature or a token, set it in the mapping.",
     ),
     "start_failed": (
-        "A web or worker process cannot start. There is one line for each reason.",
+        "A web or worker process cannot start. The log contains one line for each reason.",
         "Follow the instructions in `problem`.",
     ),
     "status_read_failed": (

@@ -177,7 +177,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "format_changed": Condition(
         Level.WARNING,
-        "a source's webhooks no longer contain what its mapping reads, or contain new values",
+        "a source's webhooks lack values that its mapping reads, or contain new values",
         "The sender has changed its format. Leads from this sender are held, or lack the missing "
         "values.",
         "Run `adapter sources SOURCE`, which suggests an edit to the mapping.",
@@ -214,8 +214,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "version_replaced": Condition(
         Level.WARNING,
-        "a mapping that was published in the console is not in use, because its file has changed "
-        "since",
+        "a mapping that was published in the console is not in use, because its file was changed "
+        "afterward",
         "The mapping in use does not contain the changes that were made in the console.",
         "Open the mapping in the console. To end this warning, publish the version again or roll "
         "back to the file.",
@@ -262,7 +262,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "clock_differs": Condition(
         Level.WARNING,
-        "the clock of a process's machine differs from PostgreSQL's by more than 2 seconds",
+        "a machine's clock differs from PostgreSQL's by more than 2 seconds",
         "All processes use PostgreSQL's clock. A worker whose machine is off by more than 30 "
         "seconds sends nothing.",
         "Synchronize the clocks of all machines (NTP).",
