@@ -48,7 +48,7 @@ GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "sending_stopped": ("1 while sending is suspended.", ()),
     "oldest_pause_seconds": ("Age of the oldest pause by a user, or 0 without a pause.", ()),
     "calls": ("Number of calls to Propexo in the last 60 seconds.", ()),
-    "calls_allowed": ("Number of calls to Propexo per 60 seconds that the settings allow.", ()),
+    "calls_allowed": ("Maximum number of calls to Propexo in 60 seconds, from the settings.", ()),
     "events_24h": ("Number of webhooks in the last 24 hours.", ("source",)),
     "source_quiet": ("1 while a source has been silent for longer than usual.", ("source",)),
     "format_changes": (

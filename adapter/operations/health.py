@@ -178,8 +178,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "format_changed": Condition(
         Level.WARNING,
         "a source's webhooks lack values that its mapping reads, or contain new values",
-        "The sender has changed its format. Leads from this sender are held, or lack the missing "
-        "values.",
+        "The sender has changed its format. Leads from this sender are held, or are booked without "
+        "the missing values.",
         "Run `adapter sources SOURCE`, which suggests an edit to the mapping.",
     ),
     "tour_soon": Condition(
