@@ -136,8 +136,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "Every worker has stopped, has hung or is waiting. Webhooks are stored, but no tours are "
         "booked.",
         "Start `adapter worker`, or restart it if it has hung. The worker's log says why it "
-        "stopped. If the worker is waiting for a database of its own version, restart it with the "
-        "new version, or run `adapter migrate`.",
+        "stopped. If the worker is waiting because its version does not match the database, "
+        "restart it with the new version, or run `adapter migrate`.",
     ),
     "sending_stopped": Condition(
         Level.BROKEN,
