@@ -125,7 +125,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"header": "X-Slack-Request-Timestamp"},
         ),
         "https://docs.slack.dev/authentication/verifying-requests-from-slack/",
-        "Add `handshake: slack`, so that Slack can verify the URL.",
+        "Add `handshake: slack` so that Slack can verify the URL.",
     ),
     "zoom": Preset(
         _hmac(
