@@ -192,7 +192,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.WARNING,
         "leads could not be sent to Knock in time",
         "These leads were not booked.",
-        "Call the renters. To list them, run `adapter bookings --state expired`.",
+        "Call the renters. To list the leads, run `adapter bookings --state expired`.",
     ),
     "bookings_unknown": Condition(
         Level.WARNING,
