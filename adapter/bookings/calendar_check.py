@@ -163,7 +163,7 @@ class CalendarCheck:
     def _must_wait_for_rival(
         self, tx: Transaction, booking: Booking, rate: RateState, now: dt.datetime
     ) -> bool:
-        """Return True if Knock's calendar may not show another tour at this time yet.
+        """Return True if another tour at this time may still be missing from Knock's calendar.
 
         If the calendar cannot be read anyway, waiting would gain nothing.
         """
@@ -240,7 +240,7 @@ class CalendarCheck:
         self._checked.add(attempt.id)
 
     def ended(self, attempt: Attempt) -> None:
-        """Delete a community's cached tour times after a checked booking was sent.
+        """Delete a community's cached tour times after a checked booking has been sent.
 
         They were also deleted before the POST, but another process may have read them from Propexo
         again before Knock booked the tour.

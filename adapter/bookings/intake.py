@@ -266,7 +266,7 @@ def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:
 def _force(
     tx: Transaction, draft: Booking, related: Related, now: dt.datetime
 ) -> tuple[Booking, Related]:
-    """Make a new booking the person's latest request, even if the same tour is in Knock."""
+    """Make a new booking the renter's latest request, even if the same tour is in Knock."""
     gone = [
         one
         for one in related.same
