@@ -176,7 +176,7 @@ def act_on_many() -> Any:
 
 
 def assignees_of(ids: Sequence[int]) -> Mapping[int, str]:
-    """Return the user to whom each lead is assigned, by its ID."""
+    """Return the user assigned to each lead, keyed by the lead's ID."""
     with services.store.transaction() as tx:
         return {one.id: one.assigned_to for one in tx.bookings.of_ids(ids) if one.assigned_to}
 
@@ -222,7 +222,7 @@ def release_unchanged(number: int) -> None:
 
 
 def _check_selected(number: int) -> None:
-    """Raise NotPossible if a lead cannot be booked, or must be opened to book it."""
+    """Raise NotPossible if a lead cannot be booked, or if a user must open it first."""
     services.repairs.check_unchanged(number)
     booking = _booking(number)
     if must_be_opened(booking):
@@ -324,7 +324,7 @@ def flash_with_undo(
 
 
 def joined(ids: Iterable[int]) -> str:
-    """Return IDs in the form in which a URL contains them."""
+    """Join IDs with commas for use in a URL."""
     return ",".join(map(str, ids))
 
 

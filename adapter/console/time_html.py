@@ -143,7 +143,7 @@ def local_text(at: dt.datetime, zone: ZoneInfo) -> str:
 
 
 def _moved_from(booking: Booking) -> Markup:
-    """Render a note that Knock has moved a tour, with the first time in a tooltip."""
+    """Render a note that Knock has moved a tour, with the original time in a tooltip."""
     zone = ZoneInfo(booking.timezone) if booking.timezone else reader_zone()
     first = local_text(booking.starts_at, zone) if booking.starts_at is not None else "no time"
     return Markup(' <span class="soft small" title="moved from {}">moved</span>').format(first)

@@ -56,7 +56,7 @@ def undo_many() -> Any:
 
 
 def _former(texts: Iterable[str]) -> Iterator[tuple[str, list[int]]]:
-    """Yield the users to whom leads were assigned before, each with the leads' IDs."""
+    """Yield each former assignee with the IDs of the leads that were assigned to them."""
     for text in texts:
         user, _, ids = text.rpartition(":")
         yield user[:100], row_ids_from(ids.split(","))[:MAX_CHANGED]

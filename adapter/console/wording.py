@@ -338,7 +338,7 @@ def fault_text(text: str) -> str:
 
 
 def ignored_text(reasons: Iterable[Reason]) -> str:
-    """Return the reason a message is not booked, for example because it is a test."""
+    """Explain why a message led to no booking, for example because it is a test."""
     return "This is a test message." if _is_test(reasons) else "This message is not a tour request."
 
 
