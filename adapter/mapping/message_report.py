@@ -44,7 +44,7 @@ def report_on(source: Source, request: WebhookRequest) -> MessageReport:
 
 
 def _missing(source: Source, scope: Scope, unread: Sequence[str]) -> Iterator[str]:
-    """Yield each line of the mapping of which no path is in the message.
+    """Yield the mapping's lines whose paths are all missing from the message.
 
     If a similar key is among the unread ones, the sender may have renamed the field.
     """

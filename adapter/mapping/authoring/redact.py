@@ -130,11 +130,11 @@ def _names_field(path: str) -> bool:
 
 
 class Changes(dict[str, str]):
-    """The replacement of each text in a sample, with the patterns that find them."""
+    """The replacement for each text in a sample, with patterns that find the texts."""
 
     @functools.cached_property
     def forms(self) -> Mapping[str, str]:
-        """The replacement of each text in lowercase, in all ways to escape it."""
+        """The replacements, keyed by every escaped form of a text in lowercase."""
         changes = ((old, new, escape) for old, new in self.items() for escape in _ESCAPES)
         return {escape(old).lower(): escape(new) for old, new, escape in changes}
 
@@ -220,7 +220,7 @@ def _digits(text: str) -> str:
 
 
 def _numbered(new: str, number: int) -> str:
-    """Return another replacement than ``new``, for another original."""
+    """Return a variant of ``new`` to replace a different original."""
     if "@" in new:
         return new.replace("@", f"{number + 1}@")
     tens, ones = [match.start() for match in re.finditer(r"\d", new)][-2:]
@@ -311,7 +311,7 @@ def _answers_beside(data: Any, depth: int) -> Iterator[tuple[str, str]]:
 
 
 def _item_number(path: str, places: Mapping[str, int]) -> int:
-    """Return the number of the item of a batch to which a path leads, or 0."""
+    """Return the number of the batch item that contains a path, or 0 if there is none."""
     parts = path.split(".") if places else []
     starts = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
     return next((places[start] for start in starts if start in places), 0)
@@ -390,7 +390,7 @@ def _changes_at(
 def _sender_changes(
     text: str, person: _Person, known: Collection[str]
 ) -> Iterator[tuple[str, str]]:
-    """Yield the replacement of each name before an email address.
+    """Yield a replacement for each name that precedes an email address.
 
     If it is not known to be the renter's, it becomes the name of another person.
     """
@@ -425,7 +425,7 @@ def _is_name(path: str, text: str) -> bool:
 
 
 def _name_changes(key: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
-    """Yield the replacement of a name, and those of its words."""
+    """Yield the replacements for a name and for each of its words."""
     words = VIA.sub("", text).split()
     is_whole = len(words) > 1 and key in ("nombre", "first")
     if PARTS["middle"].fullmatch(key):
@@ -507,7 +507,7 @@ def _replaced(text: str, changes: Changes) -> str:
 
 
 def _like(old: str, new: str) -> str:
-    """Return a replacement in upper or lower case if the original is."""
+    """Convert a replacement to upper or lower case if the original is entirely in that case."""
     if "@" in new or new == REMOVED or len(old) < 2:
         return new
     return new.upper() if old.isupper() else new.lower() if old.islower() else new
