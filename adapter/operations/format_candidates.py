@@ -102,9 +102,10 @@ def renamed_path_of(
     others: Collection[str],
     policy: Policy,
 ) -> Renamed:
-    """Select the webhooks that show what became of a path. ``events`` are those since and before.
+    """Select webhooks that show what became of a path: recent ones without, older ones with it.
 
-    Webhooks from which the field is read through another path are left out.
+    ``events`` contains the webhooks since and before the change. Webhooks from which the field is
+    read through another path are left out.
     """
     since, before = events
     at = path_from_text(path)
@@ -226,14 +227,14 @@ def _is_renters(field: str) -> bool:
 
 
 def _may_be_renters(what: Renamed, path: str, texts: Sequence[str]) -> bool:
-    """Return False for a value that several webhooks share, or whose name says whose it is."""
+    """Return False if the values repeat too often or the path names someone besides the renter."""
     if (_words(path) - _words(what.path)) & NOT_THE_RENTER:
         return False
     return len({text.casefold() for text in texts}) > max(1, len(texts) / 4)
 
 
 def _may_be_names(what: Renamed, texts: Sequence[str]) -> bool:
-    """Return False for values with digits, and if only the earlier names had several words."""
+    """Return False if values contain digits or differ too much from earlier names in word count."""
     names = [text for text in texts if not re.search(r"[\d@/:]", text)]
     at = path_from_text(what.path)
     old = [text for one in what.before for text in values_at(what.source, one.request, at)]
@@ -252,14 +253,14 @@ def _words(path: str) -> set[str]:
 
 
 def _belongs_elsewhere(what: Renamed, path: str) -> bool:
-    """Return True if a path's name is far more similar to another path that is missing."""
+    """Return True if a path's name is far more similar to another missing path."""
     own = similarity(what.path, path)
     best = max((similarity(other, path) for other in what.others), default=0)
     return best >= SIMILAR and best >= own + MORE_SIMILAR
 
 
 def _most_similar(what: Renamed, paths: Sequence[str]) -> list[str]:
-    """Return the only path with a similar name if the field may be chosen by name, or else all."""
+    """Return only the most similar path if the name alone can decide, otherwise all paths."""
     if any(field in _NEVER_BY_NAME or _is_renters(field) for field in what.fields):
         return [*paths]
     first, second = (similarity(what.path, path) for path in paths[:2])

@@ -323,13 +323,13 @@ def _tried(
 
 
 def _read(source: Source, events: Sequence[Event], fields: Sequence[str]) -> int:
-    """Return the number of webhooks that have all fields."""
+    """Return the number of webhooks from which all of the given fields are read."""
     mapped = [mapped_event(source, event) for event in events]
     return sum(all(values_of(one, field) for field in fields) for one in mapped)
 
 
 def _changed_lines(old: str, new: str) -> tuple[str, str]:
-    """Return the lines that differ in two texts."""
+    """Return the lines that differ between two texts."""
     lines = [*difflib.ndiff(old.splitlines(), new.splitlines())]
     removed, added = (
         "\n".join(line[2:] for line in lines if line.startswith(sign)) for sign in ("- ", "+ ")

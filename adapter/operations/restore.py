@@ -264,7 +264,7 @@ def _matched(
 
 
 def _appointment(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the job's parameters that can be copied into an appointment unchanged."""
+    """Return a job's parameters that can be copied into an appointment unchanged."""
     return {
         name: value
         for name, value in parameters.items()

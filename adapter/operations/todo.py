@@ -65,7 +65,7 @@ def todo_of(issue: Issue, leads: int, changed: Changed = ()) -> Todo:
 
 
 def _lacks_details(issue: Issue) -> bool:
-    """Return True if the renter cannot or need not be called yet."""
+    """Return True if the renter cannot be called yet, or need not be called."""
     is_contact = issue.field in ("first_name", "last_name", "email_1", "phone_1")
     is_missing = issue.state == "held" and is_contact
     is_code = issue.code in ("contact_of_many", "undone")
