@@ -176,7 +176,7 @@ class BookingPlanner:
         )
 
     def _open_among(self, bookings: Iterable[Booking]) -> set[str]:
-        """Return the sources of these bookings that accept unverified webhooks."""
+        """Return which of the bookings' sources accept unverified webhooks."""
         names = {booking.source for booking in bookings}
         return {name for name in names & self._sources.keys() if self._sources[name].is_open}
 
