@@ -263,7 +263,7 @@ _DID: Final = {
 def apply_each(
     act: Callable[[int], object], ids: Sequence[int]
 ) -> tuple[list[int], dict[str, list[int]]]:
-    """Act on each lead. Return the leads that succeeded, and the failed leads grouped by reason."""
+    """Act on each lead. Return the IDs of the successes, and those of the failures by reason."""
     errors: dict[str, list[int]] = {}
     for number in ids:
         try:
@@ -283,7 +283,7 @@ def _why_not(error: NotPossible) -> str:
 
 
 def _fault_sentence(name: str, text: str) -> str:
-    """Return a sentence about a field that can be read without the field's name."""
+    """Return a complete sentence about a problem with a field."""
     if text.startswith("Missing data for required"):
         return f"The {label_of(name).lower()} is missing."
     return fault_text(text.partition(". If it is right")[0])

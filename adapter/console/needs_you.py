@@ -45,7 +45,7 @@ TABS: Final[Mapping[Todo, tuple[str, str]]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """A row in the list of leads, with details of its first leads."""
+    """A row in the list of leads, with details of the row's first leads."""
 
     entry: Entry
     #: The first lead, and the first renters' names.
@@ -292,7 +292,7 @@ def _fixed(shown: Sequence[Entry]) -> set[str]:
 
 
 def _leads_in(rows: Sequence[Entry]) -> int:
-    """Return the number of leads in these rows. A row may combine several leads."""
+    """Return the number of leads in the given rows. A row may combine several leads."""
     return sum(len(row.ids) for row in rows)
 
 
