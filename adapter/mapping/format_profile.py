@@ -65,7 +65,7 @@ class Place:
     path: str
 
     def others(self) -> list[Path]:
-        """Return the paths that are read instead of the path if it is missing."""
+        """Return the alternative paths to read if the path is missing."""
         others = (paths_in(text) for text in self.texts)
         return [path_from_text(one) for paths in others if self.path not in paths for one in paths]
 

@@ -30,7 +30,7 @@ class MessageReport:
 
 
 def report_on(source: Source, request: WebhookRequest) -> MessageReport:
-    """Compare a message with a mapping. If its body cannot be parsed, the report is empty."""
+    """Compare a message with a mapping. If the body cannot be parsed, the report is empty."""
     try:
         scope = source.scope(request)
     except PayloadError:

@@ -206,7 +206,7 @@ def _is_unfetched(source: Source, path: Path, scopes: Iterable[Scope]) -> bool:
 
 
 def check_changes(source: Source, number: int, test: Mapping[str, Any], sample: Sample) -> None:
-    """Report a test that changes a name under ``read:`` or ``fetch:``, which is not possible."""
+    """Report a test that tries to change a name under ``read:`` or ``fetch:``."""
     names = {*source.sections.get("read", {}), *source.sections.get("fetch", {})}
     for text in test.get("change", {}):
         first = text.partition(".")[0]
