@@ -124,7 +124,7 @@ def renamed_path_of(
 
 
 def new_paths(what: Renamed) -> list[str]:
-    """Return the paths that may replace a missing path. Exactly one can be proposed."""
+    """Return the paths that may replace a missing path, most similar first."""
     values = _unread_values(what)
     ranked = sorted(values, key=lambda path: (-similarity(what.path, path), path))
     fitting = [one for one in ranked[:MOST_TRIED] if _fits(what, one, values[one])]
@@ -161,7 +161,7 @@ def _root(path: str) -> str:
 
 
 def _fits(what: Renamed, path: str, texts: Sequence[str]) -> bool:
-    """Return True if the new path's values fill the fields and may belong to them."""
+    """Return True if the values at a new path fill the fields and are plausible for them."""
     fields = what.fields
     if any(_is_renters(field) and not _may_be_renters(what, path, texts) for field in fields):
         return False
@@ -195,7 +195,7 @@ def _is_new_value(before: Mapped, after: Mapped, field: str) -> bool:
 
 
 def _may_be_sent(what: Renamed, path: str) -> bool:
-    """Return False if most values at the new path block the bookings, such as past times."""
+    """Return False if most values at a new path, such as past times, would block bookings."""
     edited = edited_source(what.source, with_path(what.source, what.path, path), what.policy)
     mapped = [mapped_event(edited, event) for event in what.lacking] if edited else []
     items = [item for one in mapped for item in one.items]
@@ -211,7 +211,7 @@ def mapped_event(source: Source, event: Event) -> Mapped:
 
 
 def values_of(mapped: Mapped, field: str) -> list[Any]:
-    """Return the values that a field got in a webhook's items."""
+    """Return the values of a field in the items of a mapped webhook."""
     items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
     if field == "starts_at":
         values: Iterator[Any] = (item.starts_at or item.wall_time for item in items)

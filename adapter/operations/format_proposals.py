@@ -128,7 +128,7 @@ def explain(
 
 
 def _sent_without(evidence: _Evidence, bookings: Sequence[Booking]) -> tuple[int, ...]:
-    """Return the events whose bookings were sent to Knock without the missing values."""
+    """Return the IDs of the events whose bookings were sent to Knock without the missing values."""
     fields = {name for field in _fields(evidence) for name in names_of(field)} - NOT_SENT
     sent = {one.event_id for one in bookings if one.state in SENT_STATES}
     lacking = (one.event_id for one in bookings if not fields & one.appointment.keys())

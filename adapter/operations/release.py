@@ -210,7 +210,7 @@ def _without_shared_contact(
 
 
 def _lock_unchanged(tx: Transaction, booking: Booking, now: dt.datetime, *others: Booking) -> None:
-    """Lock the keys of these bookings. Raise NotPossible if ``booking`` has changed.
+    """Lock the keys of the given bookings. Raise NotPossible if ``booking`` has changed.
 
     Keys are always locked before rows, so that two transactions cannot deadlock.
     """
