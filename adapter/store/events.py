@@ -229,7 +229,7 @@ class Events(Statements):
         return [row["id"] for row in rows]
 
     def ids_to_read_again(self, source: str, mapping_hash: str, *, limit: int) -> list[int]:
-        """Return the IDs of the newest events that are waiting because of an earlier mapping.
+        """Return the IDs of the newest events that an earlier mapping has left waiting.
 
         Events that the mapping with this hash has already read are left out, because reading them
         again would change nothing.
