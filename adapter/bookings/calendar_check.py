@@ -130,7 +130,7 @@ class CalendarCheck:
         now: dt.datetime,
         answered: Answered | None,
     ) -> str | Postponed | None:
-        """Check a locked booking's tour time. Return a reason code if the booking may be sent.
+        """Check a locked booking's tour time. Return the result's code if the booking may be sent.
 
         Return :class:`Postponed` if :meth:`finish` must be called after the transaction. Return
         None if the booking must wait for another process that asks the same question, or for
