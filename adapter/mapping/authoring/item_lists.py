@@ -66,7 +66,7 @@ def _keys(item: Any) -> Iterator[str]:
 
 
 def _list_paths(path: str, items: list[Any]) -> list[str]:
-    """Return the path of each list above the leads, relative to the items of the list above it.
+    """Return the path of each list above the leads, each relative to the previous list's items.
 
     The path is split at each index, because the lists above it may have more items.
     """

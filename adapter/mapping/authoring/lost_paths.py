@@ -64,7 +64,7 @@ def _expanded(path: str, observed: Observed) -> Parts:
 
 
 def _without_single(parts: Parts, lists: Mapping[Parts, int]) -> Parts:
-    """Leave out the index of each list that never has more than one item, as a draft does."""
+    """Remove, as a draft does, the index of each list that never has more than one item."""
     above: Parts = ()
     kept: list[str] = []
     for part in parts:

@@ -497,7 +497,7 @@ def _redacted_pair(pair: str, changes: Changes) -> str:
 
 
 def _replaced(text: str, changes: Changes) -> str:
-    """Replace whole words in a text in upper or lower case, including words that are escaped."""
+    """Replace whole words in a text, ignoring case and including escaped words."""
     if not changes:
         return text
     text = changes.pattern.sub(lambda one: _like(one[0], changes.forms[one[0].lower()]), text)
