@@ -50,7 +50,7 @@ class Observed:
         return [not _is_blank(value) for value in self.values.get(path, ())]
 
     def is_of_item(self, path: str) -> bool:
-        """Return True if a path leads into an item of ``for_each``, perhaps through ``read``."""
+        """Return True if a path leads into a ``for_each`` item, directly or through ``read``."""
         first = path.split(".")[0]
         if first in self.read_paths and self.read_paths[first] != path:
             return self.is_of_item(self.read_paths[first])

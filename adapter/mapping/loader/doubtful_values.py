@@ -1,4 +1,4 @@
-"""Find values that say that a tour was canceled or moved, although a mapping books it."""
+"""Find values that indicate a canceled or moved tour that a mapping would still book."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
