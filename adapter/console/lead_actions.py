@@ -222,7 +222,7 @@ def _selected() -> list[int]:
 
 
 def release_unchanged(number: int) -> None:
-    """Release a booking without changes. Raise NotPossible if it must be read again instead."""
+    """Release a booking without changes. Raise NotPossible if its message must be read again."""
     if number in known().readable:
         raise NotPossible("The mapping can read this lead now. Open it to read it again.")
     services.repairs.release(number, {}, by=flask.g.user.name)

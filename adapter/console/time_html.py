@@ -182,7 +182,7 @@ def tour_html(booking: Booking) -> Markup:
 
 
 def _day_alone(booking: Booking) -> str:
-    """Return the date in a request that has no time of day, or ""."""
+    """Return the date from a request without a time of day, or "" if there is none."""
     texts = [one.value or "" for one in booking.reasons if one.reason.startswith(NO_TIME_OF_DAY)]
     if not texts:
         return ""

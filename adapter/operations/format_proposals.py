@@ -379,7 +379,7 @@ def _ids(ids: Sequence[int]) -> str:
 def combined_effect(
     store: Database, source: Source, explained: Sequence[ExplainedChange], policy: Policy
 ) -> Proposal | None:
-    """Return the proposed edits as one edit with its effect, or None if there are none."""
+    """Combine the proposed edits into one edit with its effect. Return None if there are none."""
     proposed = [one for one in explained if one.proposal is not None]
     text = combined(source, proposed, policy)
     if text is None or len(proposed) == 1:
