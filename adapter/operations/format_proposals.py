@@ -252,7 +252,7 @@ def _with_rows(source: Source, field: str, values: Sequence[str]) -> str:
 
 
 def _with_formats(source: Source, field: str, events: Sequence[Event]) -> Iterator[tuple[str, str]]:
-    """Yield date formats that may fit values that were not parsed, with the edited mapping."""
+    """Yield each date format that may fit the unparsed values, with a mapping edited to use it."""
     how = source.sections["appointment"].get(field)
     if not isinstance(how, dict):
         return
