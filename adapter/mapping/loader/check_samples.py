@@ -148,7 +148,7 @@ def _hint(source: Source, used: UsedPath) -> str:
 
 
 def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
-    """Return an ending for an error message that suggests a similar path, or "" if there is none."""
+    """Return the end of an error message that suggests a similar path, or "" if there is none."""
     known: dict[str, None] = {}
     for scope in scopes[:MAX_SCOPES]:
         whole = scope.payload if isinstance(scope.payload, Mapping) else {}
