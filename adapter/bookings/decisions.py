@@ -69,7 +69,7 @@ _NO_BOOKING = "the booking that it cancels is not known here: look for the tour 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """A decision about a request: its new state, the rule, and the other lead involved."""
+    """A decision about a request: its new state, the applied rule, and any other lead involved."""
 
     state: BookingState
     code: str

@@ -204,7 +204,7 @@ class BookingPlanner:
         )
 
     def _open_among(self, bookings: Iterable[Booking]) -> set[str]:
-        """Return the sources of these bookings that accept unverified webhooks."""
+        """Return which of the bookings' sources accept unverified webhooks."""
         names = {booking.source for booking in bookings}
         return {name for name in names & self._sources.keys() if self._sources[name].is_open}
 
@@ -298,7 +298,7 @@ def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:
 def _force(
     tx: Transaction, draft: Booking, related: Related, now: dt.datetime
 ) -> tuple[Booking, Related]:
-    """Make a new booking the person's latest request, even if the same tour is in Knock."""
+    """Make a new booking the renter's latest request, even if the same tour is in Knock."""
     gone = [
         one
         for one in related.same

@@ -211,7 +211,7 @@ def _kept(
     is_replaced: Callable[[Booking], bool] | None,
     renters: Collection[int],
 ) -> frozenset[int]:
-    """Return the IDs of bookings that could be replaced but must be kept.
+    """Return the IDs of bookings that must be kept although their states allow replacing them.
 
     ``renters`` contains the IDs of bookings that the renter made on the renter page, which are not
     in the webhook. If any booking is kept for another reason, bookings without an item's key are

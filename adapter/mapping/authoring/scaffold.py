@@ -145,7 +145,7 @@ class Draft:
         return list(dict.fromkeys(value for value in filled if value is not None))
 
     def lost(self) -> list[str]:
-        """Return the paths of values in lists inside lists that the draft does not read."""
+        """Return the paths of values in nested lists that the draft does not read."""
         paths = [path for paths in self.guesses.values() for path in paths]
         mail = self.observed.mail.paths if self.observed.mail else ()
         used = [*paths, *note_paths(self.observed, self.guesses), *mail, *self._names_read()]

@@ -151,7 +151,7 @@ def _hint(source: Source, used: UsedPath) -> str:
 
 
 def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
-    """Return a suggestion of a similar path, as the end of an error message, or ""."""
+    """Return the end of an error message that suggests a similar path, or "" if there is none."""
     known: dict[str, None] = {}
     for scope in scopes[:MAX_SCOPES]:
         whole = scope.payload if isinstance(scope.payload, Mapping) else {}
@@ -209,7 +209,7 @@ def _is_unfetched(source: Source, path: Path, scopes: Iterable[Scope]) -> bool:
 
 
 def check_changes(source: Source, number: int, test: Mapping[str, Any], sample: Sample) -> None:
-    """Report a test that changes a name under ``read:`` or ``fetch:``, which is not possible."""
+    """Report a test that tries to change a name under ``read:`` or ``fetch:``."""
     names = {*source.sections.get("read", {}), *source.sections.get("fetch", {})}
     for text in test.get("change", {}):
         first = text.partition(".")[0]
