@@ -27,11 +27,12 @@ from adapter.console.display import MAX_RAW_BODY, PayloadLine, anchor_for, paylo
 from adapter.console.lead_facts import LeadFacts, load_facts
 from adapter.console.needs_you import FormatTrouble, format_trouble_of, neighbors_of, place_name
 from adapter.console.problem_text import agent_advice, problem_sentences, unused_values
+from adapter.console.readable import most_similar
 from adapter.console.story import ASKED_FOR, gone_text, part_names, replaced_text, story_of
 from adapter.console.time_html import clock_in, local_text, reader_zone
 from adapter.console.wording import answer_text, shown_value
 from adapter.exceptions import NotPossible, PayloadError, TimeNotAvailable
-from adapter.mapping.engine import SENT_OUTCOMES, Item, Outcome
+from adapter.mapping.engine import SENT_OUTCOMES, Item
 from adapter.mapping.provenance import Provenance, provenance_of
 from adapter.mapping.source import Source
 from adapter.models import (
@@ -276,8 +277,8 @@ def _payload(source: Source | None, story: LeadHistory) -> tuple[list[PayloadLin
         return [], "This lead source no longer has a mapping, so only the raw text is shown."
     try:
         return payload_lines(source.scope(story.event.request).payload), None
-    except PayloadError as exc:
-        return [], f"This message cannot be read: {exc}. Only the raw text is shown."
+    except PayloadError:
+        return [], "We can't read this message, so only the raw text is shown."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -330,15 +331,7 @@ class MappedAgain:
         return is_held and number < len(self.items) and self.items[number].outcome in SENT_OUTCOMES
 
     def _item_number(self, booking: Booking) -> int:
-        """Return the index of the webhook's item that is most similar to a booking."""
-
-        def likeness(number: int) -> int:
-            if self.items[number].outcome is Outcome.IGNORED:
-                return -1
-            pairs = self.items[number].appointment.items()
-            return sum(booking.appointment.get(name) == value for name, value in pairs)
-
-        return max(range(len(self.items)), key=likeness, default=0)
+        return most_similar(booking, self.items)
 
 
 def _booking_views(
@@ -396,7 +389,9 @@ def _booking_view(
         related=[
             one
             for one in story.related
-            if one.because_of == booking.id and one.state is not BookingState.SUPERSEDED
+            if one.because_of == booking.id
+            and one.state is not BookingState.SUPERSEDED
+            and (other is None or one.id != other.id)
         ],
         shared=[label_of(name).lower() for name in sorted(shared)],
         has_own_contact=any(booking.appointment.get(name) for name in CONTACTS - shared),

@@ -1907,7 +1907,7 @@ def test_leads_that_a_fixed_mapping_reads_are_booked_and_undone(
     page = html.unescape(ana.text(f"/leads/{numbers[0]}"))
     assert "we can read it now" in page
     assert "Fix the mapping" not in page
-    assert "its mapping has been fixed" in ana.text("/")
+    assert "can read leads that it could not read on arrival" in ana.text("/")
     row = ana.text("/queue")
     assert "3 leads: the mapping can read them now" in row
     assert ">Read again</span>" in row
