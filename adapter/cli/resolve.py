@@ -188,7 +188,8 @@ def replay(
 def _lines(results: list[Difference], *, dry_run: bool) -> Iterator[str]:
     for one in results:
         outcome = one.outcome if one.refusal is None else f"skipped, {one.refusal}"
-        yield f"event {one.event_id} ({one.source}): {outcome}"
+        held = f", {one.held_because.replace('_', ' ')}" if one.held_because else ""
+        yield f"event {one.event_id} ({one.source}): {outcome}{held}"
         yield from formatting.change_lines(one.fields)
     count = sum(one.refusal is None for one in results)
     verb = "would be replayed" if dry_run else "replayed"

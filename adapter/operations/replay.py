@@ -40,6 +40,8 @@ class Difference:
     outcome: str
     #: ``item.field`` → (before, after).
     fields: Mapping[str, tuple[Any, Any]]
+    #: Why the leads are held although the mapping can read them, such as ``another_person``, or "".
+    held_because: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,11 +101,17 @@ class Replays:
         self._store.fingerprints()  # inside the transaction, this would take a second connection
         with self._store.transaction() as tx:
             plan = self._plan(tx, event_id, now, is_replaced, is_forced=forced_because is not None)
+            why, held = forced_because or "replayed", ""
             if plan.refusal is None and not dry_run:
-                self._apply(tx, plan, now, by=by, why=forced_because or "replayed")
+                self._apply(tx, plan, now, by=by, why=why)
+                held = _held_because(tx, plan)
                 if send_after is not None:
                     tx.send_queue.delay(event_id, send_after)
-        return _difference(plan)
+            elif plan.refusal is None and _may_stay_held(plan):
+                with tx.trial():
+                    self._apply(tx, plan, now, by=by, why=why)
+                    held = _held_because(tx, plan)
+        return _difference(plan, held)
 
     def _plan(
         self,
@@ -273,7 +281,23 @@ def _is_past(mapped: Mapped, now: dt.datetime) -> bool:
     return bool(starts) and all(start is not None and start <= now for start in starts)
 
 
-def _difference(plan: _Plan) -> Difference:
+def _may_stay_held(plan: _Plan) -> bool:
+    """Return True if bookings were held for a reason that the mapping cannot change."""
+    by_mapping = (None, "held_by_mapping")
+    held = [one for one in plan.replaced if one.state is BookingState.HELD]
+    return any(one.reason not in by_mapping for one in held)
+
+
+def _held_because(tx: Transaction, plan: _Plan) -> str:
+    """Return why all new bookings of an event are held although it can be mapped, or ""."""
+    known = {booking.id for booking in plan.bookings}
+    new = [one for one in tx.bookings.of_event(plan.event.id) if one.id not in known]
+    reasons = {one.reason or "" for one in new if one.state is BookingState.HELD}
+    is_held = len(new) > 0 and all(one.state is BookingState.HELD for one in new)
+    return min(reasons - {"held_by_mapping"}, default="") if is_held else ""
+
+
+def _difference(plan: _Plan, held_because: str = "") -> Difference:
     items = [item for item in plan.mapped.items if item.outcome is not Outcome.IGNORED]
     before = [
         booking
@@ -281,14 +305,21 @@ def _difference(plan: _Plan) -> Difference:
         if booking.state in REPLACEABLE or (plan.is_forced and booking.reason != "replayed")
     ]
     changed = changed_fields(
-        [_facts_of_booking(booking) for booking in before], [facts_of_item(item) for item in items]
+        [_facts_of_booking(booking) for booking in before],
+        [
+            {**facts_of_item(item), "outcome": str(Outcome.HELD)}
+            if held_because
+            else facts_of_item(item)
+            for item in items
+        ],
     )
     return Difference(
         event_id=plan.event.id,
         source=plan.event.source,
         refusal=plan.refusal,
-        outcome=str(plan.mapped.outcome),
+        outcome=str(Outcome.HELD if held_because else plan.mapped.outcome),
         fields=changed,
+        held_because=held_because,
     )
 
 
