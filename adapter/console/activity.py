@@ -12,8 +12,8 @@ from markupsafe import Markup, escape
 from adapter.console.context import bp, services
 from adapter.console.display import escape_invisible
 from adapter.console.form_input import row_id_from
-from adapter.console.needs_you import event_of
 from adapter.console.renters import names_of
+from adapter.console.stored_messages import event_of
 from adapter.operations.advice import label_of
 from adapter.operations.aliases import names_in
 from adapter.operations.sign_in import LOCAL

@@ -12,8 +12,8 @@ from werkzeug.exceptions import NotFound
 
 from adapter.console.context import bp, services
 from adapter.console.form_input import row_id_from
-from adapter.console.needs_you import event_of
 from adapter.console.renters import names_of
+from adapter.console.stored_messages import event_of
 from adapter.console.wording import changed_value
 from adapter.exceptions import KeyMissing, NotPossible, UpstreamError
 from adapter.mapping.engine import Community
@@ -106,7 +106,8 @@ def aliases() -> Aliases:
 def communities() -> str:
     """Show unrecognized properties, assigned properties, and all communities."""
     with services.store.transaction() as tx:
-        unknown = [one for one in tx.stats.unknown_communities() if one.value is not None]
+        every = tx.stats.unknown_communities()
+        unknown = [one for one in every if one.value is not None]
         shown = sorted(unknown, key=lambda one: -one.waiting)[:MOST_PROPERTIES]
         events = {one.event_id: event_of(tx, one.event_id) for one in shown}
         numbers = map(row_id_from, flask.request.args.getlist("sent")[:MOST_SENT])
@@ -119,6 +120,7 @@ def communities() -> str:
             _unrecognized(one, event) for one in shown for event in [events.get(one.event_id)]
         ],
         more=len(unknown) - len(shown),
+        nameless=sum(one.waiting for one in every if one.value is None),
         sent=[one for one in sent if one is not None],
         assigned=[
             (

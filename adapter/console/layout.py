@@ -33,7 +33,8 @@ class NavigationItem:
     @property
     def is_current(self) -> bool:
         """True if the navigation item belongs to the current page."""
-        return flask.request.endpoint in (self.endpoint, *self.also)
+        endpoint = flask.g.get("opened_from", flask.request.endpoint)
+        return endpoint in (self.endpoint, *self.also)
 
 
 #: The pages that lack their buttons if a user has view-only access.

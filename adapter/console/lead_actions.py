@@ -1,6 +1,7 @@
 """Handle the forms that act on leads: book, confirm, dismiss, snooze, assign and undo."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -15,7 +16,7 @@ from adapter.console.form_input import row_ids_from
 from adapter.console.lead_page import lead_page, lead_panel
 from adapter.console.needs_you import (
     Neighbors,
-    changed_formats,
+    known,
     list_selection,
     neighbors_of,
     review_groups,
@@ -184,12 +185,15 @@ def assignees_of(ids: Sequence[int]) -> Mapping[int, str]:
 def _question_page(act: str, ids: list[int]) -> str:
     """Show a confirmation page for several leads, and list leads that cannot be booked."""
     errors: dict[str, list[int]] = {}
+    again = [number for number in ids if act == "release" and number in known().readable]
     if act == "release":
-        _, errors = apply_each(_check_selected, ids)
+        rest = [number for number in ids if number not in again]
+        _, errors = apply_each(_check_selected, rest)
     refused = {number for numbers in errors.values() for number in numbers}
-    possible = [number for number in ids if number not in refused]
+    possible = [number for number in ids if number not in refused and number not in again]
     with services.store.transaction() as tx:
         bookings = tx.bookings.of_ids(possible)
+        sources = Counter(one.source for one in tx.bookings.of_ids(again))
     return flask.render_template(
         "console/sure.html",
         act=act,
@@ -199,6 +203,7 @@ def _question_page(act: str, ids: list[int]) -> str:
         emails=sum(map(_is_emailed, bookings)),
         refused=[(names_in_text(numbers), text) for text, numbers in errors.items()],
         list_query=flask.request.form.get("list", ""),
+        again=sources,
     )
 
 
@@ -217,7 +222,9 @@ def _selected() -> list[int]:
 
 
 def release_unchanged(number: int) -> None:
-    """Release a booking without changes."""
+    """Release a booking without changes. Raise NotPossible if it must be read again instead."""
+    if number in known().readable:
+        raise NotPossible("The mapping can read this lead now. Open it to read it again.")
     services.repairs.release(number, {}, by=flask.g.user.name)
 
 
@@ -394,7 +401,7 @@ def _after(panel: str, done: int | None) -> str:
 
 
 def _todo_counts() -> dict[str, int]:
-    found = counts(review_groups(), list_selection(), changed_formats())
+    found = counts(review_groups(), list_selection(), known())
     return {"all": sum(found.values())} | {str(todo): number for todo, number in found.items()}
 
 

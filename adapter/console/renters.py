@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from adapter.console.context import services
-from adapter.console.display import renter_name
-from adapter.console.needs_you import event_of
+from adapter.console.display import full_name, name_or_contact
+from adapter.console.stored_messages import event_of
 from adapter.models import REPLAYED, Booking, Event
 from adapter.store import Transaction
 
@@ -22,7 +22,7 @@ class Message:
     @property
     def name(self) -> str:
         """The renters' names, or an empty string if there are none."""
-        names = dict.fromkeys(renter_name(one) for one in self.bookings if _has_name(one))
+        names = dict.fromkeys(filter(None, map(full_name, self.bookings)))
         return " and ".join(names)
 
 
@@ -59,16 +59,16 @@ def messages_of(tx: Transaction, events: Sequence[Event]) -> list[Message]:
 
 
 def names_of(tx: Transaction, lead_ids: Iterable[int]) -> Mapping[int, str]:
-    """Return renters' names, keyed by booking or event ID. Leave out leads without a name."""
+    """Return renters' names, or else their contacts, keyed by booking or event ID.
+
+    Leads without either are left out.
+    """
     ids = list(dict.fromkeys(lead_ids))
     events = _current(tx.bookings.of_events(ids))
     leads = {number: bookings[0] for number, bookings in events.items()}
     leads |= {one.id: one for one in tx.bookings.of_ids(ids)}
-    return {number: renter_name(one) for number, one in leads.items() if _has_name(one)}
-
-
-def _has_name(booking: Booking) -> bool:
-    return bool(booking.appointment.get("first_name") or booking.appointment.get("last_name"))
+    names = {number: name_or_contact(one) for number, one in leads.items()}
+    return {number: name for number, name in names.items() if name}
 
 
 def _current(bookings: Iterable[Booking]) -> Mapping[int, Sequence[Booking]]:

@@ -248,7 +248,7 @@ def _taken_back(change: Change) -> str:
         return "undid the tour before it was sent"
     if change.to_state == "discarded":
         return f"dismissed the lead: {change.why.rstrip('.')}"
-    taken = {"pending": "undid the booking", "discarded": "brought the lead back"}
+    taken = {"pending": "undid this before it was sent", "discarded": "brought the lead back"}
     return taken.get(change.from_state or "", "") if change.to_state == "held" else ""
 
 

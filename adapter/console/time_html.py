@@ -178,7 +178,7 @@ def tour_html(booking: Booking) -> Markup:
         return Markup("{}, {}").format(day_text(wall.date(), today), clock(wall))
     if day := _day_alone(booking):
         return Markup("{}, no time").format(day)
-    return Markup('<span class="soft">No time</span>')
+    return Markup('<span class="soft">No time given</span>')
 
 
 def _day_alone(booking: Booking) -> str:

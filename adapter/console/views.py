@@ -15,7 +15,12 @@ from adapter.console.context import bp, one_at_a_time, services
 from adapter.console.display import duration, form_value, renter_name, tour_text
 from adapter.console.form_input import filter_from, row_id_from
 from adapter.console.lead_page import format_advice
-from adapter.console.needs_you import format_trouble_of, held_by_formats, review_groups
+from adapter.console.needs_you import (
+    format_trouble_of,
+    held_by_formats,
+    known,
+    review_groups,
+)
 from adapter.console.problem_text import agent_advice
 from adapter.console.renters import contacts_in, names_of
 from adapter.console.time_html import ago_text, reader_zone
@@ -31,7 +36,7 @@ from adapter.operations.allowed_actions import (
 from adapter.operations.find_lead import LeadFinder, Messages
 from adapter.operations.health import Verdict
 from adapter.operations.status import outcome_of
-from adapter.operations.todo import FORMAT_CHANGED
+from adapter.operations.todo import FORMAT_CHANGED, READ_AGAIN
 from adapter.store import MOST_COUNTED, Filter, Issue, LeadCounts
 
 MAX_EXPORTED_BOOKINGS: Final = 100_000
@@ -81,6 +86,8 @@ def template_helpers() -> dict[str, Any]:
 def _short_of(booking: Booking) -> str:
     """Return a short explanation of a booking's state, or ""."""
     if booking.state in RELEASABLE:
+        if booking.id in known().readable:
+            return READ_AGAIN
         if booking.id in held_by_formats():
             return FORMAT_CHANGED
         if booking.is_cancellation:
