@@ -10,6 +10,7 @@ AdapterError
 ├── StoreUnavailable       PostgreSQL cannot be reached: 503, the sender retries
 │   └── WrongSchema        the database was migrated by another version: the worker waits
 ├── NotPossible            the booking's state does not allow this action: error message, exit 1
+│   └── TimeNotAvailable   the tour's time is taken in Knock: the user may choose another one
 ├── LinkRefused            invalid or outdated link of a renter: a page that explains it
 ├── SignInRefused          incorrect username or password: error message, counted
 └── UpstreamError          a request to Propexo failed
@@ -23,7 +24,8 @@ AdapterError
                            stops if it happens repeatedly
 """
 
-from collections.abc import Mapping
+import datetime as dt
+from collections.abc import Mapping, Sequence
 
 #: Exit code for an invalid setting or mapping (EX_CONFIG). Restarting does not help.
 WRONG_CONFIGURATION = 78
@@ -102,6 +104,18 @@ class NotPossible(AdapterError):
     def __init__(self, message: str, faults: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.faults = faults or {}
+
+
+class TimeNotAvailable(NotPossible):
+    """Raised if a user books a tour at a time that is not available in Knock."""
+
+    #: The nearest available times (aware, UTC).
+    free_times: Sequence[dt.datetime]
+
+    def __init__(self, free_times: Sequence[dt.datetime]) -> None:
+        text = "is not available in Knock"
+        super().__init__(f"starts_at: {text}", {"starts_at": text})
+        self.free_times = free_times
 
 
 class LinkRefused(AdapterError):

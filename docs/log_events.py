@@ -32,7 +32,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "background_write_failed": (
         "A rejected request, or the time when a secret was used, was not saved.",
-        "Act only if this continues after `postgresql_available`.",
+        "Act only if the problem continues after `postgresql_available`.",
     ),
     "booking_booked": ("A tour or a guest card is booked in Knock.", NOTHING),
     "booking_carried_out_late": (
@@ -83,7 +83,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "console_failed": ("A console page failed with an error.", BUG),
     "crm_model_not_readable": (
         "Propexo rejects a request for tours or guest cards, so unknown bookings cannot be found.",
-        "Ask Propexo to enable the `model`.",
+        "Ask Propexo to enable the model that `model` names.",
     ),
     "database_restored": (
         "The database was restored or copied. The adapter stops sending.",
@@ -91,7 +91,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "database_unchecked": (
         "Propexo's write log cannot be read, so the adapter does not send bookings yet.",
-        "Act only if this lasts for more than five minutes.",
+        "Act only if the problem lasts for more than five minutes.",
     ),
     "dedupe_key_failed": (
         "The mapping's `dedupe` failed for a webhook. The webhook counts as a new lead.",
@@ -124,16 +124,17 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "free_times_not_parsed": (
         (
             "Propexo's response about Knock's calendar caused an error. Tours are booked without "
-            "checking the calendar."
+            "checking their times."
         ),
         BUG,
     ),
     "free_times_unknown": (
         (
-            "Propexo did not report the available times. Tours are booked without checking them. "
+            "Propexo did not report the available times. Tours are booked without checking their "
+            "times. "
             "`reason` says why."
         ),
-        "Act only if this continues.",
+        "Act only if the problem continues.",
     ),
     "handshake_answered": ("A sender's verification request was answered.", NOTHING),
     "invitation_mailed": ("A link to choose a tour time was emailed to a renter.", NOTHING),
@@ -219,7 +220,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "proxy_not_trusted": (
         "A request came through a proxy that is not in `ADAPTER_TRUSTED_PROXIES`.",
-        "Do what `todo` says.",
+        "Follow the instructions in `todo`.",
     ),
     "put_in_place_loaded": (
         "Changes to mappings and community names that were made in the console are in use.",
@@ -271,7 +272,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "See [sending is stopped](operations.md#sending-is-stopped).",
     ),
     "service_links_ignored": (
-        "Kubernetes has set variables that look like settings. The adapter ignores them.",
+        (
+            "Kubernetes has set variables that look like settings. The adapter ignores these "
+            "variables."
+        ),
         "No action is needed. To prevent this event, set `enableServiceLinks: false`.",
     ),
     "settings_invalid": (
@@ -285,7 +289,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "start_failed": (
         "A web or worker process cannot start. There is one line for each reason.",
-        "Do what `problem` says.",
+        "Follow the instructions in `problem`.",
     ),
     "status_read_failed": (
         "A job's status could not be read. The adapter will try again.",
@@ -293,7 +297,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "status_webhook_failed": (
         "The receiver of status webhooks failed. The adapter sends the webhooks again.",
-        "If this continues, check the receiver.",
+        "If the problem continues, check the receiver.",
     ),
     "status_webhooks_given_up": (
         "Status webhooks could not be delivered within three days.",

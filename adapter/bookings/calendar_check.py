@@ -65,6 +65,38 @@ def checks_availability(booking: Booking, source: Source | None) -> bool:
     return source.checks_availability or (community is not None and community.check_availability)
 
 
+class TimeCheck:
+    """Checks the time of a tour that a user is about to book."""
+
+    def __init__(
+        self, store: Database, free_times: FreeTimes, sources: Mapping[str, Source]
+    ) -> None:
+        self._store = store
+        self._free_times = free_times
+        self._sources = sources
+
+    def other_times(self, booking: Booking) -> tuple[dt.datetime, ...] | None:
+        """Return the nearest available times if a tour's own time is taken, otherwise None.
+
+        The time is also taken if another tour of ours is about to be booked at that time. Return
+        None if Knock's calendar is unknown. The call takes at most a few seconds.
+        """
+        zone, at = booking.timezone, booking.starts_at
+        if zone is None or at is None or booking.kind is not Kind.APPOINTMENT:
+            return None
+        if not checks_availability(booking, self._sources.get(booking.source)):
+            return None
+        calendar = self._free_times.calendar(calendar_key(booking), ZoneInfo(zone))
+        if calendar is None:
+            return None
+        times = self._free_times.bookable(calendar)
+        with self._store.transaction() as tx:
+            unsent = tx.free_times.own_tours(booking, [at, *times])
+        if at not in unsent and calendar.is_free(at) is not False:
+            return None
+        return nearest([one for one in times if one not in unsent], at)
+
+
 class CalendarCheck:
     """Checks that a tour's time is available in Knock if ``check_availability`` is on."""
 

@@ -116,11 +116,18 @@ class FreeTimes:
             community_id=community.community_id,
             appointment_type=appointment_type,
         )
-        answer = self._wait_for(key, community.timezone)
-        if answer.problem is not None:
-            return None
+        calendar = self.calendar(key, community.timezone)
+        return None if calendar is None else self.bookable(calendar)
+
+    def calendar(self, key: CalendarKey, zone: ZoneInfo) -> Calendar | None:
+        """Return a calendar of Knock, or None if it is unknown. Takes at most a few seconds."""
+        answer = self._wait_for(key, zone)
+        return None if answer.problem is not None else answer.calendar
+
+    def bookable(self, calendar: Calendar) -> tuple[dt.datetime, ...]:
+        """Return a calendar's available times, except those that start too soon to be booked."""
         earliest = self._clock() + dt.timedelta(minutes=self._settings.notice_minutes)
-        return tuple(one for one in answer.calendar.times if one > earliest)
+        return tuple(one for one in calendar.times if one > earliest)
 
     def _community(self, key: str) -> Community | None:
         sources = self._sources().values()

@@ -68,7 +68,7 @@ def bookings_table(bookings: Iterable[Booking]) -> str:
                 _why(booking),
                 booking.community,
                 _tour(booking),
-                booking.starts_at,
+                booking.starts_in_knock,
                 person(booking.appointment),
                 booking.job_id,
             )
@@ -87,7 +87,7 @@ def _state(booking: Booking) -> str:
 def _tour(booking: Booking) -> str | None:
     if booking.kind is Kind.PROSPECT:
         return "no time (guest card)"
-    return local(booking.starts_at, booking.timezone)
+    return local(booking.starts_in_knock, booking.timezone)
 
 
 def _why(booking: Booking) -> str | None:
@@ -189,7 +189,8 @@ def _detail(act: AuditEntry) -> str:
 def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:
     why = f" ({booking.reason})" if booking.reason else ""
     tour = _tour(booking) or "no time"
-    instant = f" = {utc(booking.starts_at)}" if booking.starts_at else ""
+    at = booking.starts_in_knock
+    instant = f" = {utc(at)}" if at else ""
     community = booking.community or "an unknown community"
     lines = [
         f"booking {booking.id}: {_state(booking)}{why}",
@@ -201,7 +202,7 @@ def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:
     if booking.confirmed_at is not None:
         lines.append(f"  confirmed in Knock at {utc(booking.confirmed_at)}")
     if booking.is_moved:
-        lines.append(f"  moved in Knock to {local(booking.starts_in_knock, booking.timezone)}")
+        lines.append(f"  moved in Knock from {local(booking.starts_at, booking.timezone)}")
     lines += [f"  {reason_line(reason)}" for reason in booking.reasons]
     lines += [
         f"  available in Knock: {local(at, booking.timezone)}" for at in booking.offered_times

@@ -21,7 +21,7 @@ from adapter.store import Database
 @as_json
 @click.pass_context
 def users(context: click.Context, as_json: bool) -> None:
-    """List console users. Use `add` and `remove` to change them.
+    """List console users. To change users, run `add` or `remove`.
 
     Until you add a user, the console opens only with the link that `adapter run` prints.
     """

@@ -15,9 +15,16 @@ import click
 from adapter.cli import output
 from adapter.cli.help import examples
 from adapter.cli.mappings import STDIN, mappings_option, read_file, source_named
+from adapter.cli.request_options import header_option, query_option
 from adapter.exceptions import PayloadError
 from adapter.mapping import registry
-from adapter.mapping.authoring.record_test import entry_from_mapped, payload_of
+from adapter.mapping.authoring.record_test import (
+    entry_from_mapped,
+    is_sample,
+    made_up_test,
+    payload_of,
+    read_from_url,
+)
 from adapter.mapping.engine import SENT_OUTCOMES, Item, Mapped, Outcome
 from adapter.mapping.engine.fetched import DOCUMENT
 from adapter.mapping.loader.check_todos import TODO
@@ -46,6 +53,7 @@ REASON_TITLES = {
     epilog=examples(
         "adapter map rentfeed mappings/samples/rentfeed-tour.json",
         "adapter map rentfeed lead.json --as-test   # a test to paste into the mapping",
+        "adapter map chat lead.json --query community=maple-court",
         "adapter map acuity tour.json --fetched https://api.example.com/tours/7=document.json",
         "curl -s https://example.com/lead.json | adapter map rentfeed -",
     )
@@ -56,6 +64,8 @@ REASON_TITLES = {
 @click.option(
     "--content-type", help="Content type of the body. By default, the file extension determines it."
 )
+@query_option
+@header_option
 @click.option("--now", help="Time at which the webhook was received (ISO 8601). Default: now.")
 @click.option(
     "--fetched",
@@ -70,6 +80,8 @@ def map(
     file: Path,
     folder: Path | None,
     content_type: str | None,
+    query: str,
+    headers: dict[str, str],
     now: str | None,
     fetched: tuple[str, ...],
     as_json: bool,
@@ -86,7 +98,8 @@ def map(
     at = _instant(now) if now else None
     source = source_named(name, folder)
     request = dataclasses.replace(
-        _request_from_file(source, file, content_type), fetched=_documents(fetched)
+        _request_from_file(source, file, content_type, query, headers),
+        fetched=_documents(fetched),
     )
     if as_test:
         mapped = _print_test(source, file, request, at, content_type)
@@ -110,13 +123,17 @@ def _instant(text: str) -> dt.datetime:
     return at if at.tzinfo else at.replace(tzinfo=dt.UTC)
 
 
-def _request_from_file(source: Source, file: Path, content_type: str | None) -> WebhookRequest:
+def _request_from_file(
+    source: Source, file: Path, content_type: str | None, query: str, headers: dict[str, str]
+) -> WebhookRequest:
     body = read_file(file)
     if source.kind == "query":
-        return WebhookRequest.from_body(b"", query=body.decode("utf-8", "replace").strip())
+        text = body.decode("utf-8", "replace").strip()
+        query = "&".join(filter(None, [text, query]))
+        return WebhookRequest.from_body(b"", headers=headers, query=query)
     if content_type is None:
         content_type = content_type_of(file, body)
-    return WebhookRequest.from_body(body, content_type=content_type)
+    return WebhookRequest.from_body(body, content_type, headers=headers, query=query)
 
 
 def _documents(given: Iterable[str]) -> dict[str, Any]:
@@ -153,13 +170,19 @@ def _print_test(
     """Print the result as a mapping test. Unless ``--now`` is given, accept tours in the past."""
     scope = source.scope(request)
     mapped = source.compiled.apply(scope, at)
-    payload = scope.payload if file == STDIN else payload_of(source, file, scope)
-    click.echo(entry_from_mapped(payload, mapped, now=at, content_type=content_type), nl=False)
+    if file != STDIN and is_sample(source, file):
+        payload, shown = payload_of(source, file, scope), mapped
+        given = read_from_url(source, request)
+    else:
+        payload, shown, given = made_up_test(source, request, at)
+        _say_made_up(file, mapped, shown, has_documents=bool(request.fetched))
+    entry = entry_from_mapped(payload, shown, now=at, content_type=content_type, **given)
+    click.echo(entry, nl=False)
     if request.fetched:
         documents = {url: one[DOCUMENT] for url, one in request.fetched.items()}
         click.echo(textwrap.indent(text_from_data({"fetched": documents}), "  "), nl=False)
     others = collections.Counter(
-        item.outcome for item in mapped.items if item.outcome is not mapped.outcome
+        item.outcome for item in shown.items if item.outcome is not shown.outcome
     )
     if others:
         left = ", ".join(f"{count} {outcome}" for outcome, count in others.items())
@@ -179,6 +202,23 @@ def _print_report(report: MessageReport) -> None:
         lines += [f"  {', '.join(report.unread[:MOST_UNREAD])}{more}"]
     if lines:
         click.echo("\n".join(lines), err=True)
+
+
+def _say_made_up(file: Path, mapped: Mapped, shown: Mapped, *, has_documents: bool) -> None:
+    """Say on stderr what a test contains whose body is not a sample of the mapping."""
+    body = "the body from stdin" if file == STDIN else str(file)
+    click.echo(
+        f"{body} is not in the mapping's folder, so this test contains a made-up person, and none "
+        "of the values that the mapping does not read. Read through it before you add it.",
+        err=True,
+    )
+    if shown.outcome is not mapped.outcome:
+        click.echo(
+            f"With the made-up person, the outcome is {shown.outcome} instead of {mapped.outcome}.",
+            err=True,
+        )
+    if has_documents:
+        click.echo("The documents under fetched: are unchanged: replace real people.", err=True)
 
 
 def _warn(source: Source) -> None:

@@ -62,7 +62,7 @@ def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
     "pairs",
     multiple=True,
     metavar="FIELD=VALUE",
-    help="Change this field before the release. May be repeated.",
+    help="Change this field before releasing the lead. May be repeated.",
 )
 @click.option(
     "--not-in-knock",

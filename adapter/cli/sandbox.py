@@ -66,7 +66,8 @@ def _catalog_from(file: Path) -> Catalog:
     "--slowdown-seconds",
     type=click.FloatRange(0, 600),
     default=0.0,
-    help="Delay each response above 80% of the rate limit by this many seconds. Propexo uses 2.",
+    help="Delay each response above 80% of the rate limit by this many seconds. Propexo uses 2 "
+    "seconds.",
 )
 @click.option(
     "--enum",

@@ -3,10 +3,12 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from adapter.cli.help import examples
+from adapter.cli.request_options import header_option, query_option, to_option
 from adapter.exceptions import ConfigurationError
 from adapter.mapping.registry import load_one
 from adapter.mapping.samples import content_type_of
@@ -16,7 +18,6 @@ from adapter.settings import Settings, settings_from
 from adapter.webhooks import signed_client
 
 file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-to_option = click.option("--to", "url", help="URL of the adapter. Default: this machine.")
 type_option = click.option(
     "--content-type", help="Content type of the file. By default, the file extension determines it."
 )
@@ -28,8 +29,9 @@ key_option = click.option(
 
 
 def _request(
-    name: str, file: Path, url: str | None, content_type: str | None, key: Path | None
+    name: str, file: Path, url: str | None, content_type: str | None, key: Path | None, **given: Any
 ) -> WebhookRequest:
+    """Return the signed webhook. ``given`` are its query string and its headers."""
     settings = settings_from()
     source = load_one(settings.mappings_dir, name, settings.policy)
     body = file.read_bytes()
@@ -39,6 +41,7 @@ def _request(
         body=body,
         content_type=content_type or content_type_of(file, body) or "application/json",
         adapter_url=url or settings.public_url or f"http://127.0.0.1:{settings.port}",
+        **given,
     )
 
 
@@ -54,26 +57,10 @@ def _secret(settings: Settings, source: Source) -> str:
     return secret
 
 
-@click.command(epilog=examples("adapter sign rentfeed mappings/samples/rentfeed-tour.json"))
-@click.argument("source")
-@file_argument
-@to_option
-@type_option
-@key_option
-def sign(
-    source: str, file: Path, url: str | None, content_type: str | None, key: Path | None
-) -> None:
-    """Print a curl command that sends FILE as a webhook from SOURCE.
-
-    If the signature contains a timestamp, the command is valid for only a few minutes.
-    """
-    click.echo(signed_client.curl(_request(source, file, url, content_type, key), str(file)))
-
-
 @click.command(
     epilog=examples(
-        "adapter send rentfeed mappings/samples/rentfeed-tour.json",
-        "adapter send rentfeed lead.json --to https://leads.example.com",
+        "adapter sign rentfeed mappings/samples/rentfeed-tour.json",
+        "adapter sign chat lead.json --query community=maple-court --header 'X-Unit: 302'",
     )
 )
 @click.argument("source")
@@ -81,15 +68,37 @@ def sign(
 @to_option
 @type_option
 @key_option
-def send(
-    source: str, file: Path, url: str | None, content_type: str | None, key: Path | None
-) -> None:
+@query_option
+@header_option
+def sign(source: str, file: Path, **options: Any) -> None:
+    """Print a curl command that sends FILE as a webhook from SOURCE.
+
+    If the signature contains a timestamp, the command is valid for only a few minutes.
+    """
+    click.echo(signed_client.curl(_request(source, file, **options), str(file)))
+
+
+@click.command(
+    epilog=examples(
+        "adapter send rentfeed mappings/samples/rentfeed-tour.json",
+        "adapter send rentfeed lead.json --to https://leads.example.com",
+        "adapter send chat lead.json --query community=maple-court",
+    )
+)
+@click.argument("source")
+@file_argument
+@to_option
+@type_option
+@key_option
+@query_option
+@header_option
+def send(source: str, file: Path, **options: Any) -> None:
     """Send FILE as a webhook from SOURCE, with a valid signature.
 
     The command prints the adapter's response. The command exits with code 1 if the webhook is
     rejected.
     """
-    answer = signed_client.send(_request(source, file, url, content_type, key))
+    answer = signed_client.send(_request(source, file, **options))
     click.echo(f"{answer.status} {json.dumps(answer.body)}")
     if answer.status >= 300:
         sys.exit(1)

@@ -3,7 +3,6 @@
 import getpass
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -13,16 +12,18 @@ from adapter.cli.leads import as_json, opened_store
 from adapter.cli.sources import describe_sources
 from adapter.exceptions import ConfigurationError
 from adapter.mapping import registry
+from adapter.mapping.source import Source
 from adapter.models import utc_now
 from adapter.operations.format_proposals import (
     ExplainedChange,
+    combined,
     explain,
     explained_as_dict,
     proposal_lines,
 )
 from adapter.operations.live_sources import live_sources
 from adapter.operations.serializers import utc
-from adapter.settings import settings_from
+from adapter.settings import Policy, settings_from
 
 
 @click.command(
@@ -32,7 +33,7 @@ from adapter.settings import settings_from
 @click.option(
     "--write-draft",
     is_flag=True,
-    help="Write the mapping with the first proposed edit to SOURCE.yaml.draft.",
+    help="Write the mapping with the proposed edits to SOURCE.yaml.draft.",
 )
 @as_json
 def show(name: str, write_draft: bool, as_json: bool) -> None:
@@ -54,7 +55,7 @@ def show(name: str, write_draft: bool, as_json: bool) -> None:
         explained = [explain(store, source, one, settings.policy) for one in changes]
     lines = [report_formatting.sources_text([described]), *_change_lines(explained)]
     if write_draft:
-        lines.append(_write_draft(file, explained))
+        lines.append(_write_draft(file, source, explained, settings.policy))
     data = described | {"format_changes": [explained_as_dict(one) for one in explained]}
     output.show(data, "\n".join(lines), as_json=as_json)
 
@@ -66,11 +67,15 @@ def _change_lines(explained: Sequence[ExplainedChange]) -> Iterator[str]:
         yield from (f"  {line}" for line in proposal_lines(one))
 
 
-def _write_draft(file: Path, explained: Sequence[Any]) -> str:
-    """Write the first proposed edit to a draft file. Return a hint about the next step."""
-    proposal = next((one.proposal for one in explained if one.proposal is not None), None)
-    if proposal is None:
+def _write_draft(
+    file: Path, source: Source, explained: Sequence[ExplainedChange], policy: Policy
+) -> str:
+    """Write the proposed edits to a draft file. Return a hint about the next step."""
+    text = combined(source, explained, policy)
+    if text is None:
         raise ConfigurationError("there is no proposed edit")
     draft = file.with_suffix(".yaml.draft")
-    draft.write_text(proposal.text, encoding="utf-8")
-    return f"wrote {draft}; check it: adapter backtest {file.stem} {draft}"
+    draft.write_text(text, encoding="utf-8")
+    without = [one.change.text for one in explained if one.proposal is None]
+    missing = "".join(f"\nnot in the draft, because no edit is suggested: {one}" for one in without)
+    return f"wrote {draft}; check it: adapter backtest {file.stem} {draft}{missing}"

@@ -18,11 +18,12 @@ from adapter.console.wording import (
     fault_text,
     state_word,
 )
-from adapter.exceptions import NotPossible
+from adapter.exceptions import NotPossible, TimeNotAvailable
 from adapter.models import Booking, BookingState
 from adapter.operations.advice import label_of, open_reasons
 from adapter.propexo.appointment import TARGETS, TRANSFORM_OF, value_from_text
 from adapter.settings import NEUTRAL_WORDS
+from adapter.store.calendars import RIVAL_TIME
 
 #: The fields of an appointment that a user may set, in the order of the form.
 EDITABLE_FIELDS: Final = tuple(TRANSFORM_OF)
@@ -78,16 +79,35 @@ class FreeTime:
     value: str
 
 
-def free_times(booking: Booking) -> list[FreeTime]:
-    """Return the upcoming available times that a user may choose for a held booking."""
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Offer:
+    """The available times in Knock that a lead offers, and when they were read."""
+
+    times: Sequence[FreeTime] = ()
+    as_of: dt.datetime | None = None
+
+
+def offer_of(booking: Booking, refused: RefusedForm | None = None) -> Offer:
+    """Return the upcoming available times that a user may choose instead of a taken time.
+
+    Times that other tours of ours have taken since are left out.
+    """
     if booking.timezone is None:
-        return []
-    zone = ZoneInfo(booking.timezone)
-    return [
-        FreeTime(at=one, value=one.astimezone(zone).strftime(_DATETIME_LOCAL))
-        for one in booking.offered_times
-        if one > services.now()
-    ]
+        return Offer()
+    if refused is not None and isinstance(refused.error, TimeNotAvailable):
+        return _offer(booking.timezone, refused.error.free_times, services.now())
+    offered = [one for one in booking.offered_times if one > services.now()]
+    if not offered:
+        return Offer()
+    with services.store.transaction() as tx:
+        at = tx.free_times.offered_at(booking)
+        taken = tx.free_times.own_tours(booking, offered, at - RIVAL_TIME)
+    return _offer(booking.timezone, [one for one in offered if one not in taken], at)
+
+
+def _offer(zone: str, times: Sequence[dt.datetime], as_of: dt.datetime) -> Offer:
+    local = [(one, one.astimezone(ZoneInfo(zone)).strftime(_DATETIME_LOCAL)) for one in times]
+    return Offer(times=[FreeTime(at=one, value=text) for one, text in local], as_of=as_of)
 
 
 def form_fields(booking: Booking, refused: RefusedForm | None, chosen: str = "") -> list[FormField]:
@@ -96,7 +116,7 @@ def form_fields(booking: Booking, refused: RefusedForm | None, chosen: str = "")
     ``chosen`` is the available time that the user has chosen, as in the form.
     """
     values = current_values(booking)
-    if any(one.value == chosen for one in free_times(booking)):
+    if chosen and any(one.value == chosen for one in offer_of(booking).times):
         values["starts_at"] = chosen
     if booking.starts_at is None and booking.wall_time is not None:
         values["starts_at"] = booking.wall_time.strftime(_DATETIME_LOCAL)

@@ -10,6 +10,7 @@ import flask
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.local import LocalProxy
 
+from adapter.bookings.calendar_check import TimeCheck
 from adapter.mapping.source import Source
 from adapter.operations.release import Repairs
 from adapter.operations.replay import Replays
@@ -89,7 +90,15 @@ class ConsoleServices:
     def repairs(self) -> Repairs:
         """Return the operations for releasing and resolving leads."""
         hold_for = dt.timedelta(seconds=UNDO_SECONDS)
-        return Repairs(self.settings, self.store, self.sources, self.now, hold_for=hold_for)
+        check = TimeCheck(self.store, self.pipeline.free_times, self.sources)
+        return Repairs(
+            self.settings,
+            self.store,
+            self.sources,
+            self.now,
+            hold_for=hold_for,
+            time_check=check,
+        )
 
     @property
     def replays(self) -> Replays:

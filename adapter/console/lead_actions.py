@@ -20,14 +20,17 @@ from adapter.console.needs_you import (
     neighbors_of,
     review_groups,
 )
+from adapter.console.problem_text import agent_advice
 from adapter.console.story import CANCELED_IN_KNOCK
 from adapter.console.time_html import local_text, reader_zone
 from adapter.console.wording import error_text, fault_text, plain
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, BookingState, Kind
+from adapter.operations.advice import label_of
+from adapter.operations.allowed_actions import must_be_opened
 from adapter.operations.take_back import UNDO_SECONDS, Snooze
 from adapter.operations.todo import counts
-from adapter.store import Pause
+from adapter.store import Issue, Pause
 
 MAX_REASON: Final = 500
 #: Maximum number of leads that one click changes.
@@ -53,12 +56,13 @@ def release(number: int) -> Any:
             is_wanted_anyway="anyway" in form,
             is_another_person="another_person" in form,
             is_any_hour="any_hour" in form,
+            is_taken_time="taken_time" in form,
         )
     except NotPossible as exc:
         refused = RefusedForm(booking_id=number, typed=typed_values(form), error=exc)
         page = lead_panel if _is_panel() else lead_page
         return page(str(number), refused)
-    undo = flask.url_for("console.undo", number=number) if released.id == number else ""
+    undo = flask.url_for("console.undo", number=released.id)
     return _done(number, _booked_text(released), neighbors, undo=undo)
 
 
@@ -182,7 +186,7 @@ def _question_page(act: str, ids: list[int]) -> str:
     """Show a confirmation page for several leads, and list leads that cannot be booked."""
     errors: dict[str, list[int]] = {}
     if act == "release":
-        _, errors = apply_each(services.repairs.check_unchanged, ids)
+        _, errors = apply_each(_check_selected, ids)
     refused = {number for numbers in errors.values() for number in numbers}
     possible = [number for number in ids if number not in refused]
     with services.store.transaction() as tx:
@@ -218,6 +222,20 @@ def release_unchanged(number: int) -> None:
     services.repairs.release(number, {}, by=flask.g.user.name)
 
 
+def _check_selected(number: int) -> None:
+    """Raise NotPossible if a lead cannot be booked, or must be opened to book it."""
+    services.repairs.check_unchanged(number)
+    booking = _booking(number)
+    if must_be_opened(booking):
+        advice = agent_advice(Issue.of(booking))
+        raise NotPossible(f"{advice.wrong} Open this lead to book it.")
+
+
+def _release_selected(number: int) -> None:
+    _check_selected(number)
+    release_unchanged(number)
+
+
 def _discard_one(number: int) -> None:
     reason = flask.request.form.get("reason", "").strip()[:MAX_REASON] or _SELECTED
     services.repairs.discard(number, reason, by=flask.g.user.name)
@@ -225,7 +243,7 @@ def _discard_one(number: int) -> None:
 
 #: The actions that can be applied to several leads.
 _ACTS: Final[Mapping[str, Callable[[int], object]]] = {
-    "release": release_unchanged,
+    "release": _release_selected,
     "discard": _discard_one,
     "confirm": lambda number: services.repairs.confirm(number, by=flask.g.user.name),
     "snooze": _snooze_one,
@@ -261,8 +279,15 @@ def _why_not(error: NotPossible) -> str:
     """Return a sentence that explains why the action on a lead failed."""
     if not error.faults:
         return plain(error_text(error))
-    texts = (text.partition(". If it is right")[0] for text in error.faults.values())
-    return " ".join(dict.fromkeys(map(fault_text, texts)))
+    faults = error.faults.items()
+    return " ".join(dict.fromkeys(_fault_sentence(name, text) for name, text in faults))
+
+
+def _fault_sentence(name: str, text: str) -> str:
+    """Return a sentence about a field that can be read without the field's name."""
+    if text.startswith("Missing data for required"):
+        return f"The {label_of(name).lower()} is missing."
+    return fault_text(text.partition(". If it is right")[0])
 
 
 def _report(
@@ -390,5 +415,5 @@ def reason_from_form() -> str:
     """Return the reason from the form. Raise NotPossible if it is empty."""
     reason = flask.request.form.get("reason", "").strip()[:MAX_REASON]
     if not reason:
-        raise NotPossible("Enter a reason. It is kept in the history.")
+        raise NotPossible("Enter a reason. We keep the reason in the history.")
     return reason

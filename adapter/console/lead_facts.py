@@ -19,6 +19,8 @@ class LeadFacts:
     tours: Mapping[int, Booking] = dataclasses.field(default_factory=dict)
     #: The earlier bookings that a booking replaced, and the guest card that it was added to, by ID.
     before: Mapping[int, Sequence[Booking]] = dataclasses.field(default_factory=dict)
+    #: The renter's cancellation that still needs review, by the ID of the tour in Knock.
+    cancellations: Mapping[int, Booking] = dataclasses.field(default_factory=dict)
     #: The change with which a user reported that a booking is no longer in Knock, by its ID.
     gone: Mapping[int, Change] = dataclasses.field(default_factory=dict)
     #: The pause that keeps a pending booking from being sent, by the booking's ID.
@@ -43,6 +45,7 @@ def load_facts(tx: Transaction, story: LeadHistory) -> LeadFacts:
         replaced=replacing_in_knock(tx, story.bookings),
         tours={number: tour for number, tour in cards if tour is not None},
         before=before,
+        cancellations=tx.bookings.open_cancellations(booked),
         gone={one.id: why for one in booked if (why := tx.bookings.why_gone(one)) is not None},
         pauses=_pauses(tx, story),
         actions=tx.audit.of_lead(story),

@@ -10,13 +10,16 @@ from zoneinfo import ZoneInfo
 import flask
 from werkzeug.exceptions import NotFound
 
+from adapter.bookings.person import SENT
+from adapter.bookings.renter_tours import is_time_taken
+from adapter.bookings.person import SENT
 from adapter.console.booking_form import (
     EDITABLE_FIELDS,
     FormField,
-    FreeTime,
+    Offer,
     RefusedForm,
     form_fields,
-    free_times,
+    offer_of,
     version_of,
     zone_of,
 )
@@ -28,7 +31,7 @@ from adapter.console.problem_text import agent_advice, problem_sentences, unused
 from adapter.console.story import ASKED_FOR, gone_text, part_names, replaced_text, story_of
 from adapter.console.time_html import clock_in, local_text, reader_zone
 from adapter.console.wording import answer_text, shown_value
-from adapter.exceptions import NotPossible, PayloadError
+from adapter.exceptions import NotPossible, PayloadError, TimeNotAvailable
 from adapter.mapping.engine import SENT_OUTCOMES, Item, Outcome
 from adapter.mapping.provenance import Provenance, provenance_of
 from adapter.mapping.source import Source
@@ -38,6 +41,7 @@ from adapter.models import (
     Booking,
     BookingState,
     Change,
+    Kind,
     LeadHistory,
     Reason,
 )
@@ -55,7 +59,13 @@ from adapter.operations.allowed_actions import (
 )
 from adapter.operations.pms_hint import pms_hint
 from adapter.operations.release_changes import CONTACTS, shared_contacts
-from adapter.operations.take_back import Snooze, may_bring_back, may_undo, snooze_choices
+from adapter.operations.take_back import (
+    TOUR_UNDONE,
+    Snooze,
+    may_bring_back,
+    may_undo,
+    snooze_choices,
+)
 from adapter.store import Issue
 
 #: What to do if the sender has changed its format.
@@ -111,7 +121,7 @@ class BookingView:
     fields: Sequence[FieldRow]
     form: Sequence[FormField]
     #: Available times in Knock to choose from, if the tour's own time is not available.
-    free_times: Sequence[FreeTime]
+    offer: Offer
     #: The time zone used in the form, and the version of the booking that it shows.
     zone: str
     version: str
@@ -123,6 +133,8 @@ class BookingView:
     is_repeat: bool
     #: The other lead that caused this lead's state.
     other: Booking | None
+    #: The upcoming tour of the other lead that Knock cancels when it books this one, or None.
+    cancels: Booking | None
     #: The leads whose state this lead caused, except those that it replaced.
     related: Sequence[Booking]
     #: Labels of the contact details that it shares with the other lead, and whether it has more.
@@ -137,6 +149,7 @@ class BookingView:
     #: True to ask whether to release the booking despite a warning.
     asks_any_hour: bool
     asks_anyway: bool
+    asks_taken_time: bool
     #: What Knock needs before it can pass the guest card to another system, or None.
     hint: str | None
     error: NotPossible | None
@@ -223,6 +236,7 @@ def _common(
         "replaced_text": replaced_text,
         "gone_text": lambda change: gone_text(change or None),
         "replaced": facts.replaced,
+        "canceled": facts.cancellations,
         "part_names": part_names(story),
         "tours_asked_for": sum(ASKED_FOR in name for name in part_names(story).values()),
         "neighbors": neighbors_of(number if number in ids or not ids else ids[0]),
@@ -320,6 +334,8 @@ def _booking_views(
 ) -> Iterator[BookingView]:
     mapped = MappedAgain.of(source, story) if story.bookings else None
     for booking in story.current:
+        if booking.reason == TOUR_UNDONE:
+            continue
         is_refused = refused is not None and refused.booking_id == booking.id
         yield _booking_view(booking, story, mapped, refused if is_refused else None)
 
@@ -332,7 +348,9 @@ def _booking_view(
     other = story.others.get(booking.because_of or 0)
     shared = _shared(booking, other)
     told = str(refused.error) if refused else ""
-    may_add_time = is_sent_guest_card(booking)
+    may_add_time = is_sent_guest_card(booking) and not any(
+        _is_live_tour(one, now) for one in story.current
+    )
     form = form_fields(booking, refused, flask.request.args.get("time", ""))
     trouble = (
         format_trouble_of(booking.id, issue)
@@ -354,7 +372,7 @@ def _booking_view(
         group=issue.key if issue else None,
         fields=list(_field_rows(booking, mapped)),
         form=form,
-        free_times=free_times(booking),
+        offer=offer_of(booking, refused),
         zone=zone_of(booking, refused.typed.get("community", "") if refused else ""),
         version=version_of(booking),
         may_release=why_not_release(booking) is None,
@@ -362,6 +380,7 @@ def _booking_view(
         is_merged=is_merged(booking),
         is_repeat=is_repeat(booking, other),
         other=other,
+        cancels=other if _is_canceled_by(booking, other, now) else None,
         related=[
             one
             for one in story.related
@@ -376,9 +395,28 @@ def _booking_view(
         snoozes=list(_snoozes(booking, now)),
         asks_any_hour=_is_outside_hours(booking, now) or "--any-hour" in told,
         asks_anyway="--anyway" in told,
+        asks_taken_time=is_time_taken(booking)
+        or (refused is not None and isinstance(refused.error, TimeNotAvailable)),
         hint=_hint(booking),
         error=refused.error if refused else None,
     )
+
+
+def _is_canceled_by(booking: Booking, other: Booking | None, now: dt.datetime) -> bool:
+    """Return True if Knock cancels the other lead's upcoming tour when it books this one."""
+    if other is None or Kind.PROSPECT in (booking.kind, other.kind) or is_repeat(booking, other):
+        return False
+    is_upcoming = other.starts_in_knock is not None and other.starts_in_knock > now
+    is_sent = other.state in (BookingState.PENDING, *SENT) and not other.is_gone
+    is_one_person = is_merged(booking) or bool(_shared(booking, other))
+    return is_upcoming and is_sent and is_one_person
+
+
+def _is_live_tour(one: Booking, now: dt.datetime) -> bool:
+    """Return True for an upcoming tour that is in Knock or on its way there."""
+    is_upcoming = one.starts_in_knock is not None and one.starts_in_knock > now
+    is_sent = one.state in (BookingState.PENDING, *SENT) and not one.is_gone
+    return one.kind is Kind.APPOINTMENT and is_upcoming and is_sent
 
 
 def _hint(booking: Booking) -> str | None:

@@ -54,6 +54,5 @@ def _fix(trouble: FormatTrouble, row: Entry) -> MappingFix:
     with trial():
         found = explain(services.store, source, change, services.settings.policy)
     if found.proposal is not None and not trouble.new_name:
-        new = "".join(path.rpartition(".")[2] for path in found.change.new_paths)
-        trouble = dataclasses.replace(trouble, new_name=new)
+        trouble = dataclasses.replace(trouble, new_name=found.fitting[0].rpartition(".")[2])
     return MappingFix(trouble=trouble, proposal=found.proposal)

@@ -18,7 +18,7 @@ from adapter.console.context import bp, one_at_a_time, services, trial
 from adapter.console.display import PayloadLine, payload_lines
 from adapter.console.form_input import row_id_from
 from adapter.console.mapping_fix import MappingFix
-from adapter.console.read_again import readable
+from adapter.console.read_again import part_of
 from adapter.console.renters import messages_of, names_of
 from adapter.console.views import download, record_action
 from adapter.exceptions import NotPossible, PayloadError
@@ -125,7 +125,7 @@ def playground() -> str:
         entered,
         result=_map(entered),
         fix=fix,
-        readable=readable(name) if "done" in args and name in services.sources else 0,
+        part=part_of(name, {}) if "done" in args and name in services.sources else None,
     )
 
 

@@ -1,7 +1,8 @@
 """Read leads again after their mapping was fixed, with a preview and an undo button."""
 
+import dataclasses
 import datetime as dt
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import flask
@@ -9,34 +10,109 @@ from werkzeug.exceptions import NotFound
 
 from adapter.bookings.reconcile import replacing_in_knock
 from adapter.console.context import bp, services
-from adapter.console.form_input import row_ids_from
-from adapter.console.needs_you import changed_formats, review_groups
+from adapter.console.form_input import row_id_from, row_ids_from
 from adapter.console.renters import messages_of, names_of
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, BookingState, Kind
 from adapter.operations.replay import Difference
 from adapter.operations.take_back import UNDO_SECONDS, may_undo
-from adapter.operations.todo import Todo, may_be_format_change, todo_of
-from adapter.store import Group
 
 #: Limits per click: how many leads are read again, and how many are examined.
 MOST_READ: Final = 200
 MOST_EXAMINED: Final = 500
+#: How many messages one request tries. Pages try the others in further requests.
+PART: Final = 10
+#: Maximum number of changed leads to list in a preview.
+MOST_LISTED: Final = 20
 #: Maximum number of tours in Knock for which a newer one is looked for.
 MOST_COMPARED: Final = 20
 _ON_THEIR_WAY: Final = (BookingState.PENDING, BookingState.SENDING, BookingState.SUBMITTED)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """A part of a preview: how the mapping in use reads some of a source's waiting messages."""
+
+    source: str
+    differences: Sequence[Difference]
+    #: The number of messages that can be tried, and of those that were tried in all parts so far.
+    total: int
+    tried: int
+    #: The numbers of leads so far that would change, and of those that would be booked.
+    changed: int
+    booked: int
+    #: The message after which the next part begins, or None.
+    after: int | None
+
+    @property
+    def news(self) -> Sequence[Difference]:
+        """The leads in this part that would change."""
+        return [one for one in self.differences if is_changed(one)]
+
+    @property
+    def listed(self) -> Sequence[Difference]:
+        """The changed leads in this part that the preview lists."""
+        before = self.changed - len(self.news)
+        return self.news[: max(MOST_LISTED - before, 0)]
+
+    @property
+    def query(self) -> Mapping[str, Any]:
+        """The query parameters for the next part."""
+        names = ("source", "after", "tried", "changed", "booked")
+        return {name: getattr(self, name) for name in names}
+
+
 @bp.get("/read-again")
 def read_again() -> str:
-    """Preview how the current mapping reads a source's previously unreadable messages."""
+    """Preview how the current mapping reads a source's previously unreadable messages.
+
+    The page tries only a few messages. Then it loads the other parts one by one.
+    """
+    part = part_of(_source_name(), flask.request.args)
+    is_more = "HX-Request" in flask.request.headers
+    return flask.render_template(
+        "console/_read_again_part.html" if is_more else "console/read_again.html",
+        part=part,
+        most_listed=MOST_LISTED,
+        preview_names=names_for(part.listed),
+    )
+
+
+@bp.get("/read-again/count")
+def count_readable() -> str:
+    """Render how many of a source's waiting leads can be read now, while they are being counted."""
+    part = part_of(_source_name(), flask.request.args)
+    return flask.render_template("console/_readable.html", part=part)
+
+
+def _source_name() -> str:
     source = flask.request.args.get("source", "")
     if source not in services.sources:
         raise NotFound("There is no lead source with this name.")
+    return source
+
+
+def part_of(source: str, args: Mapping[str, str]) -> Part:
+    """Try the next waiting messages after those in ``args``, and add them to its counts."""
     services.pipeline.refresh_sources()
-    preview = list(differences_of(_stuck(source)))
-    return flask.render_template(
-        "console/read_again.html", source=source, preview=preview, preview_names=names_for(preview)
+    after, tried, changed, booked = (
+        row_id_from(args.get(name)) or 0 for name in ("after", "tried", "changed", "booked")
+    )
+    known = services.sources[source].hash
+    with services.store.transaction() as tx:
+        waiting = tx.events.ids_to_read_again(source, known, limit=MOST_EXAMINED)
+    left = [number for number in waiting if number > after]
+    differences = list(differences_of(left[:PART], most=MOST_READ - changed))
+    news = [one for one in differences if is_changed(one)]
+    has_more = len(left) > PART and changed + len(news) < MOST_READ
+    return Part(
+        source=source,
+        differences=differences,
+        total=tried + len(left),
+        tried=tried + len(differences),
+        changed=changed + len(news),
+        booked=booked + sum(one.outcome == "book" for one in news),
+        after=left[PART - 1] if has_more else None,
     )
 
 
@@ -45,19 +121,14 @@ def is_changed(difference: Difference) -> bool:
     return difference.refusal is None and bool(difference.fields)
 
 
-def readable(source: str) -> int:
-    """Return the number of a source's messages that the current mapping reads differently."""
-    return sum(map(is_changed, differences_of(_stuck(source)[:MOST_READ])))
-
-
-def differences_of(event_ids: Iterable[int]) -> Iterator[Difference]:
-    """Yield the changes from reading each message again, up to MOST_READ changes."""
+def differences_of(event_ids: Iterable[int], *, most: int = MOST_READ) -> Iterator[Difference]:
+    """Yield the changes from reading each message again, up to ``most`` changes."""
     changed = 0
     for event_id in dict.fromkeys(event_ids):
         one = services.replays.replay(event_id, by=flask.g.user.name, dry_run=True)
         yield one
         changed += is_changed(one)
-        if changed == MOST_READ:
+        if changed >= most:
             return
 
 
@@ -65,25 +136,6 @@ def names_for(preview: Collection[Difference]) -> Any:
     """Return the renters' names for a preview, keyed by message ID."""
     with services.store.transaction() as tx:
         return names_of(tx, [one.event_id for one in preview])
-
-
-def _stuck(source: str) -> Sequence[int]:
-    """Return the IDs of messages that the source's mapping could not read on arrival."""
-    groups = [one for one in review_groups() if one.issue.source == source and _is_stuck(one)]
-    ids = [number for group in groups for number in group.ids][:MOST_EXAMINED]
-    with services.store.transaction() as tx:
-        event_ids = {one.id: one.event_id for one in tx.bookings.of_ids(ids)}
-    return [event_ids.get(number, number) for number in ids]
-
-
-def _is_stuck(group: Group) -> bool:
-    """Return True if leads are held for an admin, or because their messages lack a value."""
-    issue = group.issue
-    if issue.kind == "event":
-        return True
-    is_for_admins = todo_of(issue, group.leads, changed_formats()) is Todo.ADMIN
-    is_held = issue.state == BookingState.HELD and issue.code == "held_by_mapping"
-    return is_held and (is_for_admins or may_be_format_change(issue))
 
 
 @bp.post("/read-again")

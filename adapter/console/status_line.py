@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import textwrap
 from collections.abc import Mapping
 from typing import Final
 
@@ -11,19 +12,19 @@ from adapter.operations.health import Level, Problem, Verdict, verdict_of
 #: What each problem means for users who work with leads, by code. Details for engineers are under
 #: "Technical". ``{ago}`` and ``{lasting}`` are empty if the problem has just begun.
 SENTENCES: Final[Mapping[str, str]] = {
-    "database_unreachable": "The database went down{ago}. Tell your admin. "
+    "database_unreachable": "The database went down{ago}. Tell your engineer. "
     "No leads have been lost.",
-    "no_web": "New leads stopped arriving{ago}. Tell your admin.",
-    "no_worker": "Bookings have stopped. Tell your admin.{waiting} No leads have been lost.",
-    "sending_stopped": "Bookings stopped{ago} because {why}. Tell your admin."
+    "no_web": "New leads stopped arriving{ago}. Tell your engineer.",
+    "no_worker": "Bookings have stopped. Tell your engineer.{waiting} No leads have been lost.",
+    "sending_stopped": "Bookings stopped{ago} because {why}. Tell your engineer."
     "{waiting} No leads have been lost.",
-    "nothing_sent": "No booking has gone through{lasting}. Tell your admin.{waiting}",
-    "webhooks_not_mapped": "New leads have been stuck{lasting}. Tell your admin.{waiting}",
-    "source_refused": "Messages from {source} are being rejected. Its secret no longer matches "
-    "ours. Tell your admin.",
+    "nothing_sent": "No booking has gone through{lasting}. Tell your engineer.{waiting}",
+    "webhooks_not_mapped": "New leads have been stuck{lasting}. Tell your engineer.{waiting}",
+    "source_refused": "Messages from {source} are being rejected, because its secret key "
+    "doesn't match ours. An admin can fix this.",
     "source_silent": "{source} has sent nothing{lasting}, which is unusual. Ask the sender.",
     "format_changed": "{source} changed its message format{ago}, and we can't read all of its "
-    "messages. Tell your admin.",
+    "messages. An admin can fix this.",
     "tour_soon": "A lead needs you now: its tour starts within 4 hours.",
     "tours_expired": "Some tours were not booked in time. Call these renters.",
     "bookings_unknown": "Some tours may or may not be in Knock. Please check.",
@@ -32,15 +33,15 @@ SENTENCES: Final[Mapping[str, str]] = {
     "version_replaced": "The mapping for {source} that was published here is no longer in use, "
     "because its file has changed since then.",
     "status_webhooks_failing": "Another system stopped accepting our status updates{ago}. "
-    "Tell your admin.",
+    "Tell your engineer.",
     "status_webhooks_given_up": "Another system missed some of our status updates. "
-    "Tell your admin.",
+    "Tell your engineer.",
     "invitations_failing": "Emails with a link to choose a tour time stopped going out{ago}. "
-    "Tell your admin.",
+    "Tell your engineer.",
     "database_slow": "The database is slow, so bookings may take longer than usual.",
-    "connections_low": "The database is almost out of connections. Tell your admin.",
-    "disk_low": "The database is almost out of disk space. Tell your admin.",
-    "clock_differs": "A server's clock is wrong. Tell your admin.",
+    "connections_low": "The database is almost out of connections. Tell your engineer.",
+    "disk_low": "The database is almost out of disk space. Tell your engineer.",
+    "clock_differs": "A server's clock is wrong. Tell your engineer.",
     "pause_forgotten": "Bookings{source_part} have been paused{lasting}. Should they resume?",
     "paused": "Bookings{source_part} are paused.{waiting}",
     "sending_paused": "Propexo asked us to pause briefly. Bookings will resume automatically.",
@@ -58,6 +59,10 @@ STOPPED: Final[Mapping[str, str]] = {
 #: A worker reports every 5 seconds. If it is silent for this long, it has stopped or hangs.
 #: Alarms wait longer, because a restart takes about as long.
 SILENT_AFTER: Final = dt.timedelta(seconds=9)
+#: The status line says how long a pause has lasted if it is longer than this.
+LONG_PAUSE: Final = dt.timedelta(hours=1)
+#: The maximum length of a pause's reason in the status line.
+MAX_REASON: Final = 60
 
 
 def current_verdict() -> Verdict:
@@ -92,17 +97,34 @@ def status_sentence(verdict: Verdict | None) -> str:
     """Return a sentence about the worst problem, or about the last booking if all is well."""
     if verdict is None:
         return "We can't tell right now whether bookings are going out."
-    level = status_level(verdict)
-    problems = [one for one in verdict.problems if one.level is level or one.code == "paused"]
-    if level is not Level.OK and problems:
-        others = len([one for one in verdict.problems if one.level is not Level.NOTE]) - 1
+    pauses = _pauses(verdict)
+    problems = [one for one in verdict.problems if one.level is not Level.NOTE]
+    problems = [one for one in problems if one.code != "pause_forgotten"]
+    if pauses and not problems:
+        return pauses + _waiting(verdict)
+    if problems:
+        others = len(problems) - 1
         more = f" {others} more {'problem' if others == 1 else 'problems'}." if others > 0 else ""
-        return problem_sentence(problems[0], verdict) + more
+        return f"{pauses} {problem_sentence(problems[0], verdict)}{more}".lstrip()
     sent_at = verdict.facts.queue.answered_at if verdict.facts else None
     to_knock = "" if services.settings.is_sandbox else " to Knock"
     if sent_at is None:
         return f"Bookings are working. Nothing has been sent{to_knock} yet."
     return f"Bookings are working. The last lead was sent{to_knock} {_ago(verdict.at - sent_at)}."
+
+
+def _pauses(verdict: Verdict) -> str:
+    """Return a sentence about the pause that applies to the most bookings, or "" without one."""
+    pauses = verdict.facts.pauses if verdict.facts else ()
+    if not pauses:
+        return ""
+    pause = max(pauses, key=lambda one: one.is_total)
+    place = pause.source or services.community_name(pause.community)
+    what = "All bookings" if pause.is_total else f"Bookings for {place}"
+    length = _duration(verdict.at - pause.since) if verdict.at - pause.since > LONG_PAUSE else ""
+    are = f"have been paused for {length}" if length else "are paused"
+    reason = textwrap.shorten(pause.reason.rstrip("."), MAX_REASON, placeholder=" …")
+    return f"{what} {are} ({pause.by}: {reason})."
 
 
 def problem_sentence(problem: Problem, verdict: Verdict) -> str:

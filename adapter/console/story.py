@@ -35,6 +35,7 @@ from adapter.operations.advice import (
     NOTE_WAITS,
     NOTES,
 )
+from adapter.operations.take_back import TOUR_UNDONE
 from adapter.store import AuditEntry
 
 #: What a change of state means, by the new state. ``{by}`` is the user's name.
@@ -245,6 +246,8 @@ def _taken_back(change: Change) -> str:
     """Describe a dismissal or an undone action. Return "" for other changes."""
     if change.to_state == "discarded" and change.why == CANCELED_IN_KNOCK:
         return "reported that the tour was canceled in Knock"
+    if change.to_state == "discarded" and change.why == TOUR_UNDONE:
+        return "undid the tour before it was sent"
     if change.to_state == "discarded":
         return f"dismissed the lead: {change.why.rstrip('.')}"
     taken = {"pending": "undid the booking", "discarded": "brought the lead back"}

@@ -142,6 +142,13 @@ def local_text(at: dt.datetime, zone: ZoneInfo) -> str:
     return f"{day_text(local.date(), today)}, {clock(local)} {local:%Z}"
 
 
+def _moved_from(booking: Booking) -> Markup:
+    """Render a note that Knock has moved a tour, with the first time in a tooltip."""
+    zone = ZoneInfo(booking.timezone) if booking.timezone else reader_zone()
+    first = local_text(booking.starts_at, zone) if booking.starts_at is not None else "no time"
+    return Markup(' <span class="soft small" title="moved from {}">moved</span>').format(first)
+
+
 def full_text(at: dt.datetime, timezone: str | None) -> str:
     """Format a time within a sentence, as in ``Wednesday, Dec 2, 2:00 PM MST``.
 
@@ -158,10 +165,9 @@ def tour_html(booking: Booking) -> Markup:
     """Render a tour's start in the community's time zone, or as the sender wrote it."""
     if booking.kind is Kind.PROSPECT:
         return Markup('<span class="soft">No tour</span>')
-    if booking.starts_at is not None and booking.timezone is not None:
-        return tour_time(booking.starts_at, booking.timezone)
-    if booking.starts_at is not None:
-        return moment(booking.starts_at)
+    if (at := booking.starts_in_knock) is not None:
+        text = tour_time(at, booking.timezone) if booking.timezone is not None else moment(at)
+        return text + _moved_from(booking) if booking.is_moved else text
     if (wall := booking.wall_time) is not None:
         today = services.now().astimezone(reader_zone()).date()
         return Markup("{}, {}").format(day_text(wall.date(), today), clock(wall))

@@ -125,10 +125,12 @@ def leads() -> str:
         numbers = tx.search.counts(which, limit=MOST_IN_FACETS)
         sent = [] if is_webhooks else [one for one in found if one.state is BookingState.BOOKED]
         replaced = replacing_in_knock(tx, sent)
+        canceled = tx.bookings.open_cancellations(sent)
     return flask.render_template(
         "console/leads.html",
         found=found,
         replaced=replaced,
+        canceled=canceled,
         kind="webhooks" if is_webhooks else "bookings",
         query=args,
         search_text=flask.request.query_string.decode("ascii", "ignore")[:500],

@@ -74,6 +74,8 @@ _MISSING: Final = re.compile(
 _FAULTS: Final[Mapping[str, str]] = {
     "is missing: set it, for example": "Choose a date and time.",
     "is missing: set it": "Pick a community.",
+    "is not available in Knock": "This time is not available in Knock. Choose another time, or "
+    "check the box to book it anyway.",
     "has passed or is too soon": "This time has passed, or is only minutes away.",
     "write it as": "Choose a date and time.",
     "has an impossible year": "Check the year.",
@@ -146,10 +148,18 @@ _REPLAY_REFUSALS: Final[Mapping[str, str]] = {
 }
 
 
-def state_word(booking_or_state: Booking | str, *, is_replaced: bool = False) -> str:
-    """Return a state's label. Set ``is_replaced`` if a newer tour replaced this tour in Knock."""
+def state_word(
+    booking_or_state: Booking | str, *, is_replaced: bool = False, is_canceled: bool = False
+) -> str:
+    """Return a state's label.
+
+    Set ``is_replaced`` if a newer tour replaced this tour in Knock, and ``is_canceled`` if the
+    renter canceled it, but it may still be in Knock.
+    """
     if is_replaced:
         return "Replaced in Knock"
+    if is_canceled:
+        return "Booked, but the renter canceled"
     if isinstance(booking_or_state, Booking):
         if booking_or_state.is_cancellation and booking_or_state.state is BookingState.HELD:
             return "Canceled by the renter"
@@ -160,10 +170,12 @@ def state_word(booking_or_state: Booking | str, *, is_replaced: bool = False) ->
     return STATES.get(booking_or_state, booking_or_state)
 
 
-def state_class(booking: Booking, *, is_replaced: bool = False) -> str:
+def state_class(booking: Booking, *, is_replaced: bool = False, is_canceled: bool = False) -> str:
     """Return the CSS class for a booking's state. A tour no longer in Knock is not green."""
     if is_replaced:
         return "superseded"
+    if is_canceled:
+        return "held"
     known = _in_knock(booking)
     return known[1] if known else booking.state
 

@@ -259,6 +259,15 @@ def leaves_of(source: Source, request: WebhookRequest) -> list[tuple[str, str]]:
     return [(path, str(value)) for path, value in found if isinstance(value, str | int | float)]
 
 
+def roots_of(source: Source, request: WebhookRequest) -> set[str]:
+    """Return the names for parts of a webhook, with which paths in a mapping may start."""
+    try:
+        _, each = source.compiled.scopes(source.scope(request))
+    except PayloadError:
+        return set()
+    return {name for scope in each for name in scope.names}
+
+
 def blocks_at(source: Source, request: WebhookRequest, path: str) -> list[Mapping[str, Any]]:
     """Return a webhook's objects at a path, or its whole payload if the path is empty."""
     try:

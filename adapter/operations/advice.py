@@ -263,6 +263,7 @@ DECISIONS: Final[Mapping[str, str]] = {
     "taken_back": "The renter asked again, or someone here undid the cancellation.",
     "booking_came_later": "The cancellation arrived before the request. The request needs review.",
     "asked_again": "This repeats the renter's latest request.",
+    "tour_undone": "Someone here undid it before it was sent.",
     IGNORED: "This message is a test, or not a tour request.",
 }
 

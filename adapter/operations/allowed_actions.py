@@ -22,6 +22,9 @@ GROUP_RELEASABLE: Mapping[BookingState, frozenset[str]] = {
     BookingState.FAILED: frozenset({"refused"}),
 }
 
+#: More reason codes of leads that may be released together with other leads that a user selected.
+_SELECTABLE = frozenset({"undone", "brought_back", "waited_too_long", "tour_time_passed"})
+
 
 def why_not_release(booking: Booking) -> str | None:
     """Return the reason why a booking cannot be released, or None."""
@@ -131,6 +134,12 @@ def check_confirm(booking: Booking) -> None:
 def may_release_together(state: str, code: str) -> bool:
     """Return True if leads with this state and reason code can be released as a group."""
     return code in GROUP_RELEASABLE.get(BookingState(state), ())
+
+
+def must_be_opened(booking: Booking) -> bool:
+    """Return True if a user must look at a lead in review before booking it."""
+    is_known = booking.reason in _SELECTABLE
+    return not is_known and not may_release_together(booking.state, booking.reason or "")
 
 
 def can_be_booked_unchanged(issue: Issue) -> bool:

@@ -1,27 +1,35 @@
 """Propose a mapping edit after a sender's format has changed, and test it on webhooks."""
 
 import dataclasses
+import difflib
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from adapter.mapping.authoring.add_path import with_path
 from adapter.mapping.authoring.scaffold import table_value
 from adapter.mapping.date_hints import format_from_text
-from adapter.mapping.engine import SENT_OUTCOMES
+from adapter.mapping.engine import SENT_OUTCOMES, Outcome
 from adapter.mapping.format_profile import (
     TableField,
-    blocks_at,
+    names_of,
+    places_of,
     table_fields,
-    used_paths,
     values_at,
 )
 from adapter.mapping.loader.check_todos import TODO
-from adapter.mapping.problems import MappingErrors
-from adapter.mapping.registry import load_text
 from adapter.mapping.source import Source
-from adapter.models import Event, FormatChange, FormatKind
+from adapter.models import Booking, BookingState, Event, FormatChange, FormatKind
 from adapter.operations.backtest import compare_mappings
+from adapter.operations.format_candidates import (
+    edited_source,
+    mapped_event,
+    new_paths,
+    renamed_path_of,
+    values_of,
+)
 from adapter.operations.format_watch import change_as_dict
 from adapter.parsing.paths import Path, path_from_text
 from adapter.settings import Policy
@@ -31,8 +39,14 @@ from adapter.store import Database
 MOST_AFFECTED: Final = 50
 #: Number of webhooks from before the change, for which the edit must change nothing.
 BEFORE: Final = 20
-#: The start of the section with the mapping's tests, which an edit does not change.
-TESTS: Final = re.compile(r"^tests:", re.MULTILINE)
+#: Maximum number of unmet conditions to name.
+MOST_UNMET: Final = 5
+#: Fields without which nothing is sent, or which are not sent.
+NOT_SENT: Final = frozenset({"starts_at", "community", "sent_at"})
+#: States of bookings that are or may be in Knock.
+SENT_STATES: Final = frozenset(
+    {BookingState.SENDING, BookingState.SUBMITTED, BookingState.BOOKED, BookingState.UNKNOWN}
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,12 +58,16 @@ class Proposal:
     new: str
     #: The whole edited mapping.
     text: str
+    #: The fields that the edit fills.
+    fields: tuple[str, ...]
+    #: How many of the affected webhooks have the fields with the current and the edited mapping.
+    read_before: int
+    read_after: int
     #: How many of the affected webhooks would be sent with the current and the edited mapping.
     sent_before: int
     sent_after: int
     affected: int
-    #: How many webhooks from before the change the edit would change. It should be 0.
-    others_changed: int
+    #: The number of webhooks from before the change. The edit changes none of them.
     others: int
 
 
@@ -61,71 +79,147 @@ class ExplainedChange:
     #: IDs of the affected events, oldest first.
     events: tuple[int, ...]
     #: New values that the mapping's table does not contain. They are from payloads.
-    values: tuple[str, ...]
-    proposal: Proposal | None
+    values: tuple[str, ...] = ()
+    #: The paths or formats that all fit. If there are several, no edit is proposed.
+    fitting: tuple[str, ...] = ()
+    #: The conditions that the webhooks do not meet, with the values that they have instead.
+    unmet: tuple[str, ...] = ()
+    #: IDs of the affected events that were sent to Knock without the missing value.
+    sent_without: tuple[int, ...] = ()
+    proposal: Proposal | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Evidence:
+    """A change in a source's format with webhooks from after and before it."""
+
+    source: Source
+    change: FormatChange
+    policy: Policy
+    since: Sequence[Event]
+    before: Sequence[Event]
+    #: Other missing paths.
+    others: Collection[str]
+
+
+#: The fields that an edit fills, and the edited mapping's text.
+_Edit = tuple[tuple[str, ...], str]
 
 
 def explain(
     store: Database, source: Source, change: FormatChange, policy: Policy
 ) -> ExplainedChange:
-    """Find the webhooks that a format change affects, and propose a mapping edit."""
+    """Find the webhooks that a format change affects, and propose a mapping edit.
+
+    No edit is proposed if it is unclear which one is right, if it does not fill the missing field,
+    or if it changes how an earlier webhook is read.
+    """
     with store.transaction() as tx:
         since = tx.formats.events_since(source.name, change.first_event, limit=MOST_AFFECTED)
         before = tx.search.recent_events(source.name, limit=BEFORE, before=change.first_event)
-    if change.kind is FormatKind.PATH and not change.new_paths:
-        change = _with_new_path(source, change, since, before)
-    values = _new_values(source, change, since) if change.kind is FormatKind.VALUE else ()
-    affected = [event for event in since if _is_affected(source, change, event, values)]
-    tried = (
-        _tried(source, text, affected, before, policy)
-        for text in _edits(source, change, affected, values)
-        if text != source.text
+        missing = [one.name for one in tx.formats.changes([source.name])]
+    evidence = _Evidence(
+        source=source, change=change, policy=policy, since=since, before=before, others=missing
     )
-    useful = [one for one in tried if one is not None]
-    best = max(useful, key=lambda one: (-one.others_changed, one.sent_after), default=None)
-    return ExplainedChange(
-        change=change,
-        events=tuple(event.id for event in affected),
-        values=values,
-        proposal=best,
+    explained = EXPLANATIONS[change.kind](evidence)
+    with store.transaction() as tx:
+        bookings = tx.bookings.of_events(explained.events)
+    return dataclasses.replace(explained, sent_without=_sent_without(evidence, bookings))
+
+
+def _sent_without(evidence: _Evidence, bookings: Sequence[Booking]) -> tuple[int, ...]:
+    """Return the events whose bookings were sent to Knock without the missing values."""
+    fields = {name for field in _fields(evidence) for name in names_of(field)} - NOT_SENT
+    sent = {one.event_id for one in bookings if one.state in SENT_STATES}
+    lacking = (one.event_id for one in bookings if not fields & one.appointment.keys())
+    return tuple(sorted(sent & {*lacking})) if fields else ()
+
+
+def _fields(evidence: _Evidence) -> list[str]:
+    """Return the fields that a change affects."""
+    change, source = evidence.change, evidence.source
+    if change.kind is FormatKind.FIELD:
+        return [change.name]
+    return [one.field for one in places_of(source, change.name)]
+
+
+def _explain_path(evidence: _Evidence) -> ExplainedChange:
+    source, change = evidence.source, evidence.change
+    what = renamed_path_of(
+        source, change.name, (evidence.since, evidence.before), evidence.others, evidence.policy
     )
+    lacking = [event for event in evidence.since if _lacks(source, event, change.name)]
+    if not what.fields or not what.lacking:
+        return _explained(evidence, lacking)
+    paths = new_paths(what)
+    if len(paths) != 1:
+        return _explained(evidence, lacking, fitting=tuple(paths))
+    edit = (tuple(what.fields), with_path(source, change.name, paths[0]))
+    tried = _tried(evidence, edit, lacking, what.before)
+    return dataclasses.replace(_explained(evidence, lacking), fitting=tuple(paths), proposal=tried)
 
 
-def _with_new_path(
-    source: Source, change: FormatChange, since: Sequence[Event], before: Sequence[Event]
-) -> FormatChange:
-    """Add the new path of a missing date or time if exactly one unread value fits.
+def _lacks(source: Source, event: Event, path: str) -> bool:
+    is_mapped = mapped_event(source, event).outcome not in (Outcome.IGNORED, Outcome.CANCELLATION)
+    return is_mapped and not values_at(source, event.request, path_from_text(path))
 
-    It must be beside the missing path, and in the format of that path's earlier values.
-    """
-    old = path_from_text(change.name)
-    texts = {text for event in before for text in values_at(source, event.request, old)}
-    formats = {*map(format_from_text, texts)} - {""}
-    lacking = [event for event in since if not values_at(source, event.request, old)]
-    found = [{*_unread_beside(source, event, change.name, formats)} for event in lacking]
-    paths = {path for one in found for path in one}
+
+def _explain_values(evidence: _Evidence) -> ExplainedChange:
+    source, change = evidence.source, evidence.change
+    values = _new_values(source, change, evidence.since)
+    at = path_from_text(change.name)
+    affected = [one for one in evidence.since if {*values} & values_at(source, one.request, at)]
+    tables = _tables(source, at)
+    edits = [((one.field,), _with_rows(source, one.field, values)) for one in tables if values]
+    tried = (_tried(evidence, edit, affected, evidence.before) for edit in edits)
+    proposal = next((one for one in tried if one is not None), None)
+    return dataclasses.replace(_explained(evidence, affected), values=values, proposal=proposal)
+
+
+def _explain_field(evidence: _Evidence) -> ExplainedChange:
+    source, name = evidence.source, evidence.change.name
+    affected = [one for one in evidence.since if not values_of(mapped_event(source, one), name)]
+    edits = {one: ((name,), text) for one, text in _with_formats(source, name, affected)}
+    tried = {one: _tried(evidence, edit, affected, evidence.before) for one, edit in edits.items()}
+    # A date such as 05/06/2026 is in two formats. It fits only if all webhooks can be read.
+    fitting = {
+        one: proposal
+        for one, proposal in tried.items()
+        if proposal is not None and proposal.read_after == len(affected)
+    }
+    only = next(iter(fitting.values())) if len(fitting) == 1 else None
     return dataclasses.replace(
-        change, new_paths={one: len(lacking) for one in paths if len(paths) == 1}
+        _explained(evidence, affected), fitting=tuple(fitting), proposal=only
     )
 
 
-def _unread_beside(
-    source: Source, event: Event, path: str, formats: Collection[str]
-) -> Iterator[str]:
-    """Yield unread paths next to ``path`` whose values have one of the formats."""
-    parent, known = path.rpartition(".")[0], used_paths(source)
-    for block in blocks_at(source, event.request, parent):
-        for key, value in block.items():
-            name = f"{parent}.{key}" if parent else key
-            is_new = key.isidentifier() and name not in known
-            if is_new and isinstance(value, str) and format_from_text(value) in formats:
-                yield name
+def _explain_conditions(evidence: _Evidence) -> ExplainedChange:
+    source = evidence.source
+    pairs = [(one, mapped_event(source, one)) for one in evidence.since]
+    ignored = [(one, mapped) for one, mapped in pairs if mapped.outcome is Outcome.IGNORED]
+    unmet = Counter(
+        f"{reason.field}: {reason.path or ''} is {reason.value or 'missing'}"
+        for _, mapped in ignored
+        for reason in mapped.reasons
+    )
+    words = tuple(one for one, _ in unmet.most_common(MOST_UNMET))
+    return dataclasses.replace(_explained(evidence, [one for one, _ in ignored]), unmet=words)
 
 
-def _is_affected(source: Source, change: FormatChange, event: Event, values: Sequence[str]) -> bool:
-    if change.kind is FormatKind.VALUE:
-        return bool({*values} & values_at(source, event.request, path_from_text(change.name)))
-    return True
+EXPLANATIONS: Final[Mapping[FormatKind, Callable[[_Evidence], ExplainedChange]]] = {
+    FormatKind.PATH: _explain_path,
+    FormatKind.VALUE: _explain_values,
+    FormatKind.FIELD: _explain_field,
+    FormatKind.ACCEPTED: _explain_conditions,
+}
+
+
+def _explained(
+    evidence: _Evidence, affected: Sequence[Event], fitting: tuple[str, ...] = ()
+) -> ExplainedChange:
+    return ExplainedChange(
+        change=evidence.change, events=tuple(one.id for one in affected), fitting=fitting
+    )
 
 
 def _new_values(source: Source, change: FormatChange, events: Sequence[Event]) -> tuple[str, ...]:
@@ -138,37 +232,6 @@ def _new_values(source: Source, change: FormatChange, events: Sequence[Event]) -
 
 def _tables(source: Source, path: Path) -> list[TableField]:
     return [one for one in table_fields(source) if path.text in [path.text for path in one.paths]]
-
-
-def _edits(
-    source: Source, change: FormatChange, events: Sequence[Event], values: Sequence[str]
-) -> Iterator[str]:
-    """Yield the mapping's text with each possible edit, the most cautious first."""
-    if change.kind is FormatKind.PATH:
-        for path in change.new_paths:
-            yield _with_path(source.text, change.name, path, keeps_old=True)
-            yield _with_path(source.text, change.name, path, keeps_old=False)
-    elif change.kind is FormatKind.VALUE:
-        for field in _tables(source, path_from_text(change.name)):
-            yield _with_rows(source, field.field, values)
-    elif change.kind is FormatKind.FIELD:
-        yield from _with_formats(source, change.name, events)
-
-
-def _with_path(text: str, old: str, new: str, *, keeps_old: bool) -> str:
-    """Replace a path in a mapping's text with a new path, or add the new path after it.
-
-    In notes and templates, the new path always replaces the old one.
-    """
-    start = TESTS.search(text)
-    head, tests = (text[: start.start()], text[start.start() :]) if start else (text, "")
-    token = rf"(?<![\w.\"]){re.escape(old)}(?![\w.\"])"
-    if keeps_old:
-        head = re.sub(rf"(?<=: ){token}(?=\s*[,}}#\n]|$)", f"[{old}, {new}]", head)
-        head = re.sub(rf"(\[[^\]\n]*){token}(?=[^\]\n]*\])", rf"\g<1>{old}, {new}", head)
-        head = head.replace(f"[[{old}, {new}, {new}]", f"[[{old}, {new}]")
-        return head.replace(f"[{old}, {new}, {new}]", f"[{old}, {new}]") + tests
-    return re.sub(token, new, head) + tests
 
 
 def _with_rows(source: Source, field: str, values: Sequence[str]) -> str:
@@ -188,18 +251,31 @@ def _with_rows(source: Source, field: str, values: Sequence[str]) -> str:
     return "".join(lines)
 
 
-def _with_formats(source: Source, field: str, events: Sequence[Event]) -> Iterator[str]:
-    """Yield the mapping's text with date formats added for values that were not parsed."""
+def _with_formats(source: Source, field: str, events: Sequence[Event]) -> Iterator[tuple[str, str]]:
+    """Yield date formats that may fit values that were not parsed, with the edited mapping."""
     how = source.sections["appointment"].get(field)
-    if not isinstance(how, dict) or not events:
+    if not isinstance(how, dict):
         return
     parts = [how.get("date"), how.get("time")] if "date" in how else [how.get("from")]
     paths = [part for part in parts if isinstance(part, str)]
-    texts = [_texts_at(source, events[-1], path) for path in paths]
-    formats = [format_from_text(text) for text in texts]
-    if len(formats) < len(parts) or not all(formats):
-        return
-    new, old = " ".join(formats), how.get("format")
+    texts = [[_texts_at(source, event, path) for path in paths] for event in events]
+    found = {" ".join(map(format_from_text, one)) for one in texts if len(one) == len(parts)}
+    for new in sorted({*found, *map(_swapped, found)}):
+        if new and len(new.split(" ")) >= len(parts):
+            yield new, _with_format(source, field, how, new)
+
+
+def _swapped(format_text: str) -> str:
+    """Return a date format with the month and the day in the other order."""
+    if re.match(r"MM(.)DD\1", format_text):
+        return f"DD{format_text[2]}MM{format_text[5:]}"
+    if re.match(r"DD(.)MM\1", format_text):
+        return f"MM{format_text[2]}DD{format_text[5:]}"
+    return format_text
+
+
+def _with_format(source: Source, field: str, how: Mapping[str, Any], new: str) -> str:
+    old = how.get("format")
     known = old if isinstance(old, list) else [old] if old else []
     written = ", ".join(json.dumps(one) if "," in one else one for one in [*known, new])
     lines = source.text.splitlines(keepends=True)
@@ -210,7 +286,7 @@ def _with_formats(source: Source, field: str, events: Sequence[Event]) -> Iterat
         lines[number] = re.sub(pattern, f"format: [{written}]", lines[number], count=1)
     else:
         lines[number] = re.sub(r" *\}", f", format: {written} }}", lines[number], count=1)
-    yield "".join(lines)
+    return "".join(lines)
 
 
 def _texts_at(source: Source, event: Event, path: str) -> str:
@@ -219,54 +295,108 @@ def _texts_at(source: Source, event: Event, path: str) -> str:
 
 
 def _tried(
-    source: Source,
-    text: str,
-    affected: Sequence[Event],
-    before: Sequence[Event],
-    policy: Policy,
+    evidence: _Evidence, edit: _Edit, affected: Sequence[Event], before: Sequence[Event]
 ) -> Proposal | None:
-    """Test an edited mapping on stored webhooks. Return None if it is invalid or does not help."""
-    try:
-        edited = load_text(source.path.parent, source.name, text.replace(TODO, "[]"), policy)
-    except MappingErrors:
+    """Test an edited mapping on stored webhooks. Return None unless it helps without harm."""
+    source, (fields, text) = evidence.source, edit
+    edited = edited_source(source, text.replace(TODO, "[]"), evidence.policy)
+    if edited is None or any(one.fields for one in compare_mappings(source, edited, before)):
         return None
     now = [*compare_mappings(source, edited, affected)]
-    if not any(one.fields for one in now):
+    read = [_read(one, affected, fields) for one in (source, edited)]
+    if read[1] <= read[0] and TODO not in text:
         return None
-    earlier = [*compare_mappings(source, edited, before)]
     sent = {str(outcome) for outcome in SENT_OUTCOMES}
-    pairs = zip(source.text.splitlines(), text.splitlines(), strict=False)
-    changed = [(old, new) for old, new in pairs if old != new]
+    old, new = _changed_lines(source.text, text)
     return Proposal(
-        old="\n".join(old for old, _ in changed),
-        new="\n".join(new for _, new in changed),
+        old=old,
+        new=new,
         text=text,
+        fields=fields,
+        read_before=read[0],
+        read_after=read[1],
         sent_before=sum(one.before in sent for one in now),
         sent_after=sum(one.after in sent for one in now),
         affected=len(now),
-        others_changed=sum(bool(one.fields) for one in earlier),
-        others=len(earlier),
+        others=len(before),
     )
+
+
+def _read(source: Source, events: Sequence[Event], fields: Sequence[str]) -> int:
+    """Return the number of webhooks that have all fields."""
+    mapped = [mapped_event(source, event) for event in events]
+    return sum(all(values_of(one, field) for field in fields) for one in mapped)
+
+
+def _changed_lines(old: str, new: str) -> tuple[str, str]:
+    """Return the lines that differ in two texts."""
+    lines = [*difflib.ndiff(old.splitlines(), new.splitlines())]
+    removed, added = (
+        "\n".join(line[2:] for line in lines if line.startswith(sign)) for sign in ("- ", "+ ")
+    )
+    return removed, added
 
 
 def proposal_lines(one: ExplainedChange) -> Iterator[str]:
     """Yield lines that describe the affected events, the proposed edit and its effect."""
     if one.values:
         yield f"new value: {', '.join(json.dumps(v, ensure_ascii=False) for v in one.values[:5])}"
-    events = ", ".join(map(str, one.events[:10])) + (", …" if len(one.events) > 10 else "")
-    yield f"affected events: {events or 'none of them still has a payload'}"
+    yield from (f"not met: {text}" for text in one.unmet)
+    yield f"affected events: {_ids(one.events) or 'none of them still has a payload'}"
+    if one.sent_without:
+        yield f"already sent to Knock without it, so add it there: {_ids(one.sent_without)}"
     proposal = one.proposal
     if proposal is None:
-        yield "no edit is suggested: compare an event with the mapping (adapter show EVENT)"
+        yield _no_proposal(one)
         return
     yield "proposed edit:"
     yield from (f"  - {line.strip()}" for line in proposal.old.splitlines())
     yield from (f"  + {line.strip()}" for line in proposal.new.splitlines())
+    names, of = " and ".join(proposal.fields), proposal.affected
     yield (
-        f"with it, {proposal.sent_after} of {proposal.affected} affected webhooks would be sent, "
-        f"now {proposal.sent_before}; of {proposal.others} earlier ones, "
-        f"{proposal.others_changed} would change"
+        f"with it, {proposal.read_after} of {of} affected webhooks have {names}, now "
+        f"{proposal.read_before}; {proposal.sent_after} of {of} would be sent, now "
+        f"{proposal.sent_before}; none of {proposal.others} earlier ones would change"
     )
+
+
+def _no_proposal(one: ExplainedChange) -> str:
+    """Explain why no edit is proposed."""
+    if len(one.fitting) > 1:
+        return f"no edit is suggested, because several fit: {', '.join(one.fitting[:5])}"
+    if one.unmet:
+        return (
+            "no edit is suggested: change the condition, then run `adapter replay --source "
+            f"{one.change.source} --state ignored`"
+        )
+    return "no edit is suggested: compare an event with the mapping (adapter show EVENT)"
+
+
+def _ids(ids: Sequence[int]) -> str:
+    return ", ".join(map(str, ids[:10])) + (", …" if len(ids) > 10 else "")
+
+
+def combined(source: Source, explained: Sequence[ExplainedChange], policy: Policy) -> str | None:
+    """Return the mapping's text with the proposed edits, or None if there are none.
+
+    Edits after one that a user must complete are left out.
+    """
+    text = source.text
+    for one in explained:
+        edited = source if text == source.text else edited_source(source, text, policy)
+        if one.proposal is not None and edited is not None:
+            text = _edited_text(edited, one, one.proposal)
+    return text if text != source.text else None
+
+
+def _edited_text(source: Source, one: ExplainedChange, proposal: Proposal) -> str:
+    """Make a proposed edit in a mapping that may contain other edits."""
+    if one.change.kind is FormatKind.PATH:
+        return with_path(source, one.change.name, one.fitting[0])
+    (field,) = proposal.fields
+    if one.change.kind is FormatKind.VALUE:
+        return _with_rows(source, field, one.values)
+    return _with_format(source, field, source.sections["appointment"][field], one.fitting[0])
 
 
 def explained_as_dict(one: ExplainedChange) -> dict[str, Any]:

@@ -289,7 +289,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.NOTE,
         "PROPEXO_TOKEN is unset or `sandbox`",
         "Tours are booked in the sandbox, not in Knock.",
-        "Set PROPEXO_TOKEN to book in Knock.",
+        "To book tours in Knock, set PROPEXO_TOKEN.",
     ),
 }
 

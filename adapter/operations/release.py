@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapter.bookings import precedence, reconcile
+from adapter.bookings.calendar_check import TimeCheck
 from adapter.bookings.decisions import Decision, held
 from adapter.bookings.new_request import held_person
 from adapter.bookings.person import MERGED, NEW, canceling, may_exist, order
 from adapter.bookings.reconcile import Related
-from adapter.exceptions import NotPossible
+from adapter.exceptions import NotPossible, TimeNotAvailable
 from adapter.mapping.source import Source
 from adapter.models import AttemptOutcome, Booking, BookingState, Clock, Kind
 from adapter.operations import release_changes
@@ -42,9 +43,14 @@ class Repairs:
         clock: Clock,
         *,
         hold_for: dt.timedelta = dt.timedelta(),
+        time_check: TimeCheck | None = None,
     ) -> None:
-        """Create an instance. Users can undo a release until ``hold_for`` has passed."""
+        """Create an instance. Users can undo a release until ``hold_for`` has passed.
+
+        With ``time_check``, a tour is not released without confirmation if its time is taken.
+        """
         self._hold_for = hold_for
+        self._time_check = time_check
         self._settings = settings
         self._store = store
         self._sources = sources
@@ -60,6 +66,7 @@ class Repairs:
         is_wanted_anyway: bool = False,
         is_another_person: bool = False,
         is_any_hour: bool = False,
+        is_taken_time: bool = False,
     ) -> Booking:
         """Release a held, failed, expired or unknown booking after applying a user's changes.
 
@@ -72,6 +79,8 @@ class Repairs:
         ``starts_at``, the card is kept, and a tour is added and returned. If the booking cannot be
         released, raise :class:`NotPossible` with every reason, and change nothing.
         """
+        if not is_taken_time:
+            self._refuse_taken_time(booking_id, changes, is_any_hour=is_any_hour)
         fingerprints, now = self._store.fingerprints(), self._clock()
         is_taken_back = is_wanted_anyway or is_another_person
         with self._store.transaction() as tx:
@@ -90,7 +99,8 @@ class Repairs:
             release_changes.check(edited, self._settings, now, is_any_hour=is_any_hour)
             _lock_unchanged(tx, booking, now, edited)
             if adds_tour:
-                released, action = _add_tour(tx, edited, by, now), "time_given"
+                tour = dataclasses.replace(edited, due_at=now + self._hold_for)
+                released, action = _add_tour(tx, tour, by, now), "time_given"
             else:
                 is_question = booking.reason in _QUESTIONS and not is_another_person
                 is_confirmed = is_wanted_anyway or is_question
@@ -107,6 +117,28 @@ class Repairs:
             booking = _booking(tx, booking_id)
         check_release(booking, is_not_in_knock=False)
         release_changes.check(booking, self._settings, self._clock(), is_any_hour=False)
+        self._refuse_taken_time(booking_id, {}, is_any_hour=False)
+
+    def _refuse_taken_time(
+        self, booking_id: int, changes: Mapping[str, Any], *, is_any_hour: bool
+    ) -> None:
+        """Raise :class:`TimeNotAvailable` if Knock's calendar shows that a tour's time is taken.
+
+        This happens before the transaction, because it may take a few seconds. A release that is
+        refused for another reason is left to the caller.
+        """
+        if self._time_check is None:
+            return
+        with self._store.transaction() as tx:
+            booking = _booking(tx, booking_id)
+        try:
+            edited = self._edited(booking, changes, self._store.fingerprints())
+            release_changes.check(edited, self._settings, self._clock(), is_any_hour=is_any_hour)
+        except NotPossible:
+            return
+        times = self._time_check.other_times(edited)
+        if times is not None:
+            raise TimeNotAvailable(times)
 
     def _edited(
         self, booking: Booking, changes: Mapping[str, Any], fingerprints: Fingerprints
@@ -249,7 +281,6 @@ def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Bo
         because_of=None,
         posted_at=None,
         job_id=None,
-        due_at=now,
     )
     _reconcile_with(tx, tour, now, is_confirmed=False)
     number = len(tx.bookings.of_event(edited.event_id))

@@ -24,9 +24,12 @@ AFTERNOON_HOUR: Final = 14
 MORNING_HOUR: Final = 9
 #: The mainland zone that reaches a local time first. It is used if the zone is unknown.
 EARLIEST_ZONE: Final = ZoneInfo("America/New_York")
+#: Reason codes of a tour that a user added to a guest card, and of one whose booking was undone.
+TIME_GIVEN: Final = "time_given"
+TOUR_UNDONE: Final = "tour_undone"
 #: Reason codes of dismissals by the adapter, not by a user.
 _AUTOMATIC: Final = frozenset(
-    {"cancelled_by_sender", CANCELED_BY_RENTER, "cancellation_done", "erased"}
+    {"cancelled_by_sender", CANCELED_BY_RENTER, "cancellation_done", "erased", TOUR_UNDONE}
 )
 
 
@@ -55,7 +58,10 @@ class TakeBacks:
             booking = _locked(tx, booking_id, now)
             if not may_undo(booking, now):
                 raise NotPossible("It is too late to undo: this booking is already going out.")
-            _restore(tx, booking, "undone", by, now)
+            if booking.reason == TIME_GIVEN:
+                _withdraw(tx, booking, by, now)
+            else:
+                _restore(tx, booking, "undone", by, now)
         return booking
 
     def bring_back(self, lead_id: int, *, by: str) -> None:
@@ -116,7 +122,7 @@ def may_undo(booking: Booking, now: dt.datetime) -> bool:
     Usually, a user has released or reprocessed it. It may also be waiting for Knock's calendar.
     """
     is_waiting = booking.due_at is not None and booking.due_at > now
-    is_untried = booking.reason in ("released", None)
+    is_untried = booking.reason in ("released", TIME_GIVEN, None)
     return booking.state is BookingState.PENDING and is_untried and is_waiting
 
 
@@ -171,6 +177,13 @@ def _locked(tx: Transaction, booking_id: int, now: dt.datetime) -> Booking:
     if booking is None:
         raise NotPossible("There is no such lead.")
     return booking
+
+
+def _withdraw(tx: Transaction, tour: Booking, by: str, now: dt.datetime) -> None:
+    """Discard a tour that a user has added to a guest card. The guest card is kept."""
+    tx.bookings.move(tour.id, BookingState.DISCARDED, why=TOUR_UNDONE, now=now, by=by)
+    reconcile.reconcile(tx, tour, now)
+    tx.audit.record("undone", by=by, at=now, lead_id=tour.id)
 
 
 def _restore(tx: Transaction, booking: Booking, action: str, by: str, now: dt.datetime) -> None:

@@ -103,7 +103,7 @@ def missing_path(issue: Issue) -> str:
 
 
 def new_name(issue: Issue) -> str:
-    """Return the similar name that webhooks contain instead of the missing path, or ""."""
+    """Return the similarly named key that webhooks contain instead of the missing path, or ""."""
     match = _NEW_NAME.search(issue.message)
     return match[1] if match else ""
 

@@ -66,7 +66,7 @@ class VersionWatch:
         versions: Sequence[MappingVersion],
         now: dt.datetime,
     ) -> Sequence[int]:
-        """Return the messages that were not booked while a version was in use."""
+        """Return the IDs of messages that led to no booking while a version was in use."""
         if now - version.at >= WATCHED_FOR:
             return ()
         newer = [one.at for one in versions if one.number == version.number + 1]

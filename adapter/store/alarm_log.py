@@ -45,7 +45,7 @@ class AlarmLog(Statements):
         return row is not None and row["is_locked"]
 
     def open_alarms(self) -> list[Alarm]:
-        """Return all open alarms, and the ended alarms whose end has not been announced."""
+        """Return all open alarms, plus ended alarms that have not yet been announced as over."""
         return [Alarm(**row) for row in self._all("open_alarms")]
 
     def newest(self, limit: int) -> list[Alarm]:

@@ -102,6 +102,15 @@ class Bookings(Statements):
         rows = self._all("bookings_because_of", ids=list(ids), limit=MOST_LINKED)
         return tuple(map(booking_from_row, rows))
 
+    def open_cancellations(self, bookings: Iterable[Booking]) -> dict[int, Booking]:
+        """Return the newest cancellation of each booked tour that nobody has handled in Knock yet.
+
+        Tours without one, and those that are no longer in Knock, are left out.
+        """
+        tours = [one.id for one in bookings if one.state is BookingState.BOOKED and not one.is_gone]
+        found = map(booking_from_row, self._all("open_cancellations", ids=tours))
+        return {one.because_of: one for one in found if one.because_of is not None}
+
     def of_keys(
         self, keys: Iterable[int], now: dt.datetime, *, lock: bool = False
     ) -> list[Booking]:

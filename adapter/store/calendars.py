@@ -4,7 +4,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
-from adapter.models import Booking
+from adapter.models import TIME_TAKEN, Booking
 from adapter.store.queries import Statements
 
 #: How long after the POST of a tour Knock's calendar may still show its time as free.
@@ -118,6 +118,25 @@ class FreeTimesTable(Statements):
         at = {"community": booking.community, "starts_at": booking.starts_at}
         since = now - RIVAL_TIME
         return self._one("rival_in_flight", id=booking.id, since=since, **at) is not None
+
+    def own_tours(
+        self,
+        booking: Booking,
+        times: Iterable[dt.datetime],
+        since: dt.datetime | None = None,
+    ) -> set[dt.datetime]:
+        """Return which of these times other tours of ours at a booking's community have.
+
+        These are tours that Knock has not booked yet, and tours that were sent after ``since``.
+        """
+        at = {"community": booking.community, "times": list(times)}
+        rows = self._all("own_tours", id=booking.id, since=since, **at)
+        return {row["at"] for row in rows}
+
+    def offered_at(self, booking: Booking) -> dt.datetime:
+        """Return when the available times that a held booking offers were read."""
+        row = self._one("offered_at", event_id=booking.event_id, id=booking.id, why=TIME_TAKEN)
+        return row["at"] if row and row["at"] else booking.updated_at
 
     def was_released(self, booking_id: int) -> bool:
         """Return True if a user has released this booking."""

@@ -228,6 +228,15 @@ class Events(Statements):
         rows = self._all("unbooked_events", **where, searched=searched, limit=limit)
         return [row["id"] for row in rows]
 
+    def ids_to_read_again(self, source: str, mapping_hash: str, *, limit: int) -> list[int]:
+        """Return the IDs of the newest events that are waiting because of an earlier mapping.
+
+        Events that the mapping with this hash has already read are left out, because reading them
+        again would change nothing.
+        """
+        where = {"source": source, "mapping_hash": mapping_hash, "limit": limit}
+        return [row["id"] for row in self._all("events_to_read_again", **where)]
+
     def history(self, key: str) -> LeadHistory | None:
         """Return the full history of the lead with an event ID, booking ID or Propexo job ID."""
         event = self._event_by(key)

@@ -5,6 +5,7 @@ import json
 import shlex
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
 
 from adapter import signatures
@@ -32,13 +33,16 @@ def sign_webhook(
     body: bytes,
     content_type: str,
     adapter_url: str,
+    query: str = "",
+    headers: Mapping[str, str] | None = None,
     clock: Clock = utc_now,
 ) -> WebhookRequest:
     """Create a webhook request that is signed as this source would sign it now."""
+    url = f"{adapter_url.rstrip('/')}/hooks/{source.name}"
     request = WebhookRequest(
         method="POST",
-        url=f"{adapter_url.rstrip('/')}/hooks/{source.name}",
-        headers={"Content-Type": content_type},
+        url=f"{url}?{query}" if query else url,
+        headers={"Content-Type": content_type, **(headers or {})},
         body=body,
     )
     return signatures.sign(source.signature, secret, request, clock().timestamp())

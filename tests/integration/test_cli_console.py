@@ -144,7 +144,10 @@ def test_a_tour_that_knock_moved_is_shown_with_its_new_time(harness: Harness, sh
     with harness.pipeline.store.transaction() as tx:
         facts = KnockFacts(moved_to=to, moved_at=now, why="moved_in_knock")
         tx.bookings.record_in_knock(booking, facts, by="web", now=now)
-    assert "moved in Knock to Tue 2026-12-01 14:00 MST" in shell("show", str(booking.id))
+    shown = shell("show", str(booking.id))
+    assert "Dana Roeab at maple-court, Tue 2026-12-01 14:00 MST = 2026-12-01T21:00:00Z" in shown
+    assert "moved in Knock from Sat 2026-03-14 14:30 MDT" in shown
+    assert "Tue 2026-12-01 14:00 MST" in shell("bookings")
     found = shell("find", "person1@example.com")
     assert "is booked in Knock; Knock has moved it to Tue, Dec 1, 2026, 2:00 PM MST" in found
     row = dict(zip(*csv.reader(shell("export").splitlines()), strict=True))

@@ -49,6 +49,8 @@ from adapter.models import (
 )
 from adapter.operations import csv_export
 from adapter.operations.advice import BY_CODE, DECISIONS, advice_for
+from adapter.operations.health import Problem
+from adapter.operations.pause import Pauses
 from adapter.operations.replay import Replays
 from adapter.operations.sign_in import (
     MAX_FAILURES_OF_ADDRESS,
@@ -65,7 +67,7 @@ from adapter.store.crm_models import Reading
 from tests.harness import SECRETS, START, Harness, load_cached, sample
 from tests.harness import settle as settle_now
 from tests.integration.test_erasure import DANA, refuse
-from tests.leads import lead
+from tests.leads import lead, surname
 from tests.paths import GALLERY, MAPPINGS
 from tests.sandbox_client import SandboxClient
 from tests.users import PASSWORD, user
@@ -803,7 +805,8 @@ READ = {
     "pause": ("scope", "reason", "back"),
     "resume": ("scope", "back"),
     "playground": ("source", "event", "version", "fix", "done"),
-    "read_again": ("source",),
+    "read_again": ("source", "after", "tried", "changed", "booked"),
+    "count_readable": ("source", "after", "tried", "changed", "booked"),
     "read_again_now": ("events",),
     "several": ("leads",),
     "undo_many": ("ids", "act", "to"),
@@ -941,7 +944,7 @@ def test_every_page_begins_with_the_verdict(ana: Reader) -> None:
     for path in ("/", "/queue", "/leads", "/nowhere"):
         page = ana.get(path).text
         assert '<div id="status" class="status broken"' in page
-        assert "Bookings have stopped. Tell your admin." in page
+        assert "Bookings have stopped. Tell your engineer." in page
     heart = Heart(ana.harness.pipeline, "worker")
     heart.looked()
     heart.beat()
@@ -1109,7 +1112,14 @@ def test_a_tour_that_knock_moved_is_shown_with_its_new_time(ana: Reader) -> None
             facts = KnockFacts(moved_to=to, moved_at=now, why="moved_in_knock")
             tx.bookings.record_in_knock(booking, facts, by="web", now=now)
     page = " ".join(re.sub(r"<[^>]+>", "", ana.text(f"/leads/{booking.id}")).split())
-    assert "Knock moved this tour to Wed, Dec 2, 2:00 PM MST." in page
+    first = "Sat, Mar 14, 2:30 PM MDT"
+    assert f"Knock moved this tour from {first} to Wed, Dec 2, 2:00 PM MST." in page
+    assert "Wed, Dec 2, 2:00 PM MST moved in 275 days" in page
+    for path in ("/leads", f"/leads/several?leads={booking.id}"):
+        listed = " ".join(re.sub(r"<[^>]+>", "", ana.text(path)).split())
+        assert "Wed, Dec 2, 2:00 PM MST moved" in listed
+        assert first not in listed
+        assert f'title="moved from {first}"' in ana.text(path)
     assert "Knock moved the tour to another time." in page
     assert "Knock moved the tour to Wed, Dec 2, 2:00 PM MST." in page
 
@@ -1512,6 +1522,26 @@ def test_in_test_mode_the_status_line_does_not_name_knock(ana: Reader) -> None:
         assert "Knock" not in status_sentence(fine)
 
 
+def test_a_pause_comes_first_in_the_status_line(ana: Reader) -> None:
+    harness = ana.harness
+    pauses = Pauses(harness.settings, harness.pipeline.store, harness.clock, by="lea")
+    with ana.client.application.app_context():
+        verdict = current_verdict()
+        refused = Problem(code="source_refused", source="leasebot", sentence="")
+        slow = Problem(code="database_slow", sentence="")
+        pauses.pause("wrong times", source="rentfeed")
+        pauses.pause("Knock maintenance.")
+        facts = current_verdict().facts
+        told = dataclasses.replace(verdict, facts=facts, problems=(refused, slow))
+        assert status_sentence(told) == (
+            "All bookings are paused (lea: Knock maintenance). Messages from leasebot are being "
+            "rejected, because its secret key doesn't match ours. An admin can fix this. 1 more "
+            "problem."
+        )
+    for path in ("/queue", "/leads", "/sources", "/"):
+        assert "All bookings are paused (lea: Knock maintenance)." in ana.text(path)
+
+
 def test_a_lead_with_an_empty_time_says_so_in_the_list(ana: Reader) -> None:
     empty = lead(1)
     empty["tour"] |= {"date": "", "time": ""}
@@ -1602,6 +1632,13 @@ def test_a_cancellation_is_marked_as_done(ana: Reader, upstream: SandboxClient) 
             because_of=booking.id,
         )
         number = tx.bookings.insert(canceled, 1, now=ana.harness.clock()).id
+    for path in (f"/leads/{booking.id}", f"/leads/{booking.id}/panel", "/leads"):
+        assert 'class="state held">Booked, but the renter canceled</span>' in ana.text(path), path
+        assert 'class="state booked"' not in ana.text(path), path
+    tour = ana.text(f"/leads/{booking.id}")
+    assert "The renter canceled this tour, but it may still be in Knock." in tour
+    assert f'Then open <a href="/console/leads/{number}#b{number}">the cancellation</a>' in tour
+    assert "Related leads" not in tour
     page = ana.text(f"/leads/{number}")
     assert "I canceled the tour in Knock, or added a note to the guest card" in page
     assert "The renter canceled</span>" not in ana.text("/leads")
@@ -1615,6 +1652,7 @@ def test_a_cancellation_is_marked_as_done(ana: Reader, upstream: SandboxClient) 
     assert f"/leads/{number}/bring-back" in ana.text(f"/leads/{number}")
     tour = ana.text(f"/leads/{booking.id}")
     assert "Marked as canceled" in tour
+    assert "the renter canceled</span>" not in tour + ana.text("/leads")
     assert "ana reported that the tour was canceled in Knock." in tour
     assert "'s tour was canceled in Knock." in html.unescape(ana.text("/audit"))
     assert "dismissed" not in ana.text("/audit").split('class="feed"')[1]
@@ -1642,9 +1680,26 @@ def test_a_guest_card_gets_a_tour_time(ana: Reader, upstream: SandboxClient) -> 
                 if key not in ("appointment_date", "appointment_time")
             },
         )
+        tx.bookings.move(booking.id, HELD, why="replayed", now=ana.harness.clock())
+        tx.bookings.move(booking.id, DISCARDED, why="replayed", now=ana.harness.clock())
         number = tx.bookings.insert(card, 1, now=ana.harness.clock()).id
     settle(ana.harness)
     assert "Add a tour time" in ana.text(f"/leads/{number}")
+    answer = ana.release(number, starts_at="2026-03-20T10:00")
+    page = ana.client.get(answer.location).text
+    assert "The tour will be sent to Knock in 10 seconds." in page
+    assert "Add a tour time" not in page, "a second click would book again"
+    headings = re.findall(r"<h[12]>(?:<bdi>)?([^<]*)", page)
+    assert headings[1:4] == [f"Dana {surname(1)}", "Guest card", "Tour"]
+    undo = re.search(r'action="/console(/leads/(\d+)/undo)"', page)
+    assert undo is not None
+    page = ana.client.get(ana.post(undo[1]).location).text
+    assert "Add a tour time" in page
+    assert "ana undid the tour before it was sent." in page
+    settle(ana.harness)
+    assert ana.harness.state(int(undo[2])) is DISCARDED
+    assert ana.harness.state(number) is BOOKED
+    assert not [post for post in upstream.posts() if "appointment_date" in post]
     ana.release(number, starts_at="2026-03-20T10:00")
     settle(ana.harness)
     assert any(post.get("appointment_date") == "2026-03-20" for post in upstream.posts())
@@ -1816,7 +1871,7 @@ def test_mapping_a_group_again_shows_first_what_would_change(ana: Reader) -> Non
     number = held(ana.harness)
     (key,) = ana.group_keys()
     preview = ana.act_on_group(key, "replay").text
-    assert "With the current settings, 0 of 1 would be booked" in preview
+    assert "With the current settings, 0 of 1 lead would be booked" in preview
     assert ana.harness.state(number) is HELD
     event = str(ana.harness.booking(number).event_id)
     assert "Nothing would change" in ana.post("/read-again", events=event).text
@@ -2273,9 +2328,9 @@ def test_no_input_breaks_the_playground(ana: Reader) -> None:
         assert page.status_code == 200
         assert told in page.text
     pasted = ana.post("/try/result", source="rentfeed", mapping=text, event="", body="{")
-    assert "This message can't be read" in pasted.text
+    assert "This message can't be read" in html.unescape(pasted.text)
     missing = ana.post("/try/result", source="rentfeed", mapping=text, event="999999")
-    assert "Message 999999 was deleted" in missing.text
+    assert "Message 999999 or its content was deleted" in missing.text
     assert ana.post("/try/result", source="../etc/passwd", mapping=text).status_code == 409
     assert len(ana.harness.story(booking.event_id).bookings) == 1
 
@@ -2484,7 +2539,7 @@ def test_the_overview_shows_that_sending_is_stopped(ana: Reader, upstream: Sandb
     upstream.fault({"status": 401})
     ana.harness.send()
     page = ana.text("/")
-    assert "Bookings stopped because Propexo rejected our key. Tell your admin." in page
+    assert "Bookings stopped because Propexo rejected our key. Tell your engineer." in page
     assert "1 lead is waiting. No leads have been lost." in page
     assert "Bookings have stopped" in page
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +11,11 @@ import pytest
 from adapter.mapping.registry import load_text
 from adapter.models import FormatChange, FormatKind
 from adapter.operations import format_watch
+from adapter.operations.format_proposals import combined, explain
 from adapter.operations.health import verdict_of
-from tests.harness import Harness
+from tests.harness import Harness, settle
 from tests.integration.test_metrics import client, values
-from tests.leads import lead
+from tests.leads import lead, surname
 from tests.shell import Shell
 
 
@@ -147,12 +150,153 @@ def test_the_source_shows_the_change_the_leads_and_an_edit_that_mends_them(
     proposal = one["proposal"]
     assert proposal["new"].strip() == "time: [tour.time, tour.slot]"
     assert (proposal["sent_before"], proposal["sent_after"], proposal["affected"]) == (0, 14, 14)
-    assert (proposal["others_changed"], proposal["others"]) == (0, 20)
+    assert (proposal["read_before"], proposal["read_after"]) == (0, 14)
+    assert proposal["others"] == 20
     text = shell("sources", "rentfeed")
     assert "  FORMAT CHANGED since 2026-03-02T" in text
     assert ": tour.time is missing in 14 of 14 webhooks; new: tour.slot in 14 of 14" in text
     assert "  + time: [tour.time, tour.slot]" in text
     assert "FORMAT CHANGED" in shell("sources")
+
+
+Change = Callable[[dict[str, Any], int], None]
+
+
+def shown(harness: Harness, shell: Shell, change: Change) -> list[dict[str, Any]]:
+    """Change the format of 12 webhooks after 30 others. Return the changes that are shown."""
+    received(harness, *map(lead, range(30)))
+    bodies = [*map(lead, range(100, 112))]
+    for number, body in enumerate(bodies):
+        change(body, number)
+    received(harness, *bodies)
+    found: list[dict[str, Any]] = shell.json("sources", "rentfeed")["format_changes"]
+    return found
+
+
+def test_a_contact_is_only_proposed_if_its_values_are_contacts(
+    harness: Harness, shell: Shell
+) -> None:
+    def change(body: dict[str, Any], number: int) -> None:
+        body["contact"]["emailing_date"] = f"{number + 1:02}/01/2027"
+        body["contact"]["correo"] = body["contact"].pop("email")
+        body["contact"]["phone"] = f"(303) 555-01{number:02}"
+
+    (one,) = shown(harness, shell, change)
+    assert one["proposal"]["new"].strip() == "email_1: [contact.email, contact.correo]"
+    assert (one["proposal"]["read_before"], one["proposal"]["read_after"]) == (0, 12)
+    assert (one["proposal"]["sent_before"], one["proposal"]["sent_after"]) == (12, 12)
+    assert one["sent_without"] == [], "they are not sent yet"
+    text = shell("sources", "rentfeed")
+    assert "with it, 12 of 12 affected webhooks have email_1, now 0; 12 of 12 would be sent" in text
+
+
+def test_what_is_the_same_in_all_webhooks_or_the_agents_is_no_renter(
+    harness: Harness, shell: Shell
+) -> None:
+    def change(body: dict[str, Any], number: int) -> None:
+        body["contact"]["full"] = body["contact"].pop("name")
+        body["contact"]["name_of_caller"] = "Clara Bot"
+        body["contact"]["agent_name"] = f"Clara {surname(number + 50)}"
+
+    (one,) = shown(harness, shell, change)
+    assert one["proposal"]["new"].strip().startswith("name: [contact.name, contact.full]")
+
+
+def test_two_paths_that_fit_are_named_and_none_is_proposed(harness: Harness, shell: Shell) -> None:
+    def change(body: dict[str, Any], number: int) -> None:
+        body["tour"] |= {"startTime": body["tour"].pop("time"), "endTime": "5:00 PM"}
+
+    (one,) = shown(harness, shell, change)
+    assert one["proposal"] is None
+    assert sorted(one["fitting"]) == ["tour.endTime", "tour.startTime"]
+    text = shell("sources", "rentfeed")
+    assert "no edit is suggested, because several fit: tour.endTime, tour.startTime" in text
+
+
+def test_a_path_that_came_before_is_not_the_new_one(harness: Harness, shell: Shell) -> None:
+    received(harness, *(lead(number) for number in range(30)))
+
+    def with_end(body: dict[str, Any]) -> dict[str, Any]:
+        body["tour"]["endTime"] = "3:00 PM"
+        return body
+
+    received(harness, *(with_end(lead(number)) for number in range(30, 60)))
+    bodies = [with_end(lead(number)) for number in range(100, 110)]
+    for body in bodies:
+        del body["tour"]["time"]
+    received(harness, *bodies)
+    (one,) = shell.json("sources", "rentfeed")["format_changes"]
+    assert (one["name"], one["proposal"], one["fitting"]) == ("tour.time", None, [])
+
+
+def test_two_renamed_fields_are_in_one_draft(
+    harness: Harness, shell: Shell, tmp_path: Path
+) -> None:
+    def change(body: dict[str, Any], number: int) -> None:
+        body["contact"]["mail"] = body["contact"].pop("email")
+        body["tour"]["slot"] = body["tour"].pop("time")
+
+    found = shown(harness, shell, change)
+    assert [one["proposal"] is not None for one in found] == [True, True]
+    source = harness.pipeline.sources["rentfeed"]
+    explained = [
+        explain(harness.pipeline.store, source, one, harness.settings.policy)
+        for one in changes(harness)
+    ]
+    text = combined(source, explained, harness.settings.policy) or ""
+    assert "email_1: [contact.email, contact.mail]" in text
+    assert "time: [tour.time, tour.slot]" in text
+
+
+def test_a_mapping_that_reads_the_webhooks_gets_no_proposal(
+    harness: Harness, changed: list[int]
+) -> None:
+    (one,) = changes(harness)
+    edited(harness, "time: tour.time", "time: [tour.time, tour.slot]")
+    source = harness.pipeline.sources["rentfeed"]
+    found = explain(harness.pipeline.store, source, one, harness.settings.policy)
+    assert (found.proposal, found.fitting) == (None, ())
+
+
+def test_a_note_whose_value_is_renamed_gets_no_proposal(harness: Harness, shell: Shell) -> None:
+    edited(harness, '"Unit asked about: {listing.unit}"', '"Kind: {kind}"')
+    received(harness, *(lead(number) | {"kind": "tour"} for number in range(30)))
+    received(harness, *(lead(number) | {"agent_kind": "x"} for number in range(100, 110)))
+    (one,) = changes(harness)
+    source = harness.pipeline.sources["rentfeed"]
+    found = explain(harness.pipeline.store, source, one, harness.settings.policy)
+    assert (one.name, found.proposal) == ("kind", None)
+
+
+def test_unmet_conditions_are_named_with_what_came_instead(harness: Harness, shell: Shell) -> None:
+    def change(body: dict[str, Any], number: int) -> None:
+        body["eventType"] = "tour.requested"
+
+    (one,) = shown(harness, shell, change)
+    assert one["unmet"] == ['accept: eventType is "tour.requested"']
+    assert len(one["events"]) == 12
+    text = shell("sources", "rentfeed")
+    assert 'not met: accept: eventType is "tour.requested"' in text
+    assert "adapter replay --source rentfeed --state ignored" in text
+
+
+def test_leads_that_are_in_knock_without_the_value_are_listed(
+    harness: Harness, shell: Shell
+) -> None:
+    def change(body: dict[str, Any], number: int) -> None:
+        body["contact"] |= {"mail": body["contact"].pop("email"), "phone": f"30355501{number:02}"}
+
+    (one,) = shown(harness, shell, change)
+    assert one["sent_without"] == []
+    for event in one["events"][:2]:
+        harness.map_event(event)
+    settle(harness)
+    assert shell.json("sources", "rentfeed")["format_changes"][0]["sent_without"] == [
+        *one["events"][:2]
+    ]
+    text = shell("sources", "rentfeed")
+    sent = ", ".join(map(str, one["events"][:2]))
+    assert f"already sent to Knock without it, so add it there: {sent}" in text
 
 
 def test_a_new_value_is_named_and_gets_a_row(harness: Harness, shell: Shell) -> None:

@@ -1,6 +1,7 @@
 """Test what a lead's page says about other bookings and about what users did."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from adapter.models import BookingState
 from adapter.operations.replay import Replays
 from tests.harness import Harness, settle
 from tests.integration.test_community_pages import Visit, visit  # noqa: F401 - a fixture
-from tests.leads import same_person
+from tests.leads import lead, same_person
 from tests.sandbox_client import SandboxClient
 
 pytestmark = pytest.mark.usefixtures("harness")
@@ -121,3 +122,25 @@ def test_the_story_names_the_user_who_booked_a_tour_again(
     assert "maria booked it again because it was no longer in Knock" in story_of(page)
     assert "Someone on your team" not in page
     assert "This replaced" not in page
+
+
+def test_a_lead_with_a_shared_contact_says_which_tour_it_would_cancel(
+    harness: Harness,
+    upstream: SandboxClient,
+    visit: Visit,  # noqa: F811
+) -> None:
+    del upstream
+    shared: Any = {"email": "family@example.com"}
+    (first,) = harness.mapped("rentfeed", lead(1, name="Liam Ortiz", **shared))
+    settle(harness)
+    (second,) = harness.mapped("rentfeed", lead(2, day=15, name="Lara Ortiz", **shared))
+    assert (second.state, second.reason) == (BookingState.HELD, "another_person")
+    ana = visit()
+    said = (
+        "If you click “Book tour”, Knock treats both leads as one person and cancels Liam Ortiz's "
+        "tour on Saturday, Mar 14, 2:30 PM MDT."
+    )
+    assert said in text_of(ana.page(f"/leads/{second.id}"))
+    with harness.pipeline.store.transaction() as tx:
+        tx.bookings.mark_gone([first.id], now=harness.clock())
+    assert "cancels Liam Ortiz's" not in text_of(ana.page(f"/leads/{second.id}"))

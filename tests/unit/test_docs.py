@@ -34,6 +34,11 @@ def test_what_needs_nobody_is_not_an_error() -> None:
         assert not (needs_nobody and levels & {"error", "critical"}), name
 
 
+def test_no_page_has_an_unresolved_merge() -> None:
+    found = [page.name for page in PAGES if re.search("(?m)^(<{7}|>{7}) ", page.read_text())]
+    assert found == []
+
+
 def test_the_readme_fits_on_a_few_screens() -> None:
     assert len(README.splitlines()) <= 150
 

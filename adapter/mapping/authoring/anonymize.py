@@ -51,6 +51,21 @@ def anonymized_payload(source: Source, request: WebhookRequest, scope: Scope) ->
     return _replaced(scope.payload, (), read_locations(source, request), lines, names)
 
 
+def anonymized_parameter(source: Source, area: str, name: str, text: str) -> str:
+    """Return the value of a header or a query parameter without personal data.
+
+    ``area`` is the first key of its path, which is "headers" or "query".
+    """
+    wheres = [one.where for one in source.used_paths if one.path.parts[:2] == (area, name)]
+    lines = [where[1] for where in wheres if where[0] == "appointment"]
+    line = next((one for one in lines if one in _PERSON), None)
+    if line is not None:
+        return _PERSON[line]
+    # A name under ``read`` may be part of any line.
+    is_read = any(where[0] == "read" for where in wheres)
+    return REMOVED if is_read else _text_without_contacts(text, ())
+
+
 def _names(mapped: Mapped) -> frozenset[str]:
     """Return all words in the renters' first and last names."""
     fields = ("first_name", "last_name")

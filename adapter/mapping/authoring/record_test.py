@@ -3,22 +3,28 @@
 import datetime as dt
 import re
 import textwrap
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
-from adapter.mapping.authoring.anonymize import anonymized_payload
+from adapter.mapping.authoring.anonymize import anonymized_parameter, anonymized_payload
 from adapter.mapping.engine import SENT_OUTCOMES, Mapped, Outcome, Scope
 from adapter.mapping.loader.yaml_document import text_from_data
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
+from adapter.parsing.forms import pairs_from_form
+
+
+def is_sample(source: Source, file: Path) -> bool:
+    """Return True if a file is in the mapping's folder, where people have been replaced."""
+    return file.resolve().is_relative_to(source.path.parent.resolve())
 
 
 def payload_of(source: Source, file: Path, scope: Scope) -> Any:
-    """Return the ``payload`` of a test: the name of a file in the mapping's folder, or the data."""
-    folder = source.path.parent.resolve()
-    if source.kind != "query" and file.resolve().is_relative_to(folder):
-        return str(file.resolve().relative_to(folder))
-    return scope.payload
+    """Return the ``payload`` of a test for a sample: the file's name, or the data of a query."""
+    if source.kind == "query":
+        return scope.payload
+    return str(file.resolve().relative_to(source.path.parent.resolve()))
 
 
 def with_sample(source: Source, text: str, request: WebhookRequest, now: dt.datetime) -> str:
@@ -26,16 +32,43 @@ def with_sample(source: Source, text: str, request: WebhookRequest, now: dt.date
 
     Raise :class:`PayloadError` if the request cannot be read.
     """
-    scope = source.scope(request)
-    payload = anonymized_payload(source, request, scope)
+    payload, mapped, given = made_up_test(source, request, now)
+    return _with_test(text, entry_from_mapped(payload, mapped, now=now, **given))
+
+
+def made_up_test(
+    source: Source, request: WebhookRequest, now: dt.datetime | None
+) -> tuple[Any, Mapped, dict[str, Any]]:
+    """Return an anonymized payload, its result, and the headers and query string of its test.
+
+    Raise :class:`PayloadError` if the request cannot be read.
+    """
+    payload = anonymized_payload(source, request, source.scope(request))
+    given = read_from_url(source, request)
     headers = {
-        name: value
-        for name, value in request.lowercase_headers.items()
-        if name in source.headers_read
+        name: anonymized_parameter(source, "headers", name, value)
+        for name, value in given["headers"].items()
     }
-    sample = source.scope_from_payload(payload, headers)
-    mapped = source.compiled.apply(sample, now)
-    return _with_test(text, entry_from_mapped(payload, mapped, now=now, headers=headers))
+    pairs = urllib.parse.parse_qsl(given["query"], keep_blank_values=True)
+    made_up = [(name, anonymized_parameter(source, "query", name, text)) for name, text in pairs]
+    given = {"headers": headers, "query": urllib.parse.urlencode(made_up)}
+    sample = source.scope_from_payload(
+        payload, given["headers"], given["query"], fetched=request.fetched
+    )
+    return payload, source.compiled.apply(sample, now), given
+
+
+def read_from_url(source: Source, request: WebhookRequest) -> dict[str, Any]:
+    """Return the headers and the query parameters that the mapping reads, for a test."""
+    lowercase = request.lowercase_headers
+    parts = [used.path.parts for used in source.used_paths]
+    read = {one[1].encode() for one in parts if one[0] == "query" and len(one) > 1}
+    pairs = pairs_from_form(request.query.encode("utf-8", "surrogatepass"), None)
+    kept = [pair for pair in pairs if pair[0] in read]
+    return {
+        "headers": {name: lowercase[name] for name in lowercase if name in source.headers_read},
+        "query": "" if source.kind == "query" else urllib.parse.urlencode(kept),
+    }
 
 
 def _with_test(text: str, entry: str) -> str:
@@ -60,11 +93,14 @@ def entry_from_mapped(
     now: dt.datetime | None,
     content_type: str | None = None,
     headers: dict[str, str] | None = None,
+    query: str = "",
 ) -> str:
     """Return a test as YAML, ready to be pasted under ``tests:``."""
     entry: dict[str, Any] = {"name": _name(mapped), "payload": payload}
     if headers:
         entry["headers"] = headers
+    if query:
+        entry["query"] = query
     if content_type and isinstance(payload, str):
         entry["content_type"] = content_type
     if now is not None:

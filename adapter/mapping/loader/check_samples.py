@@ -24,6 +24,8 @@ from adapter.mapping.source import Source
 from adapter.parsing.local_time import read_absolute_instant
 from adapter.parsing.paths import MISSING, Path, leaves, path_from_text, unwrap_single
 
+#: Minimum similarity of two keys of which one may be a misspelling.
+LIKENESS: Final = 0.7
 NOT_IN_SAMPLES: Final = "is not in any sample payload"
 #: Replaces that message for a path that exists in the selected webhook.
 NEW_PATH: Final = "is new: this message has it, but no sample does"
@@ -165,7 +167,9 @@ def _is_like(one: str, other: str) -> bool:
     and not a misspelling.
     """
     parents, keys = zip(*(path.rpartition(".")[::2] for path in (one, other)), strict=True)
-    return parents[0] != parents[1] or bool(difflib.get_close_matches(keys[0], [keys[1]]))
+    return parents[0] != parents[1] or bool(
+        difflib.get_close_matches(keys[0], [keys[1]], cutoff=LIKENESS)
+    )
 
 
 def _exists(used: UsedPath, scope: Scope) -> bool:

@@ -53,6 +53,11 @@ SELECT * FROM bookings WHERE id = ANY(%(ids)s::bigint[])
 -- Return the bookings whose state was caused by one of these bookings, newest first.
 SELECT * FROM bookings WHERE because_of = ANY(%(ids)s) ORDER BY id DESC LIMIT %(limit)s
 
+-- name: open_cancellations
+-- Return the cancellations of these bookings that still need review, oldest first.
+SELECT * FROM bookings WHERE because_of = ANY(%(ids)s::bigint[]) AND is_cancellation AND state = 'held'
+ORDER BY id
+
 -- name: related
 -- The beginning of two other statements. It selects the keys that do not have too many bookings, and the
 -- bookings that share one of these keys and may still matter. Each step has a limit, because all bookings

@@ -139,6 +139,18 @@ WHERE kept = 'all' AND (state IN ('held', 'ignored') OR EXISTS (
     WHERE b.event_id = newest.id AND b.state = 'held' AND b.reason = 'held_by_mapping'))
 ORDER BY id DESC LIMIT %(limit)s
 
+-- name: events_to_read_again
+-- Return a source's events that are held, or have a booking that their mapping holds, and that were read with an
+-- earlier version of the mapping or of the communities. Return the newest ones, oldest first.
+SELECT id FROM (
+    SELECT id FROM events
+    WHERE kept = 'all' AND mapping_hash IS DISTINCT FROM %(mapping_hash)s AND id IN (
+        SELECT id FROM events WHERE state = 'held' AND source = %(source)s
+        UNION ALL SELECT event_id FROM bookings
+        WHERE state = 'held' AND source = %(source)s AND reason = 'held_by_mapping')
+    ORDER BY id DESC LIMIT %(limit)s
+) newest ORDER BY id
+
 -- name: event_of_booking
 -- Return a booking's event.
 SELECT event_id AS id FROM bookings WHERE id = %(id)s

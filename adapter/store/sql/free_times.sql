@@ -60,6 +60,18 @@ WHERE state IN ('sending', 'submitted') AND id <> %(id)s AND kind = 'appointment
     AND community = %(community)s AND starts_at = %(starts_at)s AND posted_at > %(since)s
 LIMIT 1
 
+-- name: own_tours
+-- Return the times of other tours at a community that are not in Knock's calendar yet, or were sent recently.
+SELECT DISTINCT COALESCE(moved_to, starts_at) AS at FROM bookings
+WHERE community = %(community)s AND id <> %(id)s AND kind = 'appointment' AND NOT is_cancellation
+    AND COALESCE(moved_to, starts_at) = ANY(%(times)s::timestamptz[])
+    AND (state IN ('pending', 'sending', 'submitted') OR state = 'booked' AND posted_at > %(since)s
+        AND gone_at IS NULL AND knock_status IS DISTINCT FROM 'canceled')
+
+-- name: offered_at
+-- Return when a booking was last held because its time is taken.
+SELECT max(at) AS at FROM history WHERE event_id = %(event_id)s AND booking_id = %(id)s AND why = %(why)s
+
 -- name: was_released
 -- Return a row if a user has released the booking.
 SELECT FROM history h JOIN bookings b ON b.event_id = h.event_id AND b.id = h.booking_id

@@ -69,7 +69,7 @@ def test_an_assigned_property_is_booked_by_all_processes(ana: Reader) -> None:
     page.get_by_role("link", name=re.compile("HF-2")).click()
     page.get_by_role("link", name=re.compile("Harbor Flats")).click()
     page.get_by_role("button", name="Remember and book 2").click()
-    expect(page.get_by_text("2 leads go out")).to_be_visible()
+    expect(page.get_by_text("2 leads will be sent")).to_be_visible()
     ana.site.settled(*ids)
     wait_until(lambda: appointments_of(ana.site, range(150, 152)) == 2, "both are in Knock", 40)
     # The worker has learned the name too, in the meantime.

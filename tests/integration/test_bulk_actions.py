@@ -1,6 +1,8 @@
-"""Test that an action on several leads can be undone from its message."""
+"""Test actions on several leads, and that they can be undone from their message."""
 
+import html
 import re
+from typing import Any
 
 import pytest
 
@@ -24,11 +26,20 @@ def bookings(harness: Harness, numbers: list[int]) -> list[Booking]:
     return [harness.booking(number) for number in numbers]
 
 
+def token_of(browser: Visitor) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', browser.page("/queue"))
+    assert found is not None
+    return found[1]
+
+
 def act(browser: Visitor, name: str, numbers: list[int], **form: str) -> str:
     """Submit the form for the selected leads, and return the page that follows."""
-    token = re.search(r'name="csrf" value="([^"]+)"', browser.page("/queue"))
-    assert token is not None
-    fields = {"csrf": token[1], "act": name, "ids": list(map(str, numbers)), "sure": "1"} | form
+    fields = {
+        "csrf": token_of(browser),
+        "act": name,
+        "ids": list(map(str, numbers)),
+        "sure": "1",
+    } | form
     answer = browser.client.post("/console/queue/act", data=fields)
     return browser.page(answer.location.removeprefix("/console"))
 
@@ -95,3 +106,28 @@ def test_what_cannot_be_undone_offers_no_undo(harness: Harness, visit: Visit) ->
     assert "2 leads marked as already in Knock." in page
     assert "data-undo" not in page
     assert ana.post("/undo?act=confirm&ids=1").status_code == 404
+
+
+def test_leads_that_must_be_opened_are_not_booked_with_others(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    """The time of one is not available, one may be someone else's, and one has no name."""
+    (taken,) = harness.mapped("rentfeed", lead(1))
+    shared: Any = {"email": "family@example.com"}
+    harness.mapped("rentfeed", lead(2, name="Liam Ortiz", **shared))
+    (other,) = harness.mapped("rentfeed", lead(3, day=15, name="Lara Ortiz", **shared))
+    (nameless,) = harness.mapped("rentfeed", lead(4, name=""))
+    with harness.pipeline.store.transaction() as tx:
+        tx.bookings.move(taken.id, HELD, why="time_taken", now=harness.clock())
+    numbers, ana = [taken.id, other.id, nameless.id], visit()
+    assert {one.state for one in bookings(harness, numbers)} == {HELD}
+    fields = {"csrf": token_of(ana), "act": "release", "ids": list(map(str, numbers))}
+    asked = html.unescape(ana.client.post("/console/queue/act", data=fields).text)
+    assert "None of these 3 leads can be booked yet" in asked
+    assert "This time is not available in Knock. Open this lead to book it." in asked
+    assert "Open this lead to book it." in asked.partition("Lara Ortiz")[2]
+    assert "No name</bdi>: The last name is missing." in asked
+    page = act(ana, "release", numbers)
+    assert "Open this lead to book it." in page
+    assert {one.state for one in bookings(harness, numbers)} == {HELD}
