@@ -34,6 +34,12 @@ from adapter.settings import settings_from
 
 #: Maximum number of samples to keep with the mapping. All are used for the draft.
 MOST_KEPT: Final = 5
+#: Maximum size of a sample in bytes, and number of files. A larger sample would take minutes, and
+#: a mapping reads at most 50 leads of a webhook.
+MOST_BYTES: Final = 256 * 1024
+MOST_FILES: Final = 200
+#: Samples of this size take seconds.
+SHOWS_PROGRESS: Final = 100 * 1024
 #: Maximum number of fields to list as replaced.
 MOST_NAMED: Final = 20
 
@@ -103,9 +109,14 @@ def new(
     given = (*files, *more)
     if stored is bool(given):
         raise click.UsageError("pass files with the sender's webhooks, or use --stored")
+    if len(given) > MOST_FILES:
+        raise click.UsageError(f"pass at most {MOST_FILES} files, of which each is different")
     samples = _stored(name, last) if stored else [_from_file(one, content_type) for one in given]
     if not samples:
         raise ConfigurationError(f"there are no stored webhooks from {name} with a payload")
+    size = sum(len(sample.body) for sample in samples)
+    if size > SHOWS_PROGRESS:
+        click.echo(f"reading {size // 1024} kB of samples ...", err=True)
     draft = draft_from_samples(name, [sample.payload for sample in samples])
     kept = list(_most_different(samples))
     written = _write_samples(folder / "samples", draft, kept)
@@ -134,6 +145,9 @@ def _origin(samples: Sequence[Sample], names: Sequence[str]) -> str:
 
 def _from_file(file: Path, content_type: str | None) -> Sample:
     body = read_file(file)
+    if len(body) > MOST_BYTES:
+        size, most = -(-len(body) // 1024), MOST_BYTES // 1024
+        raise PayloadError(f"{file} has {size} kB; shorten it to {most} kB, such as a few leads")
     kind = content_type or content_type_of(file, body)
     try:
         return Sample(body, file.suffix or ".json", kind, parse(body, kind))
@@ -155,6 +169,8 @@ def _stored(name: str, last: int) -> list[Sample]:
     samples = []
     for request in reversed(requests):
         body, kind = request.body or request.query.encode(), request.content_type
+        if len(body) > MOST_BYTES:
+            continue
         suffix = _suffix(kind) if request.body else ".query"
         try:
             payload = parse(request.body, kind, query=request.query)

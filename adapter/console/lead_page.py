@@ -12,7 +12,6 @@ from werkzeug.exceptions import NotFound
 
 from adapter.bookings.person import SENT
 from adapter.bookings.renter_tours import is_time_taken
-from adapter.bookings.person import SENT
 from adapter.console.booking_form import (
     EDITABLE_FIELDS,
     FormField,

@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -665,3 +666,24 @@ def test_only_booked_items_of_a_batch_are_doubtful(project: Path) -> None:
     result = run("map", "batch", "-", *NOW, stdin=body)
     doubts = [line for line in result.stderr.splitlines() if "seems to say" in line]
     assert [one.split(" seems")[0] for one in doubts] == ["warning: lead.status ('Cancelled')"]
+
+
+def test_a_sample_that_would_take_minutes_is_refused(project: Path) -> None:
+    (project / "big.json").write_text(json.dumps({"text": "x" * new_source.MOST_BYTES}))
+    result = click.testing.CliRunner().invoke(commands, ["new", "acme", "big.json"])
+    assert str(result.exception) == "big.json has 257 kB; shorten it to 256 kB, such as a few leads"
+    assert not (project / "mappings/acme.yaml").exists()
+    files = ["lead.json"] * (new_source.MOST_FILES + 1)
+    assert "pass at most 200 files" in run("new", "acme", *files).output
+
+
+@pytest.mark.timed
+def test_a_batch_is_drafted_and_made_up_in_linear_time(project: Path) -> None:
+    lead = {"name": "Rosa Vale", "phone": "720-555-0188", "comments": "Call me " * 20}
+    leads = [lead | {"email": f"r{n}@example.net"} for n in range(900)]
+    (project / "batch.json").write_text(json.dumps({"leads": leads}))
+    start = time.perf_counter()
+    result = run("new", "acme", "batch.json")
+    assert time.perf_counter() - start < 60
+    assert result.stderr.startswith("reading ")
+    assert "example.net" not in (project / "mappings/samples/acme.json").read_text()
