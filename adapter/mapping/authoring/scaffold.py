@@ -27,7 +27,7 @@ from adapter.mapping.authoring.guess import NOT_A_LEAD, contact_paths, guess_pat
 from adapter.mapping.authoring.lost_paths import lost_paths
 from adapter.mapping.authoring.note_paths import note_paths
 from adapter.mapping.authoring.observe import Observed, is_blank, observe
-from adapter.mapping.authoring.payload_keys import key_of, owned_key
+from adapter.mapping.authoring.payload_keys import is_secret, key_of, names_in, owned_key
 from adapter.mapping.authoring.readings import quoted, read
 from adapter.mapping.authoring.request_ids import request_ids
 from adapter.mapping.authoring.whose import CONTACT
@@ -43,6 +43,7 @@ MOVED_HINT: Final = "; is there another one for a rescheduled tour?"
 DRAFT_LINE: Final = (
     "draft: true   # remove this line when the mapping is finished; until then, it is not used"
 )
+STRIP_HINT: Final = "# secrets in the body, which are removed before it is stored: confirm"
 EACH_HINT: Final = "# one lead per item; confirm"
 LAST_HINT: Final = "this is also true if a later event books again"
 FROM_HINT: Final = "; in a call that you made, this is your number"
@@ -104,6 +105,8 @@ MESSAGES: Final = re.compile(
 )
 MOVABLE: Final = re.compile(r"appointment|booking|prospect", re.IGNORECASE)
 MOST_VALUES: Final = 20
+#: Shorter texts under a key such as ``token`` are not secrets.
+SHORTEST_SECRET: Final = 8
 #: Most paths in lists inside lists to name in a comment.
 MOST_LOST: Final = 20
 #: Most values of a status to list in a comment.
@@ -193,6 +196,7 @@ class Draft:
             "",
             *([DRAFT_LINE, ""] if is_in_folder else []),
             _signature_line(self.name),
+            *self._strip_lines(),
             "",
             *self._condition_lines(),
             *self._reading_lines(),
@@ -225,6 +229,17 @@ class Draft:
         texts = [one for value in values for one in (value if isinstance(value, list) else [value])]
         unique = {json.dumps(one): one for one in texts}
         return [*unique.values()][:MOST_VALUES]
+
+    def _strip_lines(self) -> Iterator[str]:
+        """Yield the ``strip`` line for secrets in the samples, which must not be stored."""
+        taken = {path for paths in self.guesses.values() for path in paths}
+        names = dict.fromkeys(
+            names_in(path)[-1].strip('"')
+            for path in self.observed.values
+            if path not in taken and is_secret(path) and _has_secret(self.observed.filled(path))
+        )
+        if names:
+            yield f"strip: [{', '.join(map(quoted, names))}]   {STRIP_HINT}"
 
     def _condition_lines(self) -> Iterator[str]:
         """Yield the ``ignore``, ``cancellation`` and ``accept`` sections of the draft."""
@@ -383,6 +398,18 @@ def draft_from_samples(name: str, samples: Sequence[Any]) -> Draft:
     """Draft a mapping from the parsed payloads of a source's sample webhooks."""
     observed = observe(samples)
     return Draft(name=name, samples=samples, observed=observed, guesses=guess_paths(observed))
+
+
+def _has_secret(values: Sequence[Any]) -> bool:
+    """Return True if a value looks like a secret: a word with both letters and digits."""
+    texts = (str(one) for one in values if isinstance(one, str | int))
+    return any(
+        len(text) >= SHORTEST_SECRET
+        and " " not in text
+        and any(map(str.isdigit, text))
+        and any(map(str.isalpha, text))
+        for text in texts
+    )
 
 
 def _undecided_lines(observed: Observed, guesses: Guesses) -> Iterator[str]:
