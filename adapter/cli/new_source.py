@@ -12,6 +12,7 @@ import click
 from adapter.cli.help import examples
 from adapter.cli.mappings import mappings_option, read_file
 from adapter.exceptions import ConfigurationError, PayloadError
+from adapter.mapping.authoring.cancellations import CANCELED
 from adapter.mapping.authoring.observe import with_query
 from adapter.mapping.authoring.readings import quoted
 from adapter.mapping.authoring.redact import (
@@ -23,6 +24,7 @@ from adapter.mapping.authoring.redact import (
 )
 from adapter.mapping.authoring.scaffold import Draft, draft_from_samples
 from adapter.mapping.authoring.similar import similar_senders
+from adapter.mapping.authoring.whose import CONTACT
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.gallery import gallery_folder
 from adapter.mapping.loader.loader import NAME
@@ -40,6 +42,8 @@ MOST_BYTES: Final = 256 * 1024
 MOST_FILES: Final = 200
 #: Samples of this size take seconds.
 SHOWS_PROGRESS: Final = 100 * 1024
+#: Fields of which a sample may lack some, so that it is another kind of lead.
+DISTINCT: Final = CONTACT | {"starts_at", "date", "time", "community"}
 #: Maximum number of fields to list as replaced.
 MOST_NAMED: Final = 20
 
@@ -57,6 +61,8 @@ class Sample(NamedTuple):
     suffix: str
     content_type: str
     payload: Any
+    #: The name of its file, or "" for a stored webhook.
+    name: str = ""
 
 
 @click.command(
@@ -133,6 +139,7 @@ def new(
     senders = similar_senders(payloads, gallery_folder(folder))
     steps = [
         *_gallery_lines(senders),
+        *_left_out_lines(samples, kept),
         *_lost_lines(draft),
         *_replaced_lines(draft, kept, written),
     ]
@@ -150,7 +157,7 @@ def _from_file(file: Path, content_type: str | None) -> Sample:
         raise PayloadError(f"{file} has {size} kB; shorten it to {most} kB, such as a few leads")
     kind = content_type or content_type_of(file, body)
     try:
-        return Sample(body, file.suffix or ".json", kind, parse(body, kind))
+        return Sample(body, file.suffix or ".json", kind, parse(body, kind), file.name)
     except PayloadError as exc:
         is_known = content_type or file.suffix in CONTENT_TYPES
         hint = UNREADABLE_HINT if is_known else CONTENT_TYPE_HINT
@@ -240,7 +247,16 @@ def _features(payload: Any) -> set[str]:
     targets = ("accept", "finished", "tour_type", "test")
     chosen = {observed.guesses[one][0] for one in targets if one in observed.guesses}
     outcome = "a cancellation" if observed.canceled else "a booking"
-    return {outcome} | paths | {f"{path}={values[path][0]}" for path in chosen}
+    mail = observed.observed.mail
+    texts = [mail.text(row) or "" for row in observed.observed.rows] if mail else []
+    if any(map(CANCELED.search, texts)):
+        outcome = "mentions a cancellation"
+    found = ", ".join(sorted(observed.guesses.keys() & DISTINCT))
+    return (
+        {outcome, f"{outcome} with {found}"}
+        | paths
+        | {f"{path}={values[path][0]}" for path in chosen}
+    )
 
 
 def _replaced_lines(
@@ -287,6 +303,12 @@ def _gallery_lines(senders: Sequence[str]) -> Iterator[str]:
     if senders:
         names = " or ".join(senders)
         yield f"The gallery has a mapping for such webhooks: adapter sources add {names}"
+
+
+def _left_out_lines(samples: Sequence[Sample], kept: Sequence[Sample]) -> Iterator[str]:
+    """Yield a line that names the files that were not copied to the samples."""
+    if left := [one.name for one in samples if one.name and one not in kept]:
+        yield f"Not copied, because they add nothing new: {_shortened(left)}"
 
 
 def _lost_lines(draft: Draft) -> Iterator[str]:
