@@ -26,6 +26,7 @@ from adapter.mapping.authoring.redact import (
 )
 from adapter.mapping.authoring.scaffold import Draft, draft_from_samples
 from adapter.mapping.authoring.similar import similar_senders
+from adapter.mapping.authoring.whose import CONTACT
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.gallery import gallery_folder
 from adapter.mapping.loader.loader import NAME
@@ -40,10 +41,18 @@ from adapter.settings import settings_from
 #: Maximum number of samples to keep with the mapping. All are used for the draft.
 MOST_KEPT: Final = 5
 #: Why a file is not a sample.
-NOTHING_NEW: Final = "which add no field, event or outcome to the samples"
-MOST: Final = f"because {MOST_KEPT} samples are enough"
+NOTHING_NEW: Final = "they add nothing new"
+MOST: Final = f"{MOST_KEPT} samples are enough"
 #: The targets of a tour's start.
 TIMES: Final = ("starts_at", "date", "time")
+#: Maximum size of a sample in bytes, and number of files. A larger sample would take minutes, and
+#: a mapping reads at most 50 leads of a webhook.
+MOST_BYTES: Final = 256 * 1024
+MOST_FILES: Final = 200
+#: Samples of this size take seconds.
+SHOWS_PROGRESS: Final = 100 * 1024
+#: Fields of which a sample may lack some, so that it is another kind of lead.
+DISTINCT: Final = CONTACT | {"starts_at", "date", "time", "community"}
 #: Maximum number of fields to list as replaced.
 MOST_NAMED: Final = 20
 
@@ -123,9 +132,14 @@ def new(
     given = (*files, *more)
     if stored is bool(given):
         raise click.UsageError("pass files with the sender's webhooks, or use --stored")
+    if len(given) > MOST_FILES:
+        raise click.UsageError(f"pass at most {MOST_FILES} files, of which each is different")
     samples = _stored(name, last) if stored else [_from_file(one, content_type) for one in given]
     if not samples:
         raise ConfigurationError(f"there are no stored webhooks from {name} with a payload")
+    size = sum(len(sample.body) for sample in samples)
+    if size > SHOWS_PROGRESS:
+        click.echo(f"reading {size // 1024} kB of samples ...", err=True)
     draft = draft_from_samples(name, [sample.payload for sample in samples])
     written = _write_samples(folder / "samples", draft, [*_most_different(samples, draft)])
     names = [f"samples/{one.file.name}" for one in written]
@@ -154,6 +168,9 @@ def _origin(samples: Sequence[Sample], names: Sequence[str]) -> str:
 
 def _from_file(file: Path, content_type: str | None) -> Sample:
     body = read_file(file)
+    if len(body) > MOST_BYTES:
+        size, most = -(-len(body) // 1024), MOST_BYTES // 1024
+        raise PayloadError(f"{file} has {size} kB; shorten it to {most} kB, such as a few leads")
     kind = content_type or content_type_of(file, body)
     try:
         return Sample(body, file.suffix or ".json", kind, parse(body, kind), file.name)
@@ -175,6 +192,8 @@ def _stored(name: str, last: int) -> list[Sample]:
     samples = []
     for request in reversed(requests):
         body, kind = request.body or request.query.encode(), request.content_type
+        if len(body) > MOST_BYTES:
+            continue
         suffix = _suffix(kind) if request.body else ".query"
         try:
             payload = parse(request.body, kind, query=request.query)
@@ -252,9 +271,9 @@ def _features(sample: Sample, draft: Draft) -> set[str]:
     timed = "a time" if times & paths or not times else "no time"
     texts = "\n".join(text for _, text in leaves(sample.payload) if isinstance(text, str))
     said = [one for one in ("time", "change") if sentence_with(one, texts)]
-    return (
-        {outcome, timed, f"says {said}"} | paths | {f"{path}={values[path][0]}" for path in chosen}
-    )
+    found = ", ".join(sorted(own.guesses.keys() & DISTINCT))
+    kinds = {outcome, timed, f"says {said}", f"{outcome} with {found}"}
+    return kinds | paths | {f"{path}={values[path][0]}" for path in chosen}
 
 
 def _sample_lines(samples: Sequence[Sample], written: Sequence[Written]) -> Iterator[str]:
@@ -266,7 +285,8 @@ def _sample_lines(samples: Sequence[Sample], written: Sequence[Written]) -> Iter
     yield f"Samples: {', '.join(f'{one.sample.name} is {one.file.name}' for one in written)}"
     chosen = [one.sample for one in written]
     if left := [one.name for one in samples if not any(one is sample for sample in chosen)]:
-        yield f"Not samples: {', '.join(left)}, {MOST if len(chosen) == MOST_KEPT else NOTHING_NEW}"
+        why = MOST if len(chosen) == MOST_KEPT else NOTHING_NEW
+        yield f"Not copied, because {why}: {_shortened(left)}"
 
 
 def _replaced_lines(draft: Draft, written: Sequence[Written]) -> Iterator[str]:

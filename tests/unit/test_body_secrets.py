@@ -32,7 +32,7 @@ def test_a_token_in_the_body_is_stripped_or_verified(folder: Path) -> None:
     run("new", "acme", "lead.form")
     file = folder / "mappings/acme.yaml"
     text = file.read_text()
-    assert "\nstrip: [token]   # secrets in the samples" in text
+    assert "\nstrip: [token]   # secrets in the body" in text
     token = "signature: { scheme: token, in: form, name: token, secrets: [ACME_SECRET] }"
     assert f"# {token}" in text
     assert "abc123" not in text + (folder / "mappings/samples/acme.form").read_text()

@@ -196,7 +196,7 @@ def test_the_files_that_became_samples_are_named(tmp_path: Path) -> None:
     output, samples = new(tmp_path, lead, lead | {"id": "L3"}, timeless)
     assert len(samples) == 2
     assert "Samples: 0.json is acme.json, 2.json is acme-2.json\n" in output
-    assert "Not samples: 1.json, which add no field, event or outcome to the samples\n" in output
+    assert "Not copied, because they add nothing new: 1.json\n" in output
 
 
 def test_an_email_that_asks_for_a_change_or_names_no_time_is_a_sample(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from adapter.parsing.paths import leaves
 
 #: The ``in`` of a token in the body or query, by the extension of a sample.
 _PLACES: Final = {"json": "json", "form": "form", "query": "query"}
-STRIP_HINT: Final = "# secrets in the samples, which are never stored"
-_RANDOM: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[!-~]{12,}")
+STRIP_HINT: Final = "# secrets in the body, which are removed before it is stored: confirm"
+_RANDOM: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[!-~]{8,}")
 
 
 def variable_for(source: str) -> str:
@@ -33,13 +33,15 @@ def secret_lines(source: str, payloads: Sequence[Any], samples: Sequence[str]) -
     for path in paths:
         if place and len(names_in(path)) == 1:
             token = f"in: {place}, name: {quoted(path)}, secrets: [{variable_for(source)}]"
-            yield f"# If {path} is the same in each webhook, it is the sender's token:"
+            yield f"# If {path} is the same in each webhook, it is the sender's secret:"
             yield f"# signature: {{ scheme: token, {token} }}"
     names = dict.fromkeys(secret_name(path) for path in paths)
     yield f"strip: [{', '.join(map(quoted, names))}]   {STRIP_HINT}"
 
 
 def _is_secret_of_body(path: str, value: str) -> bool:
-    """Return True if a field contains a secret. A bare ``key`` is often the key of a record."""
+    """Return True if a field contains a secret. A bare ``key`` or ``token`` may be another word."""
     name = "" if path.startswith("headers.") else secret_name(path)
-    return bool(name) and (name.lower() != "key" or _RANDOM.fullmatch(value) is not None)
+    return bool(name) and (
+        name.lower() not in ("key", "token") or _RANDOM.fullmatch(value) is not None
+    )

@@ -43,11 +43,11 @@ class Observed:
 
     def filled(self, path: str) -> list[Any]:
         """Return the nonempty values at a path."""
-        return [value for value in self.values.get(path, ()) if not _is_blank(value)]
+        return [value for value in self.values.get(path, ()) if not is_blank(value)]
 
     def is_filled(self, path: str) -> list[bool]:
         """Return one Boolean per lead: True if the lead has a nonempty value at the path."""
-        return [not _is_blank(value) for value in self.values.get(path, ())]
+        return [not is_blank(value) for value in self.values.get(path, ())]
 
     def is_of_item(self, path: str) -> bool:
         """Return True if a path leads into a ``for_each`` item, directly or through ``read``."""
@@ -91,7 +91,8 @@ def with_query(payload: Any, query: str) -> Any:
     return {**payload, "query": parameters}
 
 
-def _is_blank(value: Any) -> bool:
+def is_blank(value: Any) -> bool:
+    """Return True if a value is missing or empty."""
     return value is MISSING or is_empty(value, ())
 
 

@@ -123,7 +123,11 @@ SHORTEST_TEXT, SHORTEST_NUMBER = 4, 6
 
 
 class Changes(dict[str, str]):
-    """The replacement for each text in a sample, with patterns that find the texts."""
+    """The replacement of each text in a sample, and how to find the texts in a longer one.
+
+    A batch has thousands of texts to replace, so each text is searched only for those of which it
+    contains the first word.
+    """
 
     @functools.cached_property
     def forms(self) -> Mapping[str, str]:
@@ -132,17 +136,24 @@ class Changes(dict[str, str]):
         return {escape(old).lower(): escape(new) for old, new, escape in changes}
 
     @functools.cached_property
-    def pattern(self) -> re.Pattern[str]:
-        """A pattern that matches each text as a whole word."""
-        forms = {escape(old) for old in self for escape in _ESCAPES}
-        longest_first = sorted(forms, key=lambda one: (-len(one), one))
-        return re.compile("|".join(map(_word_pattern, longest_first)) or r"(?!)")
+    def by_word(self) -> Mapping[str, Sequence[str]]:
+        """The texts, in all ways to escape them, by their first word in lowercase."""
+        found: dict[str, list[str]] = {}
+        for form in dict.fromkeys(escape(old) for old in self for escape in _ESCAPES):
+            for word in _WORD.findall(form.lower())[:1]:
+                found.setdefault(word, []).append(form)
+        return found
 
     @functools.cached_property
-    def phones(self) -> Sequence[tuple[re.Pattern[str], str]]:
-        """A pattern for each phone number in any format, with the new digits."""
-        numbers = {_digits(old): _digits(new) for old, new in self.items() if _is_number(old)}
-        return [(_phone_pattern(old), new) for old, new in numbers.items()]
+    def phones(self) -> Mapping[str, str]:
+        """The new digits of each phone number."""
+        return {_digits(old): _digits(new) for old, new in self.items() if _is_number(old)}
+
+    def in_text(self, text: str) -> re.Pattern[str] | None:
+        """Return a pattern for the texts that a longer text may contain, or None."""
+        words = dict.fromkeys(_WORD.findall(_ESCAPED_BREAK.sub(" ", text).lower()))
+        forms = [form for word in words for form in self.by_word.get(word, ())]
+        return _pattern(tuple(sorted(forms, key=len, reverse=True))) if forms else None
 
 
 def redacted(
@@ -180,7 +191,7 @@ def replacements(
     """Return a replacement for each personal or secret text in a payload, longest text first."""
     changes: dict[str, str] = {}
     made_up = made_up or MadeUpPeople()
-    known = [text for texts in (people or {}).values() for text in texts]
+    known = {text for texts in (people or {}).values() for text in texts}
     # A string that belongs to both the renter and someone else is replaced as the renter's.
     texts = sorted(_texts(payload, people or {}), key=lambda one: bool(owner_of(one[0])))
     others = _numbers_of_others({owner_of(path) for path, _, _ in texts} - {""})
@@ -233,9 +244,9 @@ def _words_left(text: str, changes: Changes) -> bool:
     """Return True if words or numbers of a text would not be replaced."""
     if text.strip() in changes:
         return False
-    left = changes.pattern.sub(" ", text)
-    for pattern, _ in changes.phones:
-        left = pattern.sub(" ", left)
+    pattern = changes.in_text(text)
+    left = pattern.sub(" ", text) if pattern else text
+    left = _ANY_PHONE.sub(lambda one: "" if _digits(one[0]) in changes.phones else one[0], left)
     words = re.findall(r"\w\w+", left)
     return any(not (TITLE.fullmatch(word) or PARTICLE.fullmatch(word)) for word in words)
 
@@ -506,12 +517,14 @@ def _redacted_markup(text: str, changes: Changes, payload: Any) -> str:
 
 def _replaced(text: str, changes: Changes) -> str:
     """Replace whole words in a text, ignoring case and including escaped words."""
-    if not changes:
-        return text
-    text = changes.pattern.sub(lambda one: _like(one[0], changes.forms[one[0].lower()]), text)
-    for pattern, digits in changes.phones:
-        text = pattern.sub(functools.partial(_in_format, digits), text)
-    return text
+    if pattern := changes.in_text(text):
+        text = pattern.sub(lambda one: _like(one[0], changes.forms[one[0].lower()]), text)
+    return _ANY_PHONE.sub(functools.partial(_in_format, changes.phones), text)
+
+
+@functools.lru_cache(maxsize=1000)
+def _pattern(forms: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(_word_pattern, forms)))
 
 
 def _like(old: str, new: str) -> str:
@@ -542,14 +555,9 @@ def _is_number(text: str) -> bool:
     return len(_digits(text)) == 10 and "@" not in text and not any(map(str.isalpha, text))
 
 
-def _phone_pattern(digits: str) -> re.Pattern[str]:
-    spaced = r"[-. ()]{0,3}".join(digits)
-    return re.compile(rf"(?<![\w.-])((?:\+?1[-. (]{{0,2}})?\(?){spaced}(?!\w)")
-
-
-def _in_format(digits: str, found: re.Match[str]) -> str:
-    """Return new digits in the format of a phone number."""
-    left = iter(digits)
+def _in_format(phones: Mapping[str, str], found: re.Match[str]) -> str:
+    """Return the new digits of a phone number in its format, or the number if it is kept."""
+    left = iter(phones.get(_digits(found[0]), _digits(found[0])))
     rest = found[0][len(found[1]) :]
     return found[1] + "".join(next(left, "") if one.isdigit() else one for one in rest)
 
@@ -562,6 +570,12 @@ def _lower_percent(text: str) -> str:
     return re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), urllib.parse.quote_plus(text))
 
 
+#: A phone number in any format. The first group is its country code.
+_ANY_PHONE: Final = re.compile(
+    r"(?<![\w.-])((?:\+?1[-. (]{0,2})?\(?)[2-9](?:[-. ()]{0,3}\d){9}(?!\w)"
+)
+_WORD: Final = re.compile(r"\w+")
+_ESCAPED_BREAK: Final = re.compile(r"\\[nrt]")
 #: A form-encoded body.
 _FORM: Final = re.compile(r"\s*[^\s<>{}=&\"]+=[^<>\n]*\s*")
 #: The ways in which a string may be escaped in a body.

@@ -28,7 +28,7 @@ from adapter.mapping.authoring.field_keys import Guesses
 from adapter.mapping.authoring.guess import NOT_A_LEAD, contact_paths, guess_paths
 from adapter.mapping.authoring.lost_paths import lost_paths
 from adapter.mapping.authoring.note_paths import note_paths
-from adapter.mapping.authoring.observe import Observed, observe
+from adapter.mapping.authoring.observe import Observed, is_blank, observe
 from adapter.mapping.authoring.payload_keys import key_of, owned_key
 from adapter.mapping.authoring.readings import quoted, read
 from adapter.mapping.authoring.request_ids import request_ids
@@ -140,9 +140,10 @@ class Draft:
     def communities(self) -> list[Any]:
         """Return the community names in the samples, in order of appearance."""
         paths = self.guesses.get("community", ())
-        rows = range(len(self.observed.rows))
-        filled = (self._first(paths, row) for row in rows)
-        return list(dict.fromkeys(value for value in filled if value is not None))
+        columns = [self.observed.values[path] for path in paths]
+        rows = zip(*columns, strict=True)
+        firsts = (next((one for one in row if not is_blank(one)), None) for row in rows)
+        return list(dict.fromkeys(value for value in firsts if value is not None))
 
     def lost(self) -> list[str]:
         """Return the paths of values in nested lists that the draft does not read."""
@@ -175,10 +176,6 @@ class Draft:
         if self.accepted and any(one not in self.accepted for one in events):
             return "ignored: true"
         return f"expect_some: {{ last_name: {TODO} }}   # adapter map --as-test prints the rest"
-
-    def _first(self, paths: Sequence[str], row: int) -> Any:
-        seen = self.observed
-        return next((seen.values[one][row] for one in paths if seen.is_filled(one)[row]), None)
 
     def text(
         self,
