@@ -5,7 +5,7 @@ Run it as ``python -m docs.generate``.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,8 @@ from adapter.mapping.gallery import Entry, entries
 from adapter.operations.health import CONDITIONS, Level
 from adapter.propexo.appointment import TARGETS, Target
 from adapter.settings import FILE_SUFFIX, NEUTRAL_WORDS, SETTINGS, Policy, Setting
+from adapter.signatures import PRESETS
+from docs.code_words import marked
 from docs.log_events import events_table
 
 
@@ -92,7 +94,10 @@ NOW = "2026-03-02T18:00:00Z"
 
 def settings_table() -> str:
     """Return a row for each environment variable."""
-    rows = [f"| {_names(one)} | {_default(one.default_text)} | {one.meaning} |" for one in SETTINGS]
+    rows = [
+        f"| {_names(one)} | {_default(one.default_text)} | {marked(one.meaning)} |"
+        for one in SETTINGS
+    ]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
 
 
@@ -162,19 +167,19 @@ def _cell(text: str) -> str:
 
 def gallery_senders() -> str:
     """Return one section per sender: setup, signature, retries, limits."""
-    return "\n\n".join(
-        map(_sender, sorted(entries(GALLERY, Policy()), key=lambda entry: entry.name))
-    )
+    found = sorted(entries(GALLERY, Policy()), key=lambda entry: entry.name)
+    names = {entry.name for entry in found} | PRESETS.keys()
+    return "\n\n".join(_sender(entry, names) for entry in found)
 
 
-def _sender(entry: Entry) -> str:
-    about = {name: _sentence(text) for name, text in entry.about.items()}
+def _sender(entry: Entry, names: Set[str]) -> str:
+    about = {name: marked(_sentence(text), names) for name, text in entry.about.items()}
     file = f"{entry.name}.yaml"
     return "\n".join(
         [
             f"### {entry.name}",
             "",
-            f"{entry.description} Mapping: [{file}](../mappings/gallery/{file}).",
+            f"{marked(entry.description, names)} Mapping: [{file}](../mappings/gallery/{file}).",
             "",
             f"- Setup: {about['switch_on']}",
             f"- Signature: {about['signs']}",
@@ -193,7 +198,7 @@ def _sentence(text: str) -> str:
 def problems_table() -> str:
     """Return the table of problems."""
     rows = (
-        (f"`{code}`", one.level, one.when, one.meaning, one.next_step)
+        (f"`{code}`", one.level, *map(marked, (one.when, one.meaning, one.next_step)))
         for code, one in CONDITIONS.items()
     )
     head = [
@@ -275,7 +280,7 @@ def alert_name(code: str) -> str:
 def problem_sections() -> str:
     """Return a section of the runbook for each kind of problem."""
     return "\n\n".join(
-        f"### {code}\n\n{_sentence(one.when)}. {one.meaning}\n\n{one.next_step}"
+        f"### {code}\n\n" + marked(f"{_sentence(one.when)}. {one.meaning}\n\n{one.next_step}")
         for code, one in CONDITIONS.items()
         if one.level is not Level.NOTE
     )

@@ -13,8 +13,9 @@ PACKAGE: Final = Path(__file__).parent.parent / "adapter"
 
 NOTHING: Final = "No action is needed."
 REVIEW: Final = "Run `adapter show ID`, and fix or discard the lead."
-BUG: Final = "Report the log line as a bug. `error` contains the error's type and location in the "
-"code."
+BUG: Final = (
+    "Report the log line as a bug. `error` contains the error's type and location in the code."
+)
 
 #: The meaning of each event, and what to do.
 EVENTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -114,7 +115,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         ),
     ),
     "forced_stop": (
-        "A worker did not stop in time and was killed. Its bookings in flight become `unknown`.",
+        (
+            "A worker did not stop in time and was killed. The worker's bookings in flight become "
+            "`unknown`."
+        ),
         NOTHING,
     ),
     "format_not_counted": (
@@ -161,7 +165,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "mappings_reloaded": ("New mappings are in use.", NOTHING),
     "outcome_returned": ("A sender that was waiting for the outcome got its response.", NOTHING),
     "outcome_waiter_disconnected": (
-        "The database connection that waits for outcomes was lost. The adapter opens it again.",
+        (
+            "The database connection that waits for outcomes was lost. The adapter reopens the "
+            "connection."
+        ),
         NOTHING,
     ),
     "outcome_waiter_failed": ("An error interrupted the wait for outcomes.", BUG),
@@ -203,7 +210,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "problem_over": ("A problem is over.", NOTHING),
     "process_crashed": ("A process or a thread has ended with an unexpected error.", BUG),
     "process_is_stuck": (
-        "A worker hung and ended itself. Its supervisor restarts it.",
+        "A worker hung and ended itself. The supervisor restarts the worker.",
         "If this happens again, report it with the value of `part`.",
     ),
     "propexo_unreachable": (
@@ -226,7 +233,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Changes to mappings and community names that were made in the console are in use.",
         NOTHING,
     ),
-    "reconcile_read_failed": ("A search in Propexo failed. The adapter repeats it.", NOTHING),
+    "reconcile_read_failed": (
+        "A search in Propexo failed. The adapter repeats the search.",
+        NOTHING,
+    ),
     "request_cut_off": ("A client sent too slowly, or did not read its response.", NOTHING),
     "restarting_with_new_secrets": (
         "A worker is restarting because a secret has changed.",

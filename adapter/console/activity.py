@@ -12,8 +12,8 @@ from markupsafe import Markup, escape
 from adapter.console.context import bp, services
 from adapter.console.display import escape_invisible
 from adapter.console.form_input import row_id_from
-from adapter.console.needs_you import event_of
 from adapter.console.renters import names_of
+from adapter.console.stored_messages import event_of
 from adapter.operations.advice import label_of
 from adapter.operations.aliases import names_in
 from adapter.operations.sign_in import LOCAL
@@ -31,8 +31,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "confirmed": "marked {a_tour} as already in Knock",
     "discarded": "dismissed {a_lead}",
     "reported_canceled": "reported that {a_tour} was canceled in Knock",
-    "replayed": "reprocessed {a_message}",
-    "replayed_by_force": "reprocessed {a_message}, even though it was closed",
+    "replayed": "read {a_message} again",
+    "replayed_by_force": "read {a_message} again, although it was finished",
     "undone": "undid {a_booking}",
     "brought_back": "brought back {a_lead}",
     "snoozed": "snoozed {a_lead}",
@@ -78,8 +78,8 @@ NAMES: Final[Mapping[str, str]] = {
     "confirmed": "Marked a lead as in Knock",
     "discarded": "Dismissed a lead",
     "reported_canceled": "Reported a canceled tour",
-    "replayed": "Reprocessed a message",
-    "replayed_by_force": "Reprocessed a closed message",
+    "replayed": "Read a message again",
+    "replayed_by_force": "Read a finished message again",
     "undone": "Undid a booking",
     "brought_back": "Brought a lead back",
     "snoozed": "Snoozed a lead",
@@ -129,12 +129,12 @@ MANY: Final[Mapping[str, str]] = {
     "released": "sent {leads} to Knock",
     "confirmed": "marked {leads} as already in Knock",
     "discarded": "dismissed {leads}",
-    "replayed": "reprocessed {leads}",
+    "replayed": "reread {leads}",
     "undone": "undid the booking of {leads}",
     "snoozed": "snoozed {leads}",
     "assigned": "assigned {leads} to {detail}",
 }
-#: Actions after which the same click reprocesses the leads of a property.
+#: Actions after which the same click rereads the leads of a property.
 OF_PROPERTY: Final = ("property_assigned", "property_unassigned")
 #: Maximum time between two successive entries of the same click.
 ONE_CLICK: Final = dt.timedelta(seconds=5)
@@ -204,7 +204,7 @@ def _sentence_of(run: Sequence[AuditEntry], names: Mapping[int, str]) -> Markup:
     if len(run) == 1:
         return sentence(first, names)
     if first.action in OF_PROPERTY:
-        return Markup("{} and reprocessed {}").format(sentence(first, names), _leads(run[:-1]))
+        return Markup("{} and read {} again").format(sentence(first, names), _leads(run[:-1]))
     text = "took {leads}" if _is_own(first) else MANY[first.action]
     leads = Markup("{}: {}").format(_leads(run), _named(run, names))
     return Markup(escape(text)).format(leads=leads, detail=first.detail)  # noqa: S704 - escaped

@@ -144,6 +144,8 @@ def _first_fields(booking: Booking, faults: Mapping[str, str]) -> Container[str]
     first = {*faults, *_blocking_fields(booking)}
     if "email_1" in first or "phone_1" in first:
         first |= {"phone_1", "email_1"}
+    if "name" in first:
+        first |= {"first_name", "last_name"}
     if "community" in first or booking.community is None:
         first |= {"community", "starts_at"}
     if booking.starts_at is None or booking.state in (BookingState.EXPIRED, BookingState.FAILED):

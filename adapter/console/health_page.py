@@ -11,6 +11,7 @@ import flask
 
 from adapter.console.context import bp, services
 from adapter.console.display import renter_name
+from adapter.console.mapping_fix import detected_fixes
 from adapter.console.needs_you import format_troubles
 from adapter.console.time_html import hour_text, reader_zone
 from adapter.models import Booking
@@ -66,7 +67,9 @@ def overview() -> str:
         overview=found,
         needs_you=needs_you,
         lost=_may_be_leads(rejected, now),
+        rejected_today=sum(now - one.received_at < DAY for one in rejected),
         changed=format_troubles(),
+        fixes=detected_fixes(),
         by_version=services.version_watch.lost(now),
         most_mapped=MOST_MAPPED,
         communities=services.communities(),

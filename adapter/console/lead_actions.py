@@ -1,6 +1,7 @@
 """Handle the forms that act on leads: book, confirm, dismiss, snooze, assign and undo."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -15,15 +16,14 @@ from adapter.console.form_input import row_ids_from
 from adapter.console.lead_page import lead_page, lead_panel
 from adapter.console.needs_you import (
     Neighbors,
-    changed_formats,
+    known,
     list_selection,
     neighbors_of,
     review_groups,
 )
 from adapter.console.problem_text import agent_advice
-from adapter.console.story import CANCELED_IN_KNOCK
 from adapter.console.time_html import local_text, reader_zone
-from adapter.console.wording import error_text, fault_text, plain
+from adapter.console.wording import CANCELED_IN_KNOCK, error_text, fault_text, plain
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, BookingState, Kind
 from adapter.operations.advice import label_of
@@ -185,12 +185,15 @@ def assignees_of(ids: Sequence[int]) -> Mapping[int, str]:
 def _question_page(act: str, ids: list[int]) -> str:
     """Show a confirmation page for several leads, and list leads that cannot be booked."""
     errors: dict[str, list[int]] = {}
+    again = [number for number in ids if act == "release" and number in known().readable]
     if act == "release":
-        _, errors = apply_each(_check_selected, ids)
+        rest = [number for number in ids if number not in again]
+        _, errors = apply_each(_check_selected, rest)
     refused = {number for numbers in errors.values() for number in numbers}
-    possible = [number for number in ids if number not in refused]
+    possible = [number for number in ids if number not in refused and number not in again]
     with services.store.transaction() as tx:
         bookings = tx.bookings.of_ids(possible)
+        sources = Counter(one.source for one in tx.bookings.of_ids(again))
     return flask.render_template(
         "console/sure.html",
         act=act,
@@ -200,6 +203,7 @@ def _question_page(act: str, ids: list[int]) -> str:
         emails=sum(map(_is_emailed, bookings)),
         refused=[(names_in_text(numbers), text) for text, numbers in errors.items()],
         list_query=flask.request.form.get("list", ""),
+        again=sources,
     )
 
 
@@ -218,7 +222,9 @@ def _selected() -> list[int]:
 
 
 def release_unchanged(number: int) -> None:
-    """Release a booking without changes."""
+    """Release a booking without changes. Raise NotPossible if it must be read again instead."""
+    if number in known().readable:
+        raise NotPossible("The mapping can read this lead now. Open it to read it again.")
     services.repairs.release(number, {}, by=flask.g.user.name)
 
 
@@ -349,8 +355,12 @@ def _time_in_sentence(at: dt.datetime, timezone: str | None) -> str:
 
 def to_list() -> Any:
     """Redirect to the list that the form was submitted from."""
+    return flask.redirect(_list_url())
+
+
+def _list_url() -> str:
     query = flask.request.form.get("list", "")[:500]
-    return flask.redirect(flask.url_for("console.queue") + (f"?{query}" if query else ""))
+    return flask.url_for("console.queue") + (f"?{query}" if query else "")
 
 
 def _done(number: int, text: str, neighbors: Neighbors, *, undo: str = "") -> Any:
@@ -375,6 +385,8 @@ def _done(number: int, text: str, neighbors: Neighbors, *, undo: str = "") -> An
 
 def _show(number: int) -> Any:
     """Show the updated lead in the side panel or on the lead's page."""
+    if flask.request.form.get("back") == "list":
+        return flask.redirect(f"{_list_url()}#row-{number}")
     if not _is_panel():
         query = flask.request.form.get("list") or None
         return flask.redirect(flask.url_for("console.lead", key=number, list=query))
@@ -389,7 +401,7 @@ def _after(panel: str, done: int | None) -> str:
 
 
 def _todo_counts() -> dict[str, int]:
-    found = counts(review_groups(), list_selection(), changed_formats())
+    found = counts(review_groups(), list_selection(), known())
     return {"all": sum(found.values())} | {str(todo): number for todo, number in found.items()}
 
 

@@ -1,9 +1,9 @@
 """Serve "Needs you": the leads that need review, soonest tour first."""
 
-import contextlib
 import dataclasses
 import datetime as dt
 import urllib.parse
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -11,18 +11,22 @@ import flask
 from werkzeug.datastructures import ImmutableMultiDict
 
 from adapter.console.context import bp, services
-from adapter.console.display import renter_name
+from adapter.console.display import full_name, name_or_contact, renter_name
 from adapter.console.form_input import row_id_from
-from adapter.exceptions import KeyMissing
-from adapter.models import Booking, Event, FormatChange
+from adapter.console.readable import is_held_by_mapping, readable_leads
+from adapter.console.stored_messages import event_of
+from adapter.mapping.format_profile import places_of
+from adapter.models import Booking, Event, FormatChange, FormatKind
+from adapter.operations.advice import label_of
 from adapter.operations.aliases import names_in
 from adapter.operations.todo import (
-    Changed,
     Entry,
+    Known,
     Selection,
     Todo,
     counts,
     entries,
+    fields_of,
     may_be_format_change,
     missing_path,
     new_name,
@@ -31,6 +35,8 @@ from adapter.operations.todo import (
 from adapter.store import MOST_COUNTED, Group, Issue, Transaction
 
 PAGE_SIZE: Final = 50
+#: How many of a row's leads are named.
+MOST_NAMED: Final = 3
 #: Maximum number of messages to read to find the names of unrecognized properties.
 MOST_PLACES: Final = 12
 #: The label of each tab, and its text when the tab is empty.
@@ -51,8 +57,14 @@ class Row:
     #: The first lead, and the first renters' names.
     lead: Booking | Event
     names: Sequence[str]
+    #: True if the row has more leads than the names describe.
+    has_others: bool
+    #: When the first lead was received.
+    received_at: dt.datetime
     #: The property's name if it is not recognized, or "".
     place: str = ""
+    #: The properties in a row that combines several leads, as parts of a phrase.
+    places: Sequence[str] = ()
 
     @property
     def is_fold(self) -> bool:
@@ -65,27 +77,55 @@ class FormatTrouble:
     """A change in a sender's format that causes leads to be held."""
 
     source: str
-    #: The missing path, or "" if the path's values can no longer be read.
-    path: str
-    #: The name that probably replaces the path's last part, or "".
-    new_name: str
+    #: A sentence that describes the format change.
+    sentence: str
     leads: int
     #: When the oldest of the leads arrived.
     since: dt.datetime
     #: The key of the row that stands for the leads.
     key: str
+    #: The missing path according to the leads' reasons, and the similar name in its place, or "".
+    path: str
+    new_name: str
     #: True if the mapping in use reads the leads, but they have not been read again yet.
     is_fixed: bool
 
-    @property
-    def sentence(self) -> str:
-        """A sentence that describes the format change."""
-        if not self.path:
-            return "We can no longer read the tour time in its messages."
-        if self.new_name:
-            new = renamed_path(self.path, self.new_name)
-            return f"Its messages now have “{new}” instead of “{self.path}”."
-        return f"Its messages no longer have “{self.path}”."
+
+def _sentence(issue: Issue) -> str:
+    """Describe a format change to a user."""
+    path, name = missing_path(issue), new_name(issue)
+    if path and name:
+        return f"Its messages now have “{renamed_path(path, name)}” instead of “{path}”."
+    if path:
+        return f"Its messages no longer have “{path}”."
+    found = [one for one in format_changes() if one.source == issue.source]
+    own = [one for one in found if {*fields_of(issue)} & affected_fields(one)]
+    if own and own[0].kind is FormatKind.PATH:
+        return change_sentence(own[0])
+    what = "tour time" if issue.field == "starts_at" else "email address or phone number"
+    return f"We can no longer read the {what} in its messages."
+
+
+def change_sentence(change: FormatChange) -> str:
+    """Describe a detected format change to a user."""
+    if change.kind is FormatKind.ACCEPTED:
+        return f"The last {change.affected} messages do not meet the mapping's conditions."
+    if change.kind is FormatKind.VALUE:
+        return f"Its messages have a new value in “{change.name}”."
+    if change.kind is FormatKind.FIELD:
+        name = label_of(change.name)
+        return f"“{name}” can't be read in the last {change.affected} messages."
+    text = f"“{change.name}” is missing in the last {change.affected} messages."
+    new = ", ".join(f"“{path}”" for path in change.new_paths)
+    return f"{text} New in them: {new}." if new else text
+
+
+def affected_fields(change: FormatChange) -> set[str]:
+    """Return the fields that the mapping can no longer read because of a format change."""
+    source = services.sources.get(change.source)
+    if change.kind is not FormatKind.PATH or source is None:
+        return {change.name}
+    return {place.field for place in places_of(source, change.name)}
 
 
 def review_groups() -> list[Group]:
@@ -97,55 +137,48 @@ def review_groups() -> list[Group]:
     return groups
 
 
-def changed_formats() -> Changed:
-    """Return the detected changes in senders' formats, reading them once per request."""
-    if "changed_formats" not in flask.g:
-        sources = {one.issue.source for one in review_groups() if one.issue.field == "starts_at"}
-        changes: Sequence[FormatChange] = ()
-        if sources:
-            with services.store.transaction() as tx:
-                changes = tx.formats.changes(sources)
-        flask.g.changed_formats = {(one.source, one.name) for one in changes}
-    changed: Changed = flask.g.changed_formats
-    return changed
+def format_changes() -> Sequence[FormatChange]:
+    """Return the detected changes in senders' formats. Read them once per request."""
+    if "format_changes" not in flask.g:
+        with services.store.transaction() as tx:
+            flask.g.format_changes = tx.formats.changes(services.sources)
+    changes: Sequence[FormatChange] = flask.g.format_changes
+    return changes
 
 
-def format_trouble(row: Entry, number: int | None = None) -> FormatTrouble | None:
-    """Return the format change that affects the leads in a row, or None.
+def is_changed_format(source: str) -> bool:
+    """Return True if a change in a source's format was detected and is not fixed yet."""
+    return any(one.source == source for one in format_changes())
 
-    ``number`` is the lead that the mapping in use is tried on, by default the first one.
-    """
-    if not row.is_format_change:
+
+def known() -> Known:
+    """Return what is known about the leads in review. Find it out once per request."""
+    if "known" not in flask.g:
+        groups = review_groups()
+        changes = format_changes() if any(map(is_held_by_mapping, groups)) else ()
+        changed = {
+            (one.source, name) for one in changes for name in (one.name, *affected_fields(one))
+        }
+        flask.g.known = Known(changed=changed, readable=readable_leads(groups))
+    found: Known = flask.g.known
+    return found
+
+
+def format_trouble(row: Entry) -> FormatTrouble | None:
+    """Return the format change that affects the leads in a row, or None."""
+    if not row.is_format_change and not row.is_readable:
         return None
     groups = [one for one in review_groups() if {*one.ids} & {*row.ids}]
     return FormatTrouble(
         source=row.issue.source,
-        path=missing_path(row.issue),
-        new_name=new_name(row.issue),
+        sentence="" if row.is_readable else _sentence(row.issue),
         leads=len(row.ids),
         since=min(group.oldest_at for group in groups),
         key=row.key,
-        is_fixed=_has_time_now(number or row.ids[0]),
+        path=missing_path(row.issue),
+        new_name=new_name(row.issue),
+        is_fixed=row.is_readable,
     )
-
-
-def _has_time_now(number: int) -> bool:
-    """Return True if the mapping in use finds a tour time in a lead's message."""
-    with services.store.transaction() as tx:
-        booking = tx.bookings.get(number)
-        event = event_of(tx, booking.event_id) if booking is not None else None
-    source = services.sources.get(event.source) if event is not None else None
-    if source is None or event is None or event.kept != "all":
-        return False
-    items = source.map(event.request, now=event.received_at).items
-    return any(item.starts_at is not None for item in items)
-
-
-def event_of(tx: Transaction, event_id: int) -> Event | None:
-    """Return an event, or None if its encryption key is not set."""
-    with contextlib.suppress(KeyMissing):
-        return tx.events.get(event_id)
-    return None
 
 
 def format_troubles() -> list[FormatTrouble]:
@@ -158,7 +191,7 @@ def format_trouble_of(number: int, issue: Issue) -> FormatTrouble | None:
     if not may_be_format_change(issue):
         return None
     row = next((row for row in rows_of(Selection()) if number in row.ids), None)
-    return format_trouble(row, number) if row is not None else None
+    return format_trouble(row) if row is not None else None
 
 
 def held_by_formats() -> frozenset[int]:
@@ -244,7 +277,7 @@ def queue_news() -> str:
 
 def rows_of(which: Selection) -> list[Entry]:
     """Return the rows of leads that need review, soonest tour first."""
-    return entries(review_groups(), which, services.now().timestamp(), changed_formats())
+    return entries(review_groups(), which, services.now().timestamp(), known())
 
 
 def _list_page(
@@ -254,7 +287,7 @@ def _list_page(
     start = (page - 1) * PAGE_SIZE
     shown = found[start : start + PAGE_SIZE]
     groups, rows = review_groups(), rows_with_leads(shown)
-    numbers = counts(groups, which, changed_formats())
+    numbers = counts(groups, which, known())
     return flask.render_template(
         "console/queue.html",
         which=which,
@@ -276,17 +309,11 @@ def _list_page(
         newest=max((group.last_id for group in groups), default=0),
         list_query=urllib.parse.urlencode(query_of(which)),
         fold=fold,
-        fixed=_fixed(shown) if fold is None else (),
+        fixed={row.key for row in shown if row.is_readable and fold is None},
         of=of,
         trouble=format_trouble(of) if of is not None else None,
         groups=[group for group in groups if of is not None and set(group.ids) & set(of.ids)],
     )
-
-
-def _fixed(shown: Sequence[Entry]) -> set[str]:
-    """Return the keys of the rows whose leads the current mapping can read."""
-    troubles = map(format_trouble, shown)
-    return {trouble.key for trouble in troubles if trouble is not None and trouble.is_fixed}
 
 
 def _leads_in(rows: Sequence[Entry]) -> int:
@@ -296,19 +323,25 @@ def _leads_in(rows: Sequence[Entry]) -> int:
 
 def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
     """Convert entries to rows, loading the details of each row's first leads."""
-    ids = [number for entry in found for number in entry.ids[:3]]
+    ids = [number for entry in found for number in entry.ids[:MOST_NAMED]]
     with services.store.transaction() as tx:
         bookings = {one.id: one for one in tx.bookings.of_ids(ids)}
+        received = tx.events.received_times(bookings.values())
         missing = [number for number in ids if number not in bookings]
         events = {one.id: one for one in tx.search.events(ids=missing)} if missing else {}
         places = _places(tx, found, bookings)
+        folded = _folded_places(tx, found, bookings)
     leads: dict[int, Booking | Event] = {**events, **bookings}
+    received |= {number: event.received_at for number, event in events.items()}
     return [
         Row(
             entry=entry,
             lead=leads[entry.ids[0]],
             names=_names(entry, bookings),
+            has_others=len(entry.ids) > MOST_NAMED,
+            received_at=received[entry.ids[0]],
             place=places.get(entry.issue, ""),
+            places=folded.get(entry.key, ()),
         )
         for entry in found
         if entry.ids[0] in leads
@@ -328,6 +361,23 @@ def _places(
     return {issue: _place(tx, issue, booking) for issue, booking in shown}
 
 
+def _folded_places(
+    tx: Transaction, found: Sequence[Entry], bookings: Mapping[int, Booking]
+) -> dict[str, Sequence[str]]:
+    """Return the properties of rows that combine leads, by row: the first ones, and others."""
+    folds = [one for one in found if one.todo is Todo.COMMUNITY and len(one.ids) > 1]
+    names: dict[str, Sequence[str]] = {}
+    for entry in folds[:MOST_PLACES]:
+        known = [bookings[number] for number in entry.ids[:3] if number in bookings]
+        issues = [(Issue.of(one), one) for one in known]
+        places = [_place(tx, issue, one) for issue, one in issues if issue.value]
+        ids = {*entry.ids}
+        number = sum(not ids.isdisjoint(group.ids) for group in review_groups())
+        more = ["and others"] if number > len({issue for issue, _ in issues}) else []
+        names[entry.key] = [", ".join(dict.fromkeys(places)), *more] if places else []
+    return names
+
+
 def _place(tx: Transaction, issue: Issue, booking: Booking) -> str:
     """Return the property's name in a lead's message, or the property's identifier."""
     return place_name(event_of(tx, booking.event_id), issue.value)
@@ -343,9 +393,12 @@ def place_name(event: Event | None, value: str) -> str:
 
 
 def _names(entry: Entry, bookings: Mapping[int, Booking]) -> list[str]:
-    known = [bookings[number].appointment for number in entry.ids[:3] if number in bookings]
-    names = [" ".join(filter(None, (a.get("first_name"), a.get("last_name")))) for a in known]
-    return [name for name in names if name]
+    """Return the names of a row's first renters, or their contacts if several leads share a row."""
+    known = [bookings[number] for number in entry.ids[:MOST_NAMED] if number in bookings]
+    if len(entry.ids) == 1:
+        return [name for name in map(full_name, known) if name]
+    counts = Counter(filter(None, map(name_or_contact, known)))
+    return [name if n == 1 else f"{name} ({n} leads)" for name, n in counts.items()]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -358,6 +411,8 @@ class Neighbors:
     next_name: str = ""
     #: The list's query string.
     list_query: str = ""
+    #: False if the lead was not opened from the list and does not need review.
+    is_in_list: bool = True
 
 
 def _list_text() -> str:
@@ -372,6 +427,8 @@ def list_selection() -> Selection:
 def neighbors_of(number: int) -> Neighbors:
     """Return the previous and next lead in the list that the request's ``list`` field selects."""
     ids = [one for row in rows_of(list_selection()) for one in row.ids]
+    if number not in ids and "list" not in flask.request.values:
+        return Neighbors(is_in_list=False)
     place = ids.index(number) if number in ids else -1
     following = ids[place + 1] if place + 1 < len(ids) else None
     return Neighbors(

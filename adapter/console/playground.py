@@ -18,6 +18,7 @@ from adapter.console.context import bp, one_at_a_time, services, trial
 from adapter.console.display import PayloadLine, payload_lines
 from adapter.console.form_input import row_id_from
 from adapter.console.mapping_fix import MappingFix
+from adapter.console.needs_you import is_changed_format
 from adapter.console.read_again import part_of
 from adapter.console.renters import messages_of, names_of
 from adapter.console.views import download, record_action
@@ -118,13 +119,14 @@ def playground() -> str:
         seen=_newest_version(name),
     )
     flask.session.pop("tried", None)
-    fix = mapping_fix.fix_for(args["fix"]) if "fix" in args else None
+    fix = mapping_fix.fix_for(args["fix"], name) if "fix" in args else None
     if fix is not None and fix.proposal is not None:
         entered, fix = _with_fix(entered, fix, fix.proposal)
     return _page(
         entered,
         result=_map(entered),
         fix=fix,
+        changes=mapping_fix.CHANGES if fix is None and is_changed_format(name) else "",
         part=part_of(name, {}) if "done" in args and name in services.sources else None,
     )
 
@@ -133,7 +135,9 @@ def _with_fix(
     entered: PlaygroundInput, fix: MappingFix, proposal: Proposal
 ) -> tuple[PlaygroundInput, MappingFix]:
     """Fill in a suggested mapping edit, and add the message as a test if the checks require one."""
-    entered = dataclasses.replace(entered, mapping=proposal.text, reason=fix.trouble.sentence)
+    entered = dataclasses.replace(
+        entered, mapping=proposal.text, reason=" ".join(fix.sentences)[:MAX_REASON]
+    )
     with trial():
         is_new = registry.has_new_fields(_checked(entered).errors)
     text = _text_with_sample(entered) if is_new else None

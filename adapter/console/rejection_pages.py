@@ -40,7 +40,7 @@ CAUSES: Final = {
         "The sender may not have our secret yet, or a stranger called this address.",
     ),
     "signature_mismatch": (
-        "This message's secret did not match ours.",
+        "The message's signature doesn't match our secret for this source.",
         "Ask your admin to compare our secret with the sender's.",
     ),
     "timestamp_outside_tolerance": (

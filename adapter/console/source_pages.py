@@ -12,6 +12,8 @@ from werkzeug.exceptions import NotFound, TooManyRequests
 from adapter import signatures
 from adapter.bookings.reconcile import replacing_in_knock
 from adapter.console.context import bp, services
+from adapter.console.mapping_fix import detected_fix
+from adapter.console.needs_you import format_changes
 from adapter.console.renters import messages_of
 from adapter.console.status_line import current_verdict
 from adapter.console.views import record_action
@@ -31,7 +33,7 @@ _sending: Final = threading.Lock()
 NEWEST: Final = 10
 #: A description of each signature scheme, by name.
 SCHEMES: Final = {
-    "hmac": "The sender signs each message with a secret that only the sender and we know.",
+    "hmac": "The sender signs each message with a secret that only you and the sender know.",
     "token": "The sender adds a secret token to each message.",
     "basic": "The sender adds a username and a password to each message.",
     "none": "We can't verify the sender. Anyone who knows the address can send messages.",
@@ -52,6 +54,16 @@ def source_helpers() -> dict[str, Any]:
     return {"curl_of": curl_of}
 
 
+#: Headers that belong to the connection of the original request.
+_OF_CONNECTION: Final = frozenset(
+    {"accept-encoding", "connection", "content-length", "host", "transfer-encoding"}
+)
+
+
+def _is_left_out(header: str) -> bool:
+    return header in _OF_CONNECTION or "signature" in header or "hmac" in header
+
+
 def curl_of(name: str, request: WebhookRequest) -> str:
     """Return a curl command that sends a message again, or "" if the message is too long.
 
@@ -61,7 +73,8 @@ def curl_of(name: str, request: WebhookRequest) -> str:
         return ""
     query = request.url.partition("?")[2]
     url = _address(name) + (f"?{query}" if query else "")
-    return signed_client.curl(dataclasses.replace(request, method="POST", url=url))
+    unsigned = request.without_headers({n for n in request.lowercase_headers if _is_left_out(n)})
+    return signed_client.curl(dataclasses.replace(unsigned, method="POST", url=url))
 
 
 @bp.get("/sources")
@@ -71,12 +84,14 @@ def sources() -> str:
     with services.store.transaction() as tx:
         activity = tx.stats.source_activity(names, now - DAY, now)
         rejected, pauses = tx.rejections.counts(), tx.send_queue.pauses()
-    quiet = {one.source for one in current_verdict().problems if one.code == "source_silent"}
+    problems = current_verdict().problems
     return flask.render_template(
         "console/sources.html",
         activity=activity,
         rejected=rejected,
-        quiet=quiet,
+        quiet={one.source for one in problems if one.code == "source_silent"},
+        refused={one.source for one in problems if one.code == "source_refused"},
+        changed={one.source for one in format_changes()},
         paused={one.source for one in pauses if one.source},
         descriptions={name: one.description for name, one in services.sources.items()},
     )
@@ -110,6 +125,7 @@ def source(name: str) -> str:
         pause=pause,
         about=_about(found),
         has_sample=trial_message.may_sign(found) and trial_message.sample_of(found) is not None,
+        fix=detected_fix(name),
         is_quiet=any(
             one.source == name and one.code == "source_silent" for one in current_verdict().problems
         ),

@@ -12,7 +12,7 @@ from adapter.console.lead_facts import NO_FACTS, LeadFacts
 from adapter.console.needs_you import held_by_formats, place_name
 from adapter.console.problem_text import problem_sentence
 from adapter.console.time_html import local_text
-from adapter.console.wording import ignored_text
+from adapter.console.wording import CANCELED_IN_KNOCK, ignored_text
 from adapter.models import (
     CHOSEN_BY_RENTER,
     REPLAYED,
@@ -78,8 +78,6 @@ _WHYS: Final[Mapping[str, str]] = {
     "calendar_unreadable": "We couldn't read Knock's calendar. Sending to Knock anyway.",
     "calendar_too_short": "Knock's calendar doesn't go that far yet. Sending to Knock anyway.",
 }
-#: The reason with which a user dismisses a cancellation after canceling the tour in Knock.
-CANCELED_IN_KNOCK: Final = "Canceled in Knock"
 #: The name of a tour that the message itself requested.
 ASKED_FOR: Final = "Tour"
 
@@ -250,7 +248,7 @@ def _taken_back(change: Change) -> str:
         return "undid the tour before it was sent"
     if change.to_state == "discarded":
         return f"dismissed the lead: {change.why.rstrip('.')}"
-    taken = {"pending": "undid the booking", "discarded": "brought the lead back"}
+    taken = {"pending": "undid this before it was sent", "discarded": "brought the lead back"}
     return taken.get(change.from_state or "", "") if change.to_state == "held" else ""
 
 

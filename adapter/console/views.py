@@ -15,9 +15,14 @@ from adapter.console.context import bp, one_at_a_time, services
 from adapter.console.display import duration, form_value, renter_name, tour_text
 from adapter.console.form_input import filter_from, row_id_from
 from adapter.console.lead_page import format_advice
-from adapter.console.needs_you import format_trouble_of, held_by_formats
+from adapter.console.needs_you import (
+    format_trouble_of,
+    held_by_formats,
+    known,
+    review_groups,
+)
 from adapter.console.problem_text import agent_advice
-from adapter.console.renters import names_of
+from adapter.console.renters import contacts_in, names_of
 from adapter.console.time_html import ago_text, reader_zone
 from adapter.mapping import registry
 from adapter.models import Booking, BookingState
@@ -31,7 +36,7 @@ from adapter.operations.allowed_actions import (
 from adapter.operations.find_lead import LeadFinder, Messages
 from adapter.operations.health import Verdict
 from adapter.operations.status import outcome_of
-from adapter.operations.todo import FORMAT_CHANGED
+from adapter.operations.todo import FORMAT_CHANGED, READ_AGAIN
 from adapter.store import MOST_COUNTED, Filter, Issue, LeadCounts
 
 MAX_EXPORTED_BOOKINGS: Final = 100_000
@@ -81,6 +86,8 @@ def template_helpers() -> dict[str, Any]:
 def _short_of(booking: Booking) -> str:
     """Return a short explanation of a booking's state, or ""."""
     if booking.state in RELEASABLE:
+        if booking.id in known().readable:
+            return READ_AGAIN
         if booking.id in held_by_formats():
             return FORMAT_CHANGED
         if booking.is_cancellation:
@@ -126,11 +133,13 @@ def leads() -> str:
         sent = [] if is_webhooks else [one for one in found if one.state is BookingState.BOOKED]
         replaced = replacing_in_knock(tx, sent)
         canceled = tx.bookings.open_cancellations(sent)
+        received = {} if is_webhooks else tx.events.received_times(found)
     return flask.render_template(
         "console/leads.html",
         found=found,
         replaced=replaced,
         canceled=canceled,
+        received=received,
         kind="webhooks" if is_webhooks else "bookings",
         query=args,
         search_text=flask.request.query_string.decode("ascii", "ignore")[:500],
@@ -138,6 +147,8 @@ def leads() -> str:
         communities=services.communities(),
         next_before=_next_page(found),
         facets=_facets(numbers, which),
+        contacts=contacts_in(found) if is_webhooks else {},
+        unreadable=sum(one.leads for one in review_groups() if one.issue.kind == "event"),
         messages=_messages(which) if "messages" in args else None,
         is_capped=sum(numbers.values()) >= MOST_IN_FACETS,
         periods=PERIODS,

@@ -149,7 +149,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "refused": (
         "This tour was rejected. It is not in Knock.",
-        _BOOK,
+        "Fix what the response names and book it again, or enter the tour in Knock yourself.",
     ),
     "job_failed": (
         "Knock didn't save this tour.",
@@ -232,7 +232,7 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "not_authorized": "No permission to book here",
     "time_taken": "Time not available in Knock",
     "internal_error": "Something went wrong",
-    "refused": "Rejected",
+    "refused": "Knock refused it",
     "job_failed": "Knock didn't save it",
     "no_answer": "Sent, but no response",
     "sender_lost": "Sent, but no response",
@@ -355,6 +355,8 @@ SHORT_FIELD: Final[Mapping[str, str]] = {
 }
 #: The beginning of reasons that Propexo gave for rejecting a booking.
 SAYS: Final = "Propexo says: "
+#: How the message of an issue ends if the payload has no value.
+_MISSING: Final = (" is empty", "is not in the payload", "Missing data for required field.")
 _IS_AT: Final = re.compile(r"is at (\d\d:\d\d) in ")
 _IS_FAR: Final = re.compile(r"is more than (\d+) days ahead")
 
@@ -395,10 +397,10 @@ def in_short(issue: Issue) -> str:
     for beginning, words in SHORT_MESSAGE.items():
         if issue.message.startswith(beginning):
             return words
-    if issue.field == "starts_at" and issue.message.endswith(
-        (" is empty", "is not in the payload")
-    ):
+    if issue.field == "starts_at" and issue.message.endswith(_MISSING):
         return SHORT_MESSAGE[NO_TIME]
+    if issue.field in ("name", "last_name") and issue.message.endswith(_MISSING):
+        return "No name"
     label = label_of(issue.field) if issue.message else ""
     return SHORT_FIELD.get(issue.field) or (f"{label} can't be used" if label else "Needs review")
 

@@ -376,6 +376,27 @@ def _ids(ids: Sequence[int]) -> str:
     return ", ".join(map(str, ids[:10])) + (", …" if len(ids) > 10 else "")
 
 
+def combined_effect(
+    store: Database, source: Source, explained: Sequence[ExplainedChange], policy: Policy
+) -> Proposal | None:
+    """Return the proposed edits as one edit with its effect, or None if there are none."""
+    proposed = [one for one in explained if one.proposal is not None]
+    text = combined(source, proposed, policy)
+    if text is None or len(proposed) == 1:
+        return proposed[0].proposal if proposed else None
+    first = min((one.change for one in proposed), key=lambda one: one.first_event)
+    ids = {number for one in proposed for number in one.events}
+    with store.transaction() as tx:
+        since = tx.formats.events_since(source.name, first.first_event, limit=MOST_AFFECTED)
+        before = tx.search.recent_events(source.name, limit=BEFORE, before=first.first_event)
+    evidence = _Evidence(
+        source=source, change=first, policy=policy, since=since, before=before, others=()
+    )
+    fields = {name: None for one in proposed if one.proposal for name in one.proposal.fields}
+    affected = [event for event in since if event.id in ids]
+    return _tried(evidence, (tuple(fields), text), affected, before)
+
+
 def combined(source: Source, explained: Sequence[ExplainedChange], policy: Policy) -> str | None:
     """Return the mapping's text with the proposed edits, or None if there are none.
 

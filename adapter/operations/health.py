@@ -146,7 +146,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "Webhooks are stored, but no tours are booked.",
         "If Propexo rejects the token, set PROPEXO_TOKEN to a valid token and restart the worker. "
         "Otherwise, check Propexo's status and the network. Sending then resumes automatically. "
-        "To try immediately, run `adapter resume`. After a restore, run `adapter restored`.",
+        "To resume sending immediately, run `adapter resume`. After a restore, run `adapter "
+        "restored`.",
     ),
     "nothing_sent": Condition(
         Level.BROKEN,

@@ -9,7 +9,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from adapter.mapping.engine.mapping import IDS_ONLY_REASON
+from adapter.mapping.engine.tour_time import NO_TIME_OF_DAY
 from adapter.operations.advice import in_short
+from adapter.propexo.appointment import NO_CONTACT
 from adapter.store import Group, Issue
 
 
@@ -35,6 +37,8 @@ _FOR_ADMINS = frozenset({"internal_error", "not_authorized"})
 #: leads have a value with a similar name instead, two are enough.
 MANY: Final = 3
 MANY_WITH_NEW_NAME: Final = 2
+#: Fields of which a lead needs at least one.
+CONTACT_FIELDS: Final = ("email_1", "phone_1")
 _MISSING: Final = " is not in the payload"
 _NEW_NAME: Final = re.compile(r" \(there is ['\"](.*)['\"]\)$")
 #: The beginnings of reasons why a date or time cannot be read.
@@ -42,6 +46,9 @@ _UNREADABLE: Final = ("not written as", "no such date", "not a date", "not a tim
 
 #: The short description of leads that are held because their sender changed its format.
 FORMAT_CHANGED: Final = "The sender changed its format"
+
+#: The short description of leads that the mapping in use can read.
+READ_AGAIN: Final = "The mapping can read it now"
 
 #: Sources, each with a path or field that has changed in the source's format.
 Changed = Collection[tuple[str, str]]
@@ -66,7 +73,7 @@ def todo_of(issue: Issue, leads: int, changed: Changed = ()) -> Todo:
 
 def _lacks_details(issue: Issue) -> bool:
     """Return True if the renter cannot or need not be called yet."""
-    is_contact = issue.field in ("first_name", "last_name", "email_1", "phone_1")
+    is_contact = issue.field in ("name", "first_name", "last_name", "email_1", "phone_1")
     is_missing = issue.state == "held" and is_contact
     is_code = issue.code in ("contact_of_many", "undone")
     return is_missing or is_code or issue.message == IDS_ONLY_REASON
@@ -76,8 +83,8 @@ def is_format_change(issue: Issue, leads: int, changed: Changed = ()) -> bool:
     """Return True if leads are held because their sender has probably changed its format."""
     path = missing_path(issue)
     if not path:
-        is_unreadable = issue.message.startswith(_UNREADABLE)
-        return is_unreadable and (issue.source, issue.field) in changed
+        is_changed = any((issue.source, field) in changed for field in fields_of(issue))
+        return may_be_format_change(issue) and is_changed
     if any(source == issue.source and _masked(name) == path for source, name in changed):
         return True
     return leads >= (MANY_WITH_NEW_NAME if new_name(issue) else MANY)
@@ -93,7 +100,15 @@ def renamed_path(path: str, name: str) -> str:
 
 def may_be_format_change(issue: Issue) -> bool:
     """Return True if an issue that many leads share suggests a changed format."""
-    return bool(missing_path(issue)) or issue.message.startswith(_UNREADABLE)
+    if issue.kind != "booking" or issue.state != "held":
+        return False
+    is_lacking = issue.message in (NO_TIME_OF_DAY, NO_CONTACT)
+    return bool(missing_path(issue)) or is_lacking or issue.message.startswith(_UNREADABLE)
+
+
+def fields_of(issue: Issue) -> tuple[str, ...]:
+    """Return the fields whose values leads with this issue lack."""
+    return CONTACT_FIELDS if issue.message == NO_CONTACT else (issue.field,)
 
 
 def missing_path(issue: Issue) -> str:
@@ -113,6 +128,18 @@ def _masked(path: str) -> str:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """What is known about the leads' sources."""
+
+    changed: Changed = ()
+    #: IDs of leads that the mapping in use can read, although it could not when they came.
+    readable: Collection[int] = frozenset()
+
+
+NOTHING_KNOWN: Final = Known()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
     """A row in the list of leads in review: one lead, or all leads with the same problem."""
 
@@ -123,15 +150,20 @@ class Entry:
     tour: float | None
     #: The key that opens the row's leads.
     key: str
+    #: True if the mapping in use can read the leads.
+    is_readable: bool = False
 
     @property
     def is_format_change(self) -> bool:
         """True if the sender has probably changed its format."""
-        return self.todo is Todo.ADMIN and may_be_format_change(self.issue)
+        is_for_admin = self.todo is Todo.ADMIN and not self.is_readable
+        return is_for_admin and may_be_format_change(self.issue)
 
     @property
     def short(self) -> str:
         """A short description of the problem."""
+        if self.is_readable:
+            return READ_AGAIN
         return FORMAT_CHANGED if self.is_format_change else in_short(self.issue)
 
 
@@ -148,24 +180,27 @@ class Selection:
 
 
 def entries(
-    groups: Iterable[Group], which: Selection, now: float, changed: Changed = ()
+    groups: Iterable[Group], which: Selection, now: float, known: Known = NOTHING_KNOWN
 ) -> list[Entry]:
     """Return the list's rows, soonest tour first. Leads with the same problem share a row."""
     folds: dict[str, list[tuple[Todo, Issue, int, float | None]]] = {}
     for group in groups:
-        for todo, number, tour in _leads(group, which, changed):
-            key = fold_key(group.issue, todo) or str(number)
-            folds.setdefault(key, []).append((todo, group.issue, number, tour))
-    rows = [_entry(key, found, now) for key, found in folds.items()]
+        for todo, number, tour in _leads(group, which, known):
+            key = fold_key(group.issue, todo)
+            key = readable_key(group.issue.source) if number in known.readable else key
+            folds.setdefault(key or str(number), []).append((todo, group.issue, number, tour))
+    rows = [_entry(key, found, now, known) for key, found in folds.items()]
     return sorted(rows, key=lambda row: _urgency(row.tour, row.ids[0], now))
 
 
-def counts(groups: Iterable[Group], which: Selection, changed: Changed = ()) -> dict[Todo, int]:
+def counts(
+    groups: Iterable[Group], which: Selection, known: Known = NOTHING_KNOWN
+) -> dict[Todo, int]:
     """Count leads by :class:`Todo`, applying all criteria in ``which`` except ``todo``."""
     everything = dataclasses.replace(which, todo=None)
     found = dict.fromkeys(Todo, 0)
     for group in groups:
-        for todo, _, _ in _leads(group, everything, changed):
+        for todo, _, _ in _leads(group, everything, known):
             found[todo] += 1
     return found
 
@@ -182,22 +217,33 @@ def fold_key(issue: Issue, todo: Todo) -> str:
     return hashlib.sha256(f"renamed {issue.source} {path}".encode()).hexdigest()[:12]
 
 
+def readable_key(source: str) -> str:
+    """Return the key of the row that combines a source's leads that can be read now."""
+    return hashlib.sha256(f"readable {source}".encode()).hexdigest()[:12]
+
+
 def _leads(
-    group: Group, which: Selection, changed: Changed
+    group: Group, which: Selection, known: Known
 ) -> Iterator[tuple[Todo, int, float | None]]:
-    todo = todo_of(group.issue, group.leads, changed)
-    if which.todo not in (None, todo) or which.source not in ("", group.issue.source):
+    if which.source not in ("", group.issue.source):
         return
+    of_all = todo_of(group.issue, group.leads, known.changed)
     rows = zip(group.ids, group.tours, group.snoozed, group.assigned, strict=True)
     for number, tour, is_snoozed, user in rows:
-        if is_snoozed is which.is_snoozed and which.assigned_to in ("", user):
+        todo = Todo.ADMIN if number in known.readable else of_all
+        is_chosen = which.todo in (None, todo) and which.assigned_to in ("", user)
+        if is_chosen and is_snoozed is which.is_snoozed:
             yield todo, number, tour
 
 
-def _entry(key: str, found: list[tuple[Todo, Issue, int, float | None]], now: float) -> Entry:
+def _entry(
+    key: str, found: list[tuple[Todo, Issue, int, float | None]], now: float, known: Known
+) -> Entry:
     found.sort(key=lambda lead: _urgency(lead[3], lead[2], now))
     todo, issue, _, tour = found[0]
-    return Entry(todo=todo, issue=issue, ids=[one[2] for one in found], tour=tour, key=key)
+    ids = [one[2] for one in found]
+    is_readable = ids[0] in known.readable
+    return Entry(todo=todo, issue=issue, ids=ids, tour=tour, key=key, is_readable=is_readable)
 
 
 def _urgency(tour: float | None, number: int, now: float) -> tuple[int, float, int]:

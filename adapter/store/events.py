@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from psycopg.types.json import Jsonb
 
-from adapter.models import Change, Event, EventState, LeadHistory, Reason
+from adapter.models import Booking, Change, Event, EventState, LeadHistory, Reason
 from adapter.signatures import Scheme, covers_query, proved_headers
 from adapter.store.attempts import Attempts
 from adapter.store.bookings import Bookings
@@ -236,6 +236,16 @@ class Events(Statements):
         """
         where = {"source": source, "mapping_hash": mapping_hash, "limit": limit}
         return [row["id"] for row in self._all("events_to_read_again", **where)]
+
+    def received_times(self, bookings: Iterable[Booking]) -> dict[int, dt.datetime]:
+        """Return when each booking's event was received, by the booking's ID.
+
+        A booking that was created when its event was mapped again is newer than its event.
+        """
+        events = {one.id: one.event_id for one in bookings}
+        rows = self._all("times_of_events", ids=[*events.values()])
+        times = {row["id"]: row["received_at"] for row in rows}
+        return {number: times[event_id] for number, event_id in events.items()}
 
     def history(self, key: str) -> LeadHistory | None:
         """Return the full history of the lead with an event ID, booking ID or Propexo job ID."""

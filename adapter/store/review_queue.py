@@ -9,7 +9,7 @@ from typing import Self
 
 from adapter.models import Booking, Event
 from adapter.store.queries import Statements
-from adapter.store.rows import booking_from_row, event_from_row
+from adapter.store.rows import Row, booking_from_row, event_from_row
 from adapter.store.search import LARGEST_NUMBER
 
 #: Maximum number of leads to count of each kind: upcoming tours, leads without a time, past tours,
@@ -119,6 +119,10 @@ class ReviewQueue(Statements):
     def group(self, key: str, now: dt.datetime) -> Group | None:
         """Return the review group with the given key, or None if none of its leads need review."""
         return next((group for group in self.groups(now) if group.issue.key == key), None)
+
+    def mapped_with(self, booking_ids: Sequence[int]) -> list[Row]:
+        """Return the source of each booking, and the hash of the mapping that read its webhook."""
+        return self._all("review_mapped_with", ids=list(booking_ids))
 
     def leads(
         self, issue: Issue, *, after: int = 0, last_id: int = LARGEST_NUMBER, limit: int = 50

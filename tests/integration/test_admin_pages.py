@@ -64,8 +64,8 @@ def test_a_rejected_message_is_found_read_and_accepted(
     number, other = rejected(harness), rejected(harness, leadId="RF-2", contact={"name": "Mia Lee"})
     ana = visit()
     page = ana.page("/rejections")
-    assert "This message's secret did not match ours." in page
-    assert "Once your admin has fixed the cause, recheck the messages." in page
+    assert "The message's signature doesn't match our secret for this source." in page
+    assert "After the cause has been fixed, recheck the messages." in page
     assert "Okafor" not in page
     assert f"/rejections/{number}" not in ana.page("/rejections?q=mia+lee")
     assert f"/rejections/{other}" in ana.page("/rejections?q=mia+lee")
@@ -285,8 +285,8 @@ def test_leads_that_were_reprocessed_together_are_one_line_of_activity(
             tx.audit.record("replayed", by="ana", at=harness.clock(), lead_id=number)
         tx.audit.record("assigned", by="ana", at=harness.clock(), lead_id=901, detail="ana")
     feed = re.sub("<[^>]+>", "", visit().page("/audit").split('class="feed"')[1])
-    assert "reprocessed 10 leads: lead #910, lead #909, lead #908 and 7 more." in feed
-    assert feed.count("reprocessed") == 1
+    assert "reread 10 leads: lead #910, lead #909, lead #908 and 7 more." in feed
+    assert feed.count("reread") == 1
     assert "ana took lead #901." in feed
 
 
@@ -304,8 +304,8 @@ def test_an_assigned_property_is_named_in_the_activity_with_its_leads(
     feed = ana.page("/audit").split('class="feed"')[1]
     text = re.sub("<[^>]+>", "", feed)
     name = "The Residences at Cherry Creek (20999 at rentfeed)"
-    assert f"ana assigned {name} to Maple Court and reprocessed 3 leads." in text
-    assert f"ana undid the assignment of {name} to Maple Court and reprocessed 3 leads." in text
+    assert f"ana assigned {name} to Maple Court and read 3 leads again." in text
+    assert f"ana undid the assignment of {name} to Maple Court and read 3 leads again." in text
     address = re.search(r'href="/console(/leads/several[^"]+)"', feed)
     assert address is not None
     assert ana.page(address[1]).count('data-t="Tour"') == 3

@@ -112,6 +112,10 @@ def test_a_property_is_assigned_with_three_clicks_and_taken_back(
         for one in ("ana picked Maple Court.", "ana undid this change.", "Needs review")
     ]
     assert -1 not in told
+    harness.clock.advance(60)
+    for path in ("/queue?todo=community", "/leads"):
+        assert "1 min ago" in ana.page(path), path
+        assert "just now" not in ana.page(path).partition('class="leads"')[2], path
     assert "had the message read again" not in story
 
 

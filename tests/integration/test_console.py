@@ -1907,7 +1907,7 @@ def test_leads_that_a_fixed_mapping_reads_are_booked_and_undone(
     page = html.unescape(ana.text(f"/leads/{numbers[0]}"))
     assert "we can read it now" in page
     assert "Fix the mapping" not in page
-    assert "its mapping has been fixed" in ana.text("/")
+    assert "can read leads that it could not read on arrival" in ana.text("/")
     row = ana.text("/queue")
     assert "3 leads: the mapping can read them now" in row
     assert ">Read again</span>" in row
@@ -2437,7 +2437,9 @@ def test_a_search_also_lists_messages_that_did_not_become_leads(ana: Reader) -> 
     assert f"/console/leads/{ignored}" in rows[2]
     assert "This is a test message." in rows[2]
     assert "/console/rejections/" in rows[3]
-    assert "This message's secret did not match ours." in html.unescape(rows[3])
+    assert "The message's signature doesn't match our secret for this source." in html.unescape(
+        rows[3]
+    )
     with harness.pipeline.store.transaction() as tx:
         assert "searched" in [one.action for one in tx.audit.entries()]
 

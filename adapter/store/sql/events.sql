@@ -151,6 +151,10 @@ SELECT id FROM (
     ORDER BY id DESC LIMIT %(limit)s
 ) newest ORDER BY id
 
+-- name: times_of_events
+-- Return when these events were received.
+SELECT id, received_at FROM events WHERE id = ANY(%(ids)s::bigint[])
+
 -- name: event_of_booking
 -- Return a booking's event.
 SELECT event_id AS id FROM bookings WHERE id = %(id)s

@@ -52,6 +52,11 @@ SELECT (SELECT count(*) FROM (
         AND (snoozed_until > %(now)s) IS NOT TRUE LIMIT %(limit)s) b)
     + (SELECT count(*) FROM (SELECT FROM events WHERE state = 'held' LIMIT %(limit)s) e) AS leads
 
+-- name: review_mapped_with
+-- Return the hash of the mapping that each lead in review was read with.
+SELECT b.id, b.source, e.mapping_hash FROM bookings b JOIN events e ON e.id = b.event_id
+WHERE b.id = ANY(%(ids)s) ORDER BY b.id DESC
+
 -- name: review_bookings
 -- Return the bookings in a group that follow this booking, soonest tour first.
 SELECT * FROM bookings

@@ -202,7 +202,7 @@ def test_the_playground_follows_typing(ana: Reader) -> None:
     expect(result).to_contain_text("nmae")
 
     mapping.fill(text.replace("email_1: contact.email", "email_1: contact.mail"))
-    page.get_by_role("button", name="Backtest").click()
+    page.get_by_role("button", name="Test on past messages").click()
     expect(page.locator("#backtest")).to_contain_text("messages would change")
     with page.expect_download() as found:
         page.get_by_role("button", name="Download").click()
