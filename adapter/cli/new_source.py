@@ -336,7 +336,7 @@ def _gallery_lines(senders: Sequence[str]) -> Iterator[str]:
 
 
 def _lost_lines(draft: Draft) -> Iterator[str]:
-    """Yield a line that names the values in lists inside lists that the draft does not read."""
+    """Yield a line that names the values in nested lists that the draft does not read."""
     if lost := draft.lost():
         yield f"NOT read by the draft, because they are in lists inside lists: {_shortened(lost)}"
 

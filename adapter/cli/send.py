@@ -31,7 +31,7 @@ key_option = click.option(
 def _request(
     name: str, file: Path, url: str | None, content_type: str | None, key: Path | None, **given: Any
 ) -> WebhookRequest:
-    """Return the signed webhook. ``given`` are its query string and its headers."""
+    """Return a signed webhook. ``given`` contains its query string and headers."""
     settings = settings_from()
     source = load_one(settings.mappings_dir, name, settings.policy)
     body = file.read_bytes()

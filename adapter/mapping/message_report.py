@@ -30,7 +30,7 @@ class MessageReport:
 
 
 def report_on(source: Source, request: WebhookRequest) -> MessageReport:
-    """Compare a message with a mapping. If its body cannot be parsed, the report is empty."""
+    """Compare a message with a mapping. If the body cannot be parsed, the report is empty."""
     try:
         scope = source.scope(request)
     except PayloadError:
@@ -55,7 +55,7 @@ def _sent_at_doubts(source: Source, scope: Scope) -> Iterator[str]:
 
 
 def _missing(source: Source, scope: Scope, unread: Sequence[str]) -> Iterator[str]:
-    """Yield each line of the mapping of which no path is in the message.
+    """Yield the mapping's lines whose paths are all missing from the message.
 
     If a similar key is among the unread ones, the sender may have renamed the field.
     """

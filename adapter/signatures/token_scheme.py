@@ -188,7 +188,7 @@ def _login(text: bytes) -> bytes:
 
 
 def _single(values: list[bytes]) -> bytes:
-    """Return the list's only value. Raise VerificationError if there is none, or more than one."""
+    """Return a list's only value. Raise VerificationError if it has none or more than one."""
     if len(values) > 1:
         raise VerificationError("token_repeated")
     if not values or not values[0]:

@@ -56,6 +56,27 @@ def test_an_id_that_is_not_known_is_only_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("contacts", "line"),
+    [
+        ([("a@example.com", "303-555-0142")] * 2, "dedupe: [email, property]   # there is no ID"),
+        (
+            [("a@example.com", ""), ("", "303-555-0142")],
+            "dedupe: [[email, phone], property]   # there is no ID",
+        ),
+        ([("a@example.com", ""), ("", "")], "dedupe: TODO   # the path of the booking's ID"),
+    ],
+)
+def test_without_an_id_each_lead_in_the_samples_has_a_contact_in_its_key(
+    contacts: list[tuple[str, str]], line: str
+) -> None:
+    samples = [
+        {"email": email, "phone": phone, "property": "Maple Court", "comments": str(number)}
+        for number, (email, phone) in enumerate(contacts)
+    ]
+    assert line in mapping_from_sample("acme", "a.json", *samples)
+
+
+@pytest.mark.parametrize(
     "whose", ["contact", "customer", "visitor", "lead", "invitee", "attendees"]
 )
 def test_the_renter_is_asked_before_all_others(whose: str) -> None:

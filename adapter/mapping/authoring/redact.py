@@ -123,7 +123,7 @@ SHORTEST_TEXT, SHORTEST_NUMBER = 4, 6
 
 
 class Changes(dict[str, str]):
-    """The replacement of each text in a sample, and how to find the texts in a longer one.
+    """The replacement for each text in a sample, and how to find the texts in a longer one.
 
     A batch has thousands of texts to replace, so each text is searched only for those of which it
     contains the first word.
@@ -131,7 +131,7 @@ class Changes(dict[str, str]):
 
     @functools.cached_property
     def forms(self) -> Mapping[str, str]:
-        """The replacement of each text in lowercase, in all ways to escape it."""
+        """The replacements, keyed by every escaped form of a text in lowercase."""
         changes = ((old, new, escape) for old, new in self.items() for escape in _ESCAPES)
         return {escape(old).lower(): escape(new) for old, new, escape in changes}
 
@@ -323,7 +323,7 @@ def _answers_beside(data: Any, depth: int) -> Iterator[tuple[str, str]]:
 
 
 def _item_number(path: str, places: Mapping[str, int]) -> int:
-    """Return the number of the item of a batch to which a path leads, or 0."""
+    """Return the number of the batch item that contains a path, or 0 if there is none."""
     parts = path.split(".") if places else []
     starts = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
     return next((places[start] for start in starts if start in places), 0)
@@ -516,7 +516,7 @@ def _redacted_markup(text: str, changes: Changes, payload: Any) -> str:
 
 
 def _replaced(text: str, changes: Changes) -> str:
-    """Replace whole words in a text in upper or lower case, including words that are escaped."""
+    """Replace whole words in a text, ignoring case and including escaped words."""
     if pattern := changes.in_text(text):
         text = pattern.sub(lambda one: _like(one[0], changes.forms[one[0].lower()]), text)
     return _ANY_PHONE.sub(functools.partial(_in_format, changes.phones), text)
@@ -528,7 +528,7 @@ def _pattern(forms: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def _like(old: str, new: str) -> str:
-    """Return a replacement in upper or lower case if the original is."""
+    """Convert a replacement to upper or lower case if the original is entirely in that case."""
     if "@" in new or new == REMOVED or len(old) < 2:
         return new
     return new.upper() if old.isupper() else new.lower() if old.islower() else new
