@@ -222,14 +222,14 @@ def _selected() -> list[int]:
 
 
 def release_unchanged(number: int) -> None:
-    """Release a booking without changes. Raise NotPossible if its message must be read again."""
-    if number in known().readable:
-        raise NotPossible("The mapping can read this lead now. Open it to read it again.")
+    """Release a booking without changes."""
     services.repairs.release(number, {}, by=flask.g.user.name)
 
 
 def _check_selected(number: int) -> None:
     """Raise NotPossible if a lead cannot be booked, or if a user must open it first."""
+    if number in known().readable:
+        raise NotPossible("The mapping can read this lead now. Open it to read it again.")
     services.repairs.check_unchanged(number)
     booking = _booking(number)
     if must_be_opened(booking):

@@ -180,7 +180,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "a source's webhooks lack values that its mapping reads, or contain new values",
         "The sender has changed its format. Leads from this sender are held, or are booked without "
         "the missing values.",
-        "Run `adapter sources SOURCE`, which suggests an edit to the mapping.",
+        "Run `adapter sources SOURCE`, which shows what changed and suggests an edit to the "
+        "mapping if one fits.",
     ),
     "tour_soon": Condition(
         Level.WARNING,

@@ -270,10 +270,14 @@ def test_a_dry_run_says_that_another_person_stays_held(player: Harness) -> None:
 
 
 def test_a_dry_run_says_that_a_repeat_is_a_duplicate(player: Harness) -> None:
-    first = sent(player, "form", asks("Abel Aaa", ref="7", phone="303-555-0142"))
-    held = sent(player, "form", asks("Abel Aaa", "", ref="8", phone="303-555-0142"))
-    twin = sent(player, "portal", asks("Abel Aaa", phone="303-555-0142"))
-    assert states(player, [first, held, twin]) == [PENDING, HELD, DUPLICATE]
-    planned = replays(player).replay(held.event_id, by="ana", dry_run=True)
-    assert planned.outcome == "held"
-    assert planned.not_booked == []
+    sent(player, "form", asks("Abel Aaa", ref="7", phone="303-555-0142"))
+    event_id = player.receive("portal", asks("Abel Aaa", phone="303-555-0142")).event_id
+    sources, player.pipeline.sources = player.pipeline.sources, {}
+    player.clock.advance(3600)
+    player.map_event(event_id)
+    player.pipeline.sources = sources
+    planned = replays(player).replay(event_id, by="ana", dry_run=True)
+    assert (planned.outcome, planned.fields["0.outcome"]) == ("duplicate", (None, "duplicate"))
+    assert "already requested this tour" in planned.not_booked[0]
+    assert player.story(event_id).bookings == ()
+    assert replays(player).replay(event_id, by="ana", dry_run=False).outcome == "duplicate"
