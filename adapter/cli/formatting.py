@@ -19,6 +19,7 @@ from adapter.models import (
     Reason,
 )
 from adapter.operations.serializers import dump, local, person, utc
+from adapter.parsing.text import readable_json
 from adapter.store import AuditEntry, Undecryptable
 
 #: Maximum number of IDs in a line. JSON output contains all IDs.
@@ -115,7 +116,7 @@ def events_table(events: Iterable[Event]) -> str:
 def reason_line(reason: Reason) -> str:
     """Format a reason as one line: ``field (mapping line) value from path: reason``."""
     location = f" ({reason.at})" if reason.at else ""
-    value = f" {reason.value}" if reason.value is not None else ""
+    value = f" {readable_json(reason.value)}" if reason.value is not None else ""
     path = f" from {reason.path}" if reason.path else ""
     return f"{reason.field}{location}{value}{path}: {reason.reason}"
 

@@ -81,7 +81,7 @@ class FreeTime:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Offer:
-    """The available times in Knock that a lead offers, and when they were read."""
+    """The available times in Knock to offer for a lead, and when they were read."""
 
     times: Sequence[FreeTime] = ()
     as_of: dt.datetime | None = None
@@ -197,7 +197,7 @@ def _type(name: str) -> str:
 
 
 def _choices(name: str, value: str) -> Sequence[tuple[str, str]]:
-    """Return the values and labels of a select box or check boxes, or () for an input."""
+    """Return the values and labels of a select box or check boxes, or () for other inputs."""
     if name == "community":
         choices = ["", *services.communities()]
     elif name in NEUTRAL_WORDS:

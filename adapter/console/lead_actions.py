@@ -177,7 +177,7 @@ def act_on_many() -> Any:
 
 
 def assignees_of(ids: Sequence[int]) -> Mapping[int, str]:
-    """Return the user to whom each lead is assigned, by its ID."""
+    """Return the user assigned to each lead, keyed by the lead's ID."""
     with services.store.transaction() as tx:
         return {one.id: one.assigned_to for one in tx.bookings.of_ids(ids) if one.assigned_to}
 
@@ -222,14 +222,14 @@ def _selected() -> list[int]:
 
 
 def release_unchanged(number: int) -> None:
-    """Release a booking without changes. Raise NotPossible if it must be read again instead."""
-    if number in known().readable:
-        raise NotPossible("The mapping can read this lead now. Open it to read it again.")
+    """Release a booking without changes."""
     services.repairs.release(number, {}, by=flask.g.user.name)
 
 
 def _check_selected(number: int) -> None:
-    """Raise NotPossible if a lead cannot be booked, or must be opened to book it."""
+    """Raise NotPossible if a lead cannot be booked, or if a user must open it first."""
+    if number in known().readable:
+        raise NotPossible("The mapping can read this lead now. Open it to read it again.")
     services.repairs.check_unchanged(number)
     booking = _booking(number)
     if must_be_opened(booking):
@@ -270,7 +270,7 @@ _DID: Final = {
 def apply_each(
     act: Callable[[int], object], ids: Sequence[int]
 ) -> tuple[list[int], dict[str, list[int]]]:
-    """Act on each lead. Return the leads that succeeded, and the failed leads grouped by reason."""
+    """Act on each lead. Return the IDs of the successes, and those of the failures by reason."""
     errors: dict[str, list[int]] = {}
     for number in ids:
         try:
@@ -290,7 +290,7 @@ def _why_not(error: NotPossible) -> str:
 
 
 def _fault_sentence(name: str, text: str) -> str:
-    """Return a sentence about a field that can be read without the field's name."""
+    """Return a complete sentence about a problem with a field."""
     if text.startswith("Missing data for required"):
         return f"The {label_of(name).lower()} is missing."
     return fault_text(text.partition(". If it is right")[0])
@@ -331,7 +331,7 @@ def flash_with_undo(
 
 
 def joined(ids: Iterable[int]) -> str:
-    """Return IDs in the form in which a URL contains them."""
+    """Join IDs with commas for use in a URL."""
     return ",".join(map(str, ids))
 
 

@@ -397,7 +397,7 @@ def _booking_view(
         has_own_contact=any(booking.appointment.get(name) for name in CONTACTS - shared),
         may_confirm=may_confirm(booking),
         may_discard=may_discard(booking),
-        may_bring_back=may_bring_back(booking),
+        may_bring_back=may_bring_back(booking, other),
         may_undo=may_undo(booking, now),
         snoozes=list(_snoozes(booking, now)),
         any_hour=_any_hour_text(booking, told, now),
@@ -410,7 +410,7 @@ def _booking_view(
 
 
 def _is_canceled_by(booking: Booking, other: Booking | None, now: dt.datetime) -> bool:
-    """Return True if Knock cancels the other lead's upcoming tour when it books this one."""
+    """Return True if booking one lead's tour makes Knock cancel another's upcoming tour."""
     if other is None or Kind.PROSPECT in (booking.kind, other.kind) or is_repeat(booking, other):
         return False
     is_upcoming = other.starts_in_knock is not None and other.starts_in_knock > now

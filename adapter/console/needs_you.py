@@ -51,7 +51,7 @@ TABS: Final[Mapping[Todo, tuple[str, str]]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """A row in the list of leads, with details of its first leads."""
+    """A row in the list of leads, with details of the row's first leads."""
 
     entry: Entry
     #: The first lead, and the first renters' names.
@@ -138,7 +138,7 @@ def review_groups() -> list[Group]:
 
 
 def format_changes() -> Sequence[FormatChange]:
-    """Return the detected changes in senders' formats. Read them once per request."""
+    """Return the detected changes in senders' formats, reading them once per request."""
     if "format_changes" not in flask.g:
         with services.store.transaction() as tx:
             flask.g.format_changes = tx.formats.changes(services.sources)
@@ -152,7 +152,7 @@ def is_changed_format(source: str) -> bool:
 
 
 def known() -> Known:
-    """Return what is known about the leads in review. Find it out once per request."""
+    """Return the format changes and readable leads in review, reading them once per request."""
     if "known" not in flask.g:
         groups = review_groups()
         changes = format_changes() if any(map(is_held_by_mapping, groups)) else ()
@@ -317,7 +317,7 @@ def _list_page(
 
 
 def _leads_in(rows: Sequence[Entry]) -> int:
-    """Return the number of leads in these rows. A row may combine several leads."""
+    """Return the number of leads in the given rows. A row may combine several leads."""
     return sum(len(row.ids) for row in rows)
 
 
@@ -364,7 +364,7 @@ def _places(
 def _folded_places(
     tx: Transaction, found: Sequence[Entry], bookings: Mapping[int, Booking]
 ) -> dict[str, Sequence[str]]:
-    """Return the properties of rows that combine leads, by row: the first ones, and others."""
+    """Return the first property names of each row that combines leads, keyed by row."""
     folds = [one for one in found if one.todo is Todo.COMMUNITY and len(one.ids) > 1]
     names: dict[str, Sequence[str]] = {}
     for entry in folds[:MOST_PLACES]:
@@ -393,7 +393,7 @@ def place_name(event: Event | None, value: str) -> str:
 
 
 def _names(entry: Entry, bookings: Mapping[int, Booking]) -> list[str]:
-    """Return the names of a row's first renters, or their contacts if several leads share a row."""
+    """Return the first renters' names in a row, or their contacts if it combines several leads."""
     known = [bookings[number] for number in entry.ids[:MOST_NAMED] if number in bookings]
     if len(entry.ids) == 1:
         return [name for name in map(full_name, known) if name]

@@ -87,7 +87,7 @@ def rejections() -> str:
 
 
 def _containing(text: str, sources: list[str]) -> Iterator[int]:
-    """Yield the IDs of rejected webhooks whose bodies contain a text."""
+    """Yield the IDs of rejected webhooks whose bodies contain the given text."""
     wanted = text.casefold()
     for source in sources:
         with services.store.transaction() as tx:

@@ -148,7 +148,7 @@ def local_text(at: dt.datetime, zone: ZoneInfo) -> str:
 
 
 def _moved_from(booking: Booking) -> Markup:
-    """Render a note that Knock has moved a tour, with the first time in a tooltip."""
+    """Render a note that Knock has moved a tour, with the original time in a tooltip."""
     zone = ZoneInfo(booking.timezone) if booking.timezone else reader_zone()
     first = local_text(booking.starts_at, zone) if booking.starts_at is not None else "no time"
     return Markup(' <span class="soft small" title="moved from {}">moved</span>').format(first)
@@ -182,7 +182,7 @@ def tour_html(booking: Booking) -> Markup:
 
 
 def _day_alone(booking: Booking) -> str:
-    """Return the date in a request that has no time of day, or ""."""
+    """Return the date from a request without a time of day, or "" if there is none."""
     texts = [one.value or "" for one in booking.reasons if one.reason.startswith(NO_TIME_OF_DAY)]
     if not texts:
         return ""

@@ -358,10 +358,11 @@ def fault_text(text: str) -> str:
 
 
 def ignored_text(reasons: Iterable[Reason]) -> str:
-    """Return the reason a message is not booked, for example because it is a test."""
+    """Explain why a message led to no booking, for example because it is a test."""
     listed = [*reasons]
-    what = "This is a test message" if _is_test(listed) else "This message is not a tour request"
-    return f"{what}{_condition(listed)}."
+    if _is_test(listed):
+        return "This is a test message."
+    return f"This message is not a tour request{_condition(listed)}."
 
 
 def _condition(reasons: Sequence[Reason]) -> str:

@@ -84,6 +84,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Someone with a different name has the same email or phone.",
         "Find out who this is. If it's someone else, choose “This is a different person”.",
     ),
+    "another_name": (
+        "The lead source used the same ID for someone with a different name.",
+        "Find out if they are two people. If so, book this one. If not, dismiss one of the leads.",
+    ),
     "contact_of_many": (
         "Hundreds of leads have this email or phone, so Knock would treat them all as one person.",
         "Enter the renter's own email or phone and book it.",
@@ -216,6 +220,7 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "repeat_or_change": "Repeat of an earlier request",
     "after_restore": "Two tours, order unclear",
     "dismissed_before": "Asked again after being dismissed",
+    "another_name": "Same ID, different name",
     "another_person": "Same contact, different name",
     "contact_of_many": "Contact used by many people",
     "not_proved": "Two sources disagree",

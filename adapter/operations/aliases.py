@@ -390,7 +390,7 @@ def _counts(fields: Mapping[str, tuple[Any, Any]], today: str) -> dict[str, int]
 
 
 def _booked_tours(fields: Mapping[str, tuple[Any, Any]]) -> list[str]:
-    """Return the tours of a webhook's items that would be booked."""
+    """Return the tours that would be booked from a webhook's items."""
     items = [name.rpartition(".")[0] for name, (_, new) in fields.items() if new == "book"]
     return [str(fields[f"{item}.tour"][1]) for item in items if f"{item}.tour" in fields]
 

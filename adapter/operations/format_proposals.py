@@ -19,7 +19,6 @@ from adapter.mapping.format_profile import (
     table_fields,
     values_at,
 )
-from adapter.mapping.loader.check_todos import TODO
 from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, Event, FormatChange, FormatKind
 from adapter.operations.backtest import compare_mappings
@@ -128,7 +127,7 @@ def explain(
 
 
 def _sent_without(evidence: _Evidence, bookings: Sequence[Booking]) -> tuple[int, ...]:
-    """Return the events whose bookings were sent to Knock without the missing values."""
+    """Return the IDs of the events whose bookings were sent to Knock without the missing values."""
     fields = {name for field in _fields(evidence) for name in names_of(field)} - NOT_SENT
     sent = {one.event_id for one in bookings if one.state in SENT_STATES}
     lacking = (one.event_id for one in bookings if not fields & one.appointment.keys())
@@ -170,7 +169,7 @@ def _explain_values(evidence: _Evidence) -> ExplainedChange:
     at = path_from_text(change.name)
     affected = [one for one in evidence.since if {*values} & values_at(source, one.request, at)]
     tables = _tables(source, at)
-    edits = [((one.field,), _with_rows(source, one.field, values)) for one in tables if values]
+    edits = [((one.field,), _with_rows(source, one.field, values)) for one in tables]
     tried = (_tried(evidence, edit, affected, evidence.before) for edit in edits)
     proposal = next((one for one in tried if one is not None), None)
     return dataclasses.replace(_explained(evidence, affected), values=values, proposal=proposal)
@@ -235,10 +234,11 @@ def _tables(source: Source, path: Path) -> list[TableField]:
 
 
 def _with_rows(source: Source, field: str, values: Sequence[str]) -> str:
-    """Return the mapping's text with a table row for each new value. Each row is a guess."""
-    words = (json.dumps(value, ensure_ascii=False) for value in values)
-    guesses = (table_value(field, value) or TODO for value in values)
-    rows = [f"{word}: {guess}" for word, guess in zip(words, guesses, strict=True)]
+    """Return the mapping's text with a table row for each new value whose meaning is known."""
+    known = {value: ours for value in values if (ours := table_value(field, value))}
+    rows = [f"{json.dumps(value, ensure_ascii=False)}: {ours}" for value, ours in known.items()]
+    if not rows:
+        return source.text
     lines = source.text.splitlines(keepends=True)
     number = source.document.position(("appointment", field, "table"))[0] - 1
     line = lines[number]
@@ -252,7 +252,7 @@ def _with_rows(source: Source, field: str, values: Sequence[str]) -> str:
 
 
 def _with_formats(source: Source, field: str, events: Sequence[Event]) -> Iterator[tuple[str, str]]:
-    """Yield date formats that may fit values that were not parsed, with the edited mapping."""
+    """Yield each date format that may fit the unparsed values, with a mapping edited to use it."""
     how = source.sections["appointment"].get(field)
     if not isinstance(how, dict):
         return
@@ -299,12 +299,12 @@ def _tried(
 ) -> Proposal | None:
     """Test an edited mapping on stored webhooks. Return None unless it helps without harm."""
     source, (fields, text) = evidence.source, edit
-    edited = edited_source(source, text.replace(TODO, "[]"), evidence.policy)
+    edited = edited_source(source, text, evidence.policy)
     if edited is None or any(one.fields for one in compare_mappings(source, edited, before)):
         return None
     now = [*compare_mappings(source, edited, affected)]
     read = [_read(one, affected, fields) for one in (source, edited)]
-    if read[1] <= read[0] and TODO not in text:
+    if read[1] <= read[0]:
         return None
     sent = {str(outcome) for outcome in SENT_OUTCOMES}
     old, new = _changed_lines(source.text, text)
@@ -323,13 +323,13 @@ def _tried(
 
 
 def _read(source: Source, events: Sequence[Event], fields: Sequence[str]) -> int:
-    """Return the number of webhooks that have all fields."""
+    """Return the number of webhooks from which all of the given fields are read."""
     mapped = [mapped_event(source, event) for event in events]
     return sum(all(values_of(one, field) for field in fields) for one in mapped)
 
 
 def _changed_lines(old: str, new: str) -> tuple[str, str]:
-    """Return the lines that differ in two texts."""
+    """Return the lines that differ between two texts."""
     lines = [*difflib.ndiff(old.splitlines(), new.splitlines())]
     removed, added = (
         "\n".join(line[2:] for line in lines if line.startswith(sign)) for sign in ("- ", "+ ")
@@ -379,7 +379,7 @@ def _ids(ids: Sequence[int]) -> str:
 def combined_effect(
     store: Database, source: Source, explained: Sequence[ExplainedChange], policy: Policy
 ) -> Proposal | None:
-    """Return the proposed edits as one edit with its effect, or None if there are none."""
+    """Combine the proposed edits into one edit with its effect. Return None if there are none."""
     proposed = [one for one in explained if one.proposal is not None]
     text = combined(source, proposed, policy)
     if text is None or len(proposed) == 1:
@@ -398,10 +398,7 @@ def combined_effect(
 
 
 def combined(source: Source, explained: Sequence[ExplainedChange], policy: Policy) -> str | None:
-    """Return the mapping's text with the proposed edits, or None if there are none.
-
-    Edits after one that a user must complete are left out.
-    """
+    """Return the mapping's text with the proposed edits, or None if there are none."""
     text = source.text
     for one in explained:
         edited = source if text == source.text else edited_source(source, text, policy)

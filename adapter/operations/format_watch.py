@@ -61,19 +61,20 @@ def _recount(tx: Transaction, source: Source, fingerprints: Fingerprints) -> boo
 
     Return False if another process counts.
     """
+    if _loaded(tx, [source.name])[source.name].mapping_hash in ("", source.hash):
+        return True
     events = tx.formats.counted_events(source.name, MOST_RECOUNTED)
     if events is None:
         return False
     statistics = _loaded(tx, [source.name])[source.name]
-    if statistics.mapping_hash not in ("", source.hash):
-        profiles = [(one, _profile(source, one, fingerprints)) for one in events]
-        counted = [
-            CountedEvent(event.id, event.received_at, features)
-            for event, features in profiles
-            if features is not None
-        ]
-        statistics.recount(counted)
-        _save(tx, statistics, source, fingerprints)
+    profiles = [(one, _profile(source, one, fingerprints)) for one in events]
+    counted = [
+        CountedEvent(event.id, event.received_at, features)
+        for event, features in profiles
+        if features is not None
+    ]
+    statistics.recount(counted)
+    _save(tx, statistics, source, fingerprints)
     return True
 
 

@@ -35,7 +35,7 @@ class LostLeads:
 
 
 class VersionWatch:
-    """Maps messages that were not booked with the previous version of their mapping."""
+    """Finds the leads that a mapping's previous version would have booked."""
 
     def __init__(self, settings: Settings, store: Database, live: LiveSources) -> None:
         self._settings, self._store, self._live = settings, store, live
@@ -109,7 +109,7 @@ class VersionWatch:
         return None
 
     def _file(self, name: str, version: MappingVersion | None) -> Source | None:
-        """Return the mapping from its file, unless the file has changed since."""
+        """Return the mapping from its file, or None if the file has changed since ``version``."""
         file = self._live.files.get(name)
         if file is None or version is None or overlay.is_outdated(file, version):
             return None

@@ -70,7 +70,7 @@ class Path:
 
     @property
     def ends_with_each(self) -> bool:
-        """True if the last part is ``*``, for each item of a list."""
+        """True if the last part is ``*``, which stands for each item of a list."""
         return self.parts[-1] == EACH and len(self.parts) - 1 not in self.quoted
 
     def through_lists(self) -> "Path":
@@ -238,10 +238,20 @@ def _unwrapped(value: object) -> Any:
 def unwrap_single(value: object) -> Any:
     """Return the only item of a list, or None if it is empty. Other values are unchanged.
 
-    Raise :class:`Unreadable` for a list of several items.
+    If all items are the same text or number, they count as one. Raise :class:`Unreadable` for any
+    other list of several items.
     """
+    if type(value) is list and len(value) > 1 and _are_equal(value):
+        return value[0]
     unwrapped = _unwrapped(value)
     return None if unwrapped is MISSING else unwrapped
+
+
+def _are_equal(items: Sequence[object]) -> bool:
+    first = items[0]
+    return isinstance(first, str | int | float) and all(
+        type(one) is type(first) and one == first for one in items
+    )
 
 
 #: Keys and indexes from the top of a payload.

@@ -182,3 +182,20 @@ def _without_piled_marks(text: str) -> Iterator[str]:
         marks = marks + 1 if unicodedata.combining(character) else 0
         if marks <= MAX_MARKS:
             yield character
+
+
+def readable_json(text: str) -> str:
+    """Return ASCII JSON with the characters that a person can read instead of their escapes.
+
+    Other escapes stay, because a terminal may interpret control characters.
+    """
+    return _JSON_ESCAPE.sub(_readable, text)
+
+
+def _readable(match: re.Match[str]) -> str:
+    character = chr(int(match[2], 16))
+    return match[1] + (character if character.isprintable() else match[0][len(match[1]) :])
+
+
+#: The escape of a character in JSON, after an even number of backslashes.
+_JSON_ESCAPE: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u([0-9a-f]{4})")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter.models import BookingState
+from adapter.bookings.calendar_check import REASON
+from adapter.models import TIME_TAKEN, BookingState
 from adapter.store import Database
 from tests.harness import Harness, load_cached, settle
 from tests.integration.test_calendar_check import NEAREST, OTHERS
@@ -47,8 +48,9 @@ def taken(harness: Harness, upstream: SandboxClient, number: int) -> int:
     """Return a lead that is held because its time is taken."""
     upstream.set_free_times("com_maple", OTHERS)
     (booking,) = harness.mapped("rentfeed", lead(number))
-    harness.send()
-    assert harness.booking(booking.id).reason == "time_taken"
+    with harness.pipeline.store.transaction() as tx:
+        tx.bookings.move(booking.id, HELD, why=TIME_TAKEN, now=harness.clock(), reasons=[REASON])
+        tx.free_times.offer(booking.id, NEAREST)
     return booking.id
 
 

@@ -118,6 +118,9 @@ def test_after_publish_exactly_the_readable_leads_are_read_again(
     )
     assert "The mapping of rentfeed can read 2 of these leads now." in answer.text
     assert "None of these" not in answer.text
+    ana.post("/queue/act", act="release", ids=str(numbers[0]))
+    assert "The mapping can read this lead now." in html.unescape(ana.text("/queue"))
+    assert ana.harness.state(numbers[0]) is BookingState.HELD
 
 
 def test_a_roll_back_takes_back_what_was_said(ana: Reader) -> None:  # noqa: F811

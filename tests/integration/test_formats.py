@@ -313,6 +313,27 @@ def test_a_new_value_is_named_and_gets_a_row(harness: Harness, shell: Shell) -> 
     assert '{ "VIRTUAL_LIVE": video, IN_PERSON: in_person' in one["proposal"]["new"]
 
 
+def test_a_word_whose_meaning_is_unknown_gets_no_row(harness: Harness, shell: Shell) -> None:
+    received(harness, *map(lead, range(60)))
+    bodies = [*map(lead, range(100, 108))]
+    for body in bodies:
+        body["tour"]["type"] = "KIND_7"
+    received(harness, *bodies)
+    (one,) = shell.json("sources", "rentfeed")["format_changes"]
+    assert (one["values"], one["proposal"]) == (["KIND_7"], None)
+
+
+def test_a_date_in_two_possible_formats_is_not_guessed(harness: Harness, shell: Shell) -> None:
+    received(harness, *map(lead, range(40)))
+    bodies = [*map(lead, range(100, 110))]
+    for number, body in enumerate(bodies):
+        body["tour"]["date"] = f"{number % 3 + 4:02}-{number % 4 + 5:02}-2026"
+    received(harness, *bodies)
+    (one,) = shell.json("sources", "rentfeed")["format_changes"]
+    assert one["proposal"] is None
+    assert one["fitting"] == ["DD-MM-YYYY h:mm A", "MM-DD-YYYY h:mm A"]
+
+
 def test_a_new_date_format_is_added(harness: Harness, shell: Shell) -> None:
     received(harness, *map(lead, range(40)))
     bodies = [*map(lead, range(100, 110))]

@@ -222,3 +222,17 @@ def test_a_new_source_has_no_usual_number(harness: Harness, visit: Visit) -> Non
 def usual_numbers(visitor: Visitor) -> dict[str, str]:
     cell = r'<b>([\w-]+)</b>.*?data-t="Usually" class="number">([^<]*)<'
     return dict(re.findall(cell, visitor.page("/sources"), re.DOTALL))
+
+
+def test_health_counts_leads_that_were_not_read_yet(harness: Harness, ana: Visitor) -> None:
+    """The line about bookings has the same number as the problem above it."""
+    harness.mapped("rentfeed", lead(1))
+    harness.receive("rentfeed", lead(2))
+    page = text_of(ana.page("/"))
+    assert "2 leads are waiting, the oldest since" in page
+
+
+def test_a_source_explains_its_secrets(ana: Visitor) -> None:
+    page = text_of(ana.page("/sources/rentfeed"))
+    assert "with a secret that only you and the sender know" in page
+    assert "Your engineer sets secrets on the server." in page

@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -456,6 +457,8 @@ def test_new_reads_several_files_and_names_their_communities(project: Path) -> N
     samples = sorted((project / "mappings/samples").glob("acme*"))
     assert [one.name for one in samples] == ["acme.json"], "the others add nothing"
     assert "rosa" not in samples[0].read_text()
+    left = "1.json, 2.json, 3.json, 4.json, 5.json"
+    assert f"Not copied, because they add nothing new: {left}\n" in result.output
     assert "drafted from 6 webhooks" in (project / "mappings/acme.yaml").read_text()
 
 
@@ -488,7 +491,7 @@ def test_new_lists_what_may_be_a_name_under_an_unknown_key(project: Path) -> Non
     (project / "lead.json").write_text(json.dumps(lead))
     output = run("new", "acme", "lead.json").output
     found = re.search(
-        r"^Not replaced in (\S+); replace each that is a person: (.*)$", output, re.MULTILINE
+        r"^Not replaced in (\S+); replace each that is personal: (.*)$", output, re.MULTILINE
     )
     assert found is not None, output
     assert found[2] == "nf-field-1"
@@ -665,3 +668,34 @@ def test_only_booked_items_of_a_batch_are_doubtful(project: Path) -> None:
     result = run("map", "batch", "-", *NOW, stdin=body)
     doubts = [line for line in result.stderr.splitlines() if "seems to say" in line]
     assert [one.split(" seems")[0] for one in doubts] == ["warning: lead.status ('Cancelled')"]
+
+
+def test_a_sample_that_would_take_minutes_is_refused(project: Path) -> None:
+    (project / "big.json").write_text(json.dumps({"text": "x" * new_source.MOST_BYTES}))
+    result = click.testing.CliRunner().invoke(commands, ["new", "acme", "big.json"])
+    assert str(result.exception) == "big.json has 257 kB; shorten it to 256 kB, such as a few leads"
+    assert not (project / "mappings/acme.yaml").exists()
+    files = ["lead.json"] * (new_source.MOST_FILES + 1)
+    assert "pass at most 200 files" in run("new", "acme", *files).output
+
+
+@pytest.mark.timed
+def test_a_batch_is_drafted_and_made_up_in_linear_time(project: Path) -> None:
+    lead = {"name": "Rosa Vale", "phone": "720-555-0188", "comments": "Call me " * 20}
+    leads = [lead | {"email": f"r{n}@example.net"} for n in range(900)]
+    (project / "batch.json").write_text(json.dumps({"leads": leads}))
+    start = time.perf_counter()
+    result = run("new", "acme", "batch.json")
+    assert time.perf_counter() - start < 60
+    assert result.stderr.startswith("reading ")
+    assert "example.net" not in (project / "mappings/samples/acme.json").read_text()
+
+
+def test_a_lead_without_a_time_and_a_cancellation_become_samples_too(project: Path) -> None:
+    text = "Name: Rosa Vale\nEmail: rosa@example.net\nPhone: 720-555-0188\n"
+    mails = [text + "Tour: 12/12/2026 2:30 PM\n", text, text + "Please cancel my tour.\n"]
+    for number, mail in enumerate([*mails, mails[0]]):
+        (project / f"{number}.json").write_text(json.dumps({"plain": mail}))
+    result = run("new", "acme", "0.json", "1.json", "2.json", "3.json")
+    assert len([*(project / "mappings/samples").glob("acme*")]) == 3
+    assert "Not copied, because they add nothing new: 3.json" in result.output

@@ -568,3 +568,17 @@ def test_a_draft_reads_or_names_whatever_may_be_the_time_of_the_tour(
         r"^  starts_at: .*", mapping_from_sample("acme", "a.json", data), re.MULTILINE
     )
     assert line in start
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        ({"token": "abc123secret"}, "\nstrip: [token]   # secrets in the body"),
+        ({"auth": {"apiKey": "k-4711-x9"}, "password": "hunter22"}, "strip: [password, apiKey] "),
+        ({"token": "short", "key": "email", "secret": ""}, None),
+        ({"form_response": {"token": "abc123def456"}}, None),
+    ],
+)
+def test_secrets_in_the_body_are_stripped(data: dict[str, Any], line: str | None) -> None:
+    text = mapping_from_sample("acme", "a.json", data)
+    assert line in text if line else "strip" not in text

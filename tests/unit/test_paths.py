@@ -228,3 +228,16 @@ def test_deep_data_is_walked_without_recursion() -> None:
         data = [data]
     assert path_from_text("a.b").read({"a": data}) is MISSING
     assert len(path_from_text("*.*").read(data)) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "only"), [(["a", "a", "a"], "a"), ([2, 2], 2), ([["a"]], "a"), ([], None), ("a", "a")]
+)
+def test_equal_items_of_a_list_count_as_one(value: object, only: object) -> None:
+    assert unwrap_single(value) == only
+
+
+@pytest.mark.parametrize("value", [["a", "b"], [1, True], [1, "1"], [{}, {}], [[1], [1]]])
+def test_different_items_of_a_list_are_several(value: object) -> None:
+    with pytest.raises(Unreadable):
+        unwrap_single(value)

@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adapter.exceptions import Unreadable
-from adapter.parsing.text import as_items, clean_text, is_empty, single_value
+from adapter.parsing.text import as_items, clean_text, is_empty, readable_json, single_value
 
 
 def shown(value: object) -> str:
@@ -162,3 +162,16 @@ def test_a_list_of_one_is_its_item() -> None:
     assert single_value(["a", "b"]) == ["a", "b"]
     assert single_value([]) == []
     assert single_value("a") == "a"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (r'"s\u00e1bado, \u00bfpuedo?"', '"sábado, ¿puedo?"'),
+        (r'"\u001b[2J \u202e \ud83d"', r'"\u001b[2J \u202e \ud83d"'),
+        (r'"a \\u00e1"', r'"a \\u00e1"'),
+        (r'"cut off \u00e', r'"cut off \u00e'),
+    ],
+)
+def test_json_is_shown_with_accents_but_without_control_characters(text: str, shown: str) -> None:
+    assert readable_json(text) == shown

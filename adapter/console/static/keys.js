@@ -21,10 +21,14 @@
   };
   const open = () => selected()?.querySelector(".name")?.click();
   const shown = () => document.querySelector("#panel [data-panel], .lead-page");
-  const press = (key) => shown().querySelector(`[data-key="${key}"]`)?.click();
+  const sayViewOnly = () => shown().querySelector("[data-view-only]")?.focus();
+  const press = (key) => {
+    const button = shown().querySelector(`[data-key="${key}"]`);
+    if (button) button.click(); else sayViewOnly();
+  };
   const unfold = (key, field) => {
     const box = shown().querySelector(`[data-open="${key}"]`);
-    if (!box) { ignoreTyping(); return; }
+    if (!box) { ignoreTyping(); sayViewOnly(); return; }
     box.open = true;
     box.querySelector(field)?.focus();
   };

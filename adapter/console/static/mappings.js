@@ -83,5 +83,11 @@
     const changed = gutter.querySelector(".changed");
     if (changed) editor.scrollTop = changed.offsetTop - gutter.offsetTop - 100;
   }
+  // The first value that the mapping does not read, which may be far down in the message.
+  const message = document.querySelector(".payload"), unread = message?.querySelector(".unread");
+  if (unread) {
+    const at = unread.getBoundingClientRect().top - message.getBoundingClientRect().top;
+    if (at > message.clientHeight - 40) message.scrollTop += at - 60;
+  }
   document.getElementById("backtest")?.scrollIntoView();
 })();

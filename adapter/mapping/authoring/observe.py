@@ -43,14 +43,14 @@ class Observed:
 
     def filled(self, path: str) -> list[Any]:
         """Return the nonempty values at a path."""
-        return [value for value in self.values.get(path, ()) if not _is_blank(value)]
+        return [value for value in self.values.get(path, ()) if not is_blank(value)]
 
     def is_filled(self, path: str) -> list[bool]:
         """Return one Boolean per lead: True if the lead has a nonempty value at the path."""
-        return [not _is_blank(value) for value in self.values.get(path, ())]
+        return [not is_blank(value) for value in self.values.get(path, ())]
 
     def is_of_item(self, path: str) -> bool:
-        """Return True if a path leads into an item of ``for_each``, perhaps through ``read``."""
+        """Return True if a path leads into a ``for_each`` item, directly or through ``read``."""
         first = path.split(".")[0]
         if first in self.read_paths and self.read_paths[first] != path:
             return self.is_of_item(self.read_paths[first])
@@ -91,7 +91,8 @@ def with_query(payload: Any, query: str) -> Any:
     return {**payload, "query": parameters}
 
 
-def _is_blank(value: Any) -> bool:
+def is_blank(value: Any) -> bool:
+    """Return True if a value is missing or empty."""
     return value is MISSING or is_empty(value, ())
 
 
@@ -107,7 +108,7 @@ def _rows(sample: Any, levels: Sequence[tuple[str, str]]) -> Iterator[tuple[str,
 def _inner_rows(
     place: str, row: dict[str, Any], name: str, path: str, outer: Collection[str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the data and the path of each item of a list in a row."""
+    """Yield the data and the path of each item of a list that is part of a row."""
     items, whole = read(row, path), path.removesuffix(".*")
     first, _, rest = whole.partition(".")
     start = ".".join(filter(None, (place, rest))) if first in outer else whole
@@ -182,7 +183,7 @@ def _leaves(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the maximum length of each list, by the list's path without indexes."""
+    """Return the maximum length of each list, keyed by the list's path without indexes."""
     most: dict[str, int] = {}
     for row in rows:
         for path, value in walk(row):

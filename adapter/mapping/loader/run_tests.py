@@ -17,6 +17,7 @@ from adapter.mapping.samples import Sample, sample_from_test
 from adapter.mapping.source import Source
 from adapter.models import Reason
 from adapter.parsing.paths import MISSING
+from adapter.parsing.text import readable_json
 from adapter.settings import Policy
 
 #: The outcome that items must have, for each kind of expectation.
@@ -208,7 +209,8 @@ def all_reasons(mapped: Mapped) -> list[Reason]:
 
 def format_reason(reason: Reason) -> str:
     """Format a reason as one line with its value, path and message."""
-    head = " from ".join(part for part in (reason.value, reason.path) if part)
+    value = readable_json(reason.value) if reason.value else None
+    head = " from ".join(part for part in (value, reason.path) if part)
     text = reason.reason + hint(_text(reason.value), reason.reason)
     return f"{head}: {text}" if head else text
 

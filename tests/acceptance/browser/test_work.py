@@ -343,3 +343,18 @@ def test_a_box_that_must_be_checked_says_what_to_do(ana: Reader) -> None:
     assert box.evaluate("box => box.validationMessage") == ""
     page.get_by_role("button", name="Mark as already in Knock").click()
     page.get_by_text("Marked as already in Knock.").wait_for()
+
+
+def test_keys_tell_a_user_without_edit_access_why_nothing_happens(reader: Reader) -> None:
+    night_leads(reader.site, range(234, 235))
+    reader.sign_in("rob")
+    reader.go("/queue?todo=call")
+    page = reader.page
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.locator("#panel [data-panel]").wait_for()
+    sentence = page.get_by_text("You have view-only access.")
+    for key in "bad":  # what is typed after D may be a reason, so it is ignored for a moment
+        page.keyboard.press(key)
+        expect(sentence).to_be_focused()
+        page.locator("#panel").focus()
