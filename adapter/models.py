@@ -306,7 +306,7 @@ class Event:
 
     @property
     def request(self) -> WebhookRequest:
-        """The stored request, without credentials, host and client address."""
+        """The stored request, without credentials, host or client address."""
         url = f"/hooks/{self.source}" + (f"?{self.query}" if self.query else "")
         documents = json.loads(self.fetched)["documents"] if self.fetched else {}
         return WebhookRequest("POST", url, self.headers, self.body, fetched=documents)

@@ -95,7 +95,7 @@ class Environment(Mapping[str, str]):
     """The environment variables. If ``NAME_FILE`` is set, ``NAME`` is read from that file.
 
     A file is read when its value is first needed. If a file cannot be read again after
-    :meth:`reread`, its old value is kept, so that a running process does not lose a secret.
+    :meth:`reread`, its old value is kept so that a running process does not lose a secret.
     """
 
     def __init__(self, variables: Mapping[str, str], former: Mapping[str, str] = {}) -> None:
@@ -566,7 +566,7 @@ class Settings:
         "are sent.",
         secret=True)
     allow_newer_database: bool = setting("ADAPTER_ALLOW_NEWER_DATABASE", False, read_flag,  # noqa: FBT003 - its default
-        "Set to `yes` after a rollback, so that the older version's worker can use a database that "
+        "Set to `yes` after a rollback so that the older version's worker can use a database that "
         "a newer version migrated.")
     traces_url: str | None = setting("ADAPTER_TRACES_URL", None, read_url,
         "URL of an OpenTelemetry collector that receives traces by OTLP over HTTP, such as "

@@ -52,10 +52,11 @@ same machine. The client uses keep-alive connections and sends the next request 
 response arrives. If the number of stored events differs from the number of acknowledged
 webhooks, no figure is reported.""",
     "drain": """\
-Stored webhooks are mapped, sent to a sandbox that responds immediately, and checked until they
-are `booked`. First, rounds with one worker alternate with rounds with two workers, without a
-rate limit. Then a backlog is sent for more than a minute with the default limit of 120 requests
-per minute. The sandbox counts the requests and allows 150 per minute.""",
+Stored webhooks are mapped, and their bookings are sent to a sandbox that responds immediately.
+The worker checks the jobs until all bookings are `booked`. First, rounds with one worker
+alternate with rounds with two workers, without a rate limit. Then a backlog is sent for more
+than a minute with the default limit of 120 requests per minute. The sandbox counts the requests
+and allows 150 per minute.""",
     "latency": """\
 This section measures the time from sending a webhook until its POST arrives at the sandbox.
 First, 20 webhooks per second are sent at equal intervals, without a rate limit. Then tours for

@@ -49,7 +49,7 @@ TAKES: Final[Mapping[str, str]] = {
     "phone_1": "email_1 or phone_1 is **required**",
     "lease_term_in_months": "1 to 18",
     "desired_num_bedrooms": "a list; 0 means a studio, and 3 means three or more bedrooms",
-    "notes": "lines with `{path}`; truncated at 1,000 characters",
+    "notes": "lines with `{path}`; at most 1,000 characters, the longest line is shortened first",
 }
 
 
@@ -95,7 +95,7 @@ NOW = "2026-03-02T18:00:00Z"
 def settings_table() -> str:
     """Return a row for each environment variable."""
     rows = [
-        f"| {_names(one)} | {_default(one.default_text)} | {marked(one.meaning)} |"
+        f"| {_names(one)} | {_default(one.default_text)} | {marked(one.meaning)}{_range(one)} |"
         for one in SETTINGS
     ]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
@@ -107,6 +107,16 @@ def _names(one: Setting) -> str:
 
 def _default(text: str) -> str:
     return f"`{text}`" if text else "none"
+
+
+def _range(one: Setting) -> str:
+    """Return the range of a number, which is in the message for a text that is no number."""
+    try:
+        one.read("no number")
+    except ValueError as exc:
+        found = re.search(r" from (\S+) to (\S+)$", str(exc))
+        return f" From {found[1]} to {found[2]}." if found else ""
+    return ""
 
 
 def mapping_block(name: str) -> str:

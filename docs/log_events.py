@@ -23,7 +23,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "A service in `ADAPTER_ALARMS` did not accept a message. `reason` says why.",
         "Run `adapter alarms test`, and fix the URL.",
     ),
-    "attempt_not_started": ("An error prevented a POST. The booking is held.", BUG),
+    "attempt_not_started": ("An error prevented a POST, so the booking is held.", BUG),
     "background_write_dropped": (
         (
             "Too many requests were rejected to save all of them. This request was counted but not "
@@ -48,7 +48,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         REVIEW,
     ),
     "booking_not_checked": (
-        "An error prevented a check of a booking. The adapter repeats the check in an hour.",
+        (
+            "A booking could not be checked because of an error. The adapter repeats the check in "
+            "an hour."
+        ),
         BUG,
     ),
     "booking_not_found": (
@@ -105,14 +108,11 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "erased": ("Old personal data was deleted.", NOTHING),
     "error_ignored": ("Python ignored an error while it cleaned up.", NOTHING),
-    "event_not_mapped": ("An error prevented mapping. The webhook is held.", BUG),
+    "event_not_mapped": ("A webhook could not be mapped because of an error, so it is held.", BUG),
     "event_settled": ("A webhook was mapped, held or ignored (`state`).", NOTHING),
     "fetch_failed": (
         "A document that a webhook refers to could not be fetched. `reason` says why.",
-        (
-            "Wait, because the adapter retries. If the problem continues, check the token and the "
-            "host."
-        ),
+        ("Wait for the adapter to retry. If the problem continues, check the token and the host."),
     ),
     "forced_stop": (
         (
@@ -122,7 +122,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         NOTHING,
     ),
     "format_not_counted": (
-        "An error prevented counting the fields of a webhook. The lead is booked anyway.",
+        "A webhook's fields could not be counted because of an error. The lead is booked anyway.",
         BUG,
     ),
     "free_times_not_parsed": (
@@ -173,11 +173,14 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "outcome_waiter_failed": ("An error interrupted the wait for outcomes.", BUG),
     "outcome_waiters_full": (
-        "Too many senders are waiting for an outcome. This sender got its response immediately.",
+        "Too many senders are waiting for an outcome. The sender got its response immediately.",
         "If this happens often, raise `ADAPTER_WEB_THREADS`.",
     ),
     "note_not_processed": (
-        "An error prevented sending or checking a renter's later message. The adapter tries again.",
+        (
+            "A renter's later message could not be sent or checked because of an error. The "
+            "adapter tries again."
+        ),
         BUG,
     ),
     "note_not_sent": (
@@ -202,8 +205,8 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "problem_began": (
         (
-            "A [problem](#problems) (`code`, `source`) began: "
-            "an error if its level is broken, otherwise a warning."
+            "A [problem](#problems) began (`code`, `source`). The event is an error for a `broken` "
+            "problem, and otherwise a warning."
         ),
         "See the table of problems.",
     ),
@@ -279,7 +282,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
             "Propexo rejects the API token, or several POSTs in a row had no clear response. "
             "If Propexo cannot be reached, the event is a warning."
         ),
-        "See [sending is stopped](operations.md#sending-is-stopped).",
+        'See ["Sending is stopped"](operations.md#sending-is-stopped).',
     ),
     "service_links_ignored": (
         (
@@ -298,7 +301,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "If the sender supports a signature or a token, set it in the mapping.",
     ),
     "start_failed": (
-        "A web or worker process cannot start. There is one line for each reason.",
+        "A web or worker process cannot start. The log contains one line for each reason.",
         "Follow the instructions in `problem`.",
     ),
     "status_read_failed": (

@@ -130,7 +130,7 @@ class CalendarCheck:
         now: dt.datetime,
         answered: Answered | None,
     ) -> str | Postponed | None:
-        """Check a locked booking's tour time. Return a reason code if the booking may be sent.
+        """Check a locked booking's tour time. Return the result's code if the booking may be sent.
 
         Return :class:`Postponed` if :meth:`finish` must be called after the transaction. Return
         None if the booking must wait for another process that asks the same question, or for
@@ -163,7 +163,7 @@ class CalendarCheck:
     def _must_wait_for_rival(
         self, tx: Transaction, booking: Booking, rate: RateState, now: dt.datetime
     ) -> bool:
-        """Return True if Knock's calendar may not show another tour at this time yet.
+        """Return True if another tour at this time may still be missing from Knock's calendar.
 
         If the calendar cannot be read anyway, waiting would gain nothing.
         """
@@ -240,7 +240,7 @@ class CalendarCheck:
         self._checked.add(attempt.id)
 
     def ended(self, attempt: Attempt) -> None:
-        """Delete a community's cached tour times after a checked booking was sent.
+        """Delete a community's cached tour times after a checked booking has been sent.
 
         They were also deleted before the POST, but another process may have read them from Propexo
         again before Knock booked the tour.

@@ -36,6 +36,8 @@ SENTENCES: Mapping[str, str] = {
     "again since",
     "another_person": "someone with another name uses the same email or phone at this community: "
     "booking {}. Knock may treat them as one person and cancel that tour",
+    "another_name": "the sender used the same key for someone with another name: booking {}. "
+    "Neither has an email or phone that shows whether they are one person",
     "contact_of_many": "hundreds of requests at this community have the same email or phone, so "
     "it is not known whether this renter has another request",
     "not_proved": "one of the two senders is not verified (scheme: none), and the same person has "
@@ -67,7 +69,7 @@ _NO_BOOKING = "the booking that it cancels is not known here: look for the tour 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """A decision about a request: its new state, the rule, and the other lead involved."""
+    """A decision about a request: its new state, the applied rule, and any other lead involved."""
 
     state: BookingState
     code: str

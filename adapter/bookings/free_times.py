@@ -120,7 +120,7 @@ class FreeTimes:
         return None if calendar is None else self.bookable(calendar)
 
     def calendar(self, key: CalendarKey, zone: ZoneInfo) -> Calendar | None:
-        """Return a calendar of Knock, or None if it is unknown. Takes at most a few seconds."""
+        """Return a calendar's available times, or None if unknown. Wait at most a few seconds."""
         answer = self._wait_for(key, zone)
         return None if answer.problem is not None else answer.calendar
 

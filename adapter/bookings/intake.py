@@ -7,7 +7,7 @@ are held.
 import dataclasses
 import datetime as dt
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from adapter.bookings import precedence, reconcile
 from adapter.bookings.decisions import Decision, seen_before
@@ -19,7 +19,7 @@ from adapter.bookings.new_request import (
     held_twins,
     repeated_cancellation,
 )
-from adapter.bookings.person import NEW
+from adapter.bookings.person import NEW, are_versions, order
 from adapter.bookings.reconcile import Related
 from adapter.bookings.same_person import Relation, relation
 from adapter.mapping.engine import SENT_OUTCOMES, Item, Mapped, Outcome
@@ -60,14 +60,14 @@ class BookingPlanner:
         now: dt.datetime,
         *,
         is_forced: bool = False,
-    ) -> None:
-        """Store a mapped event's final state and its bookings.
+    ) -> list[Booking]:
+        """Store a mapped event's final state and its bookings. Return the bookings.
 
         If ``is_forced``, a user wants the bookings regardless of earlier ones. They count as
         requested now and are not treated as duplicates of earlier items or tours.
         """
-        items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
-        drafts = [self._draft(item, event, now) for item in items]
+        items = _wanted(mapped)
+        drafts = self.drafts(event, mapped, now)
         crowded = tx.bookings.lock_related(drafts, now)
         # In a replay, number the new bookings after those from the earlier mapping.
         number = len(tx.bookings.of_event(event.id)) if event.mapping_hash else 0
@@ -92,6 +92,31 @@ class BookingPlanner:
             now=now,
         )
         log.info("event_settled", extra={"event_id": event.id, "state": state})
+        return stored
+
+    def preview(
+        self,
+        tx: Transaction,
+        event: Event,
+        mapped: Mapped,
+        source: Source | None,
+        replaced: Collection[int],
+        now: dt.datetime,
+    ) -> list[Booking]:
+        """Return the bookings that :meth:`apply` would store, without storing anything.
+
+        ``replaced`` contains the IDs of the event's bookings that they would replace.
+        """
+        items = _wanted(mapped)
+        drafts = self.drafts(event, mapped, now)
+        crowded = tx.bookings.lock_related(drafts, now)
+        found: list[Booking] = []
+        for item, draft in zip(items, drafts, strict=True):
+            loaded = reconcile.load(tx, draft, now)
+            related = dataclasses.replace(loaded.without(replaced), crowded=crowded())
+            decision = _item_twice(draft, found) or self._decide(tx, source, item, related, draft)
+            found.append(decision.applied_to(draft) if decision is not None else draft)
+        return found
 
     def _invite(
         self,
@@ -137,8 +162,11 @@ class BookingPlanner:
         now: dt.datetime,
     ) -> None:
         """Lock the keys of an event's stored and newly mapped bookings."""
-        drafts = [self._draft(item, event, now) for item in mapped.items]
-        tx.bookings.lock_related((*drafts, *bookings), now)
+        tx.bookings.lock_related((*self.drafts(event, mapped, now), *bookings), now)
+
+    def drafts(self, event: Event, mapped: Mapped, now: dt.datetime) -> list[Booking]:
+        """Return an unsaved booking for each item of an event that is not ignored."""
+        return [self._draft(item, event, now) for item in _wanted(mapped)]
 
     def _draft(self, item: Item, event: Event, now: dt.datetime) -> Booking:
         """Return an unsaved booking for an item of an event."""
@@ -176,7 +204,7 @@ class BookingPlanner:
         )
 
     def _open_among(self, bookings: Iterable[Booking]) -> set[str]:
-        """Return the sources of these bookings that accept unverified webhooks."""
+        """Return which of the bookings' sources accept unverified webhooks."""
         names = {booking.source for booking in bookings}
         return {name for name in names & self._sources.keys() if self._sources[name].is_open}
 
@@ -211,6 +239,10 @@ class BookingPlanner:
             is_contact_of_many=bool(draft.person_keys & related.crowded),
             open_sources=self._open_among((*related.same, draft)),
         )
+
+
+def _wanted(mapped: Mapped) -> list[Item]:
+    return [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
 
 
 def event_state(mapped: Mapped) -> EventState:
@@ -266,7 +298,7 @@ def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:
 def _force(
     tx: Transaction, draft: Booking, related: Related, now: dt.datetime
 ) -> tuple[Booking, Related]:
-    """Make a new booking the person's latest request, even if the same tour is in Knock."""
+    """Make a new booking the renter's latest request, even if the same tour is in Knock."""
     gone = [
         one
         for one in related.same
@@ -291,10 +323,7 @@ def _store(
     by: str = "worker",
 ) -> Booking:
     """Store a new booking with its decision, and update the person's other requests."""
-    if draft.item_key in related.crowded or any(
-        one.item_key == draft.item_key is not None for one in related.different
-    ):
-        draft = dataclasses.replace(draft, reasons=(*draft.reasons, _KEY_IS_NOT_UNIQUE))
+    draft = dataclasses.replace(draft, reasons=(*draft.reasons, *_key_warnings(draft, related)))
     if decision is not None:
         draft = decision.applied_to(draft)
     stored = tx.bookings.insert(draft, number, now=now, by=by)
@@ -310,3 +339,16 @@ _KEY_IS_NOT_UNIQUE = Reason(
     reason="the sender uses this key for other people too, so it cannot identify a lead: set "
     "dedupe to a value that is unique to each lead",
 )
+
+
+def _key_warnings(draft: Booking, related: Related) -> Iterator[Reason]:
+    """Yield a reason if another person's lead has the same key."""
+    different = [one for one in related.different if one.item_key == draft.item_key is not None]
+    if different or draft.item_key in related.crowded:
+        yield _KEY_IS_NOT_UNIQUE
+        return
+    unclear = [one for one in related.unclear if are_versions(one, draft)]
+    if unclear and draft.state is BookingState.HELD and not draft.is_cancellation:
+        other = max(unclear, key=order)
+        text = f"booking {other.id} has the same key, and may be from another person"
+        yield Reason(field="dedupe", reason=text)

@@ -89,7 +89,7 @@ def new_lines(own: Said, said: Sequence[Said]) -> list[str]:
 
 
 def _rest(line: str, known: Iterable[Sequence[str]]) -> str:
-    """Remove an already known text from the beginning of a line.
+    """Remove already known text from the beginning of a line.
 
     Each message from a chatbot may contain the whole conversation.
     """

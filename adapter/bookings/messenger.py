@@ -165,7 +165,7 @@ class Messenger:
             return self._draft(tx, message)
 
     def _draft(self, tx: Transaction, claimed: Message) -> _Draft | None:
-        """Lock the person's keys. Return the draft, or None if the message cannot be sent now."""
+        """Lock the keys of a message's lead. Return the draft, or None if it cannot be sent now."""
         now, lead = self.clock(), tx.bookings.get(claimed.booking_id or 0)
         if lead is None:
             tx.messages.delete(claimed.id)
@@ -523,7 +523,7 @@ def _texts(
 
 
 def _is_card(record: KnockRecord, card: Booking) -> bool:
-    """Return True if this guest card was created by a booking whose data is not erased."""
+    """Return True if this guest card was created by a booking whose data has not been erased."""
     request = card.appointment
     return shares_contact(record, request) and is_complete_card(record, request)
 

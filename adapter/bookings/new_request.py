@@ -25,6 +25,7 @@ from adapter.bookings.person import (
     posted,
 )
 from adapter.bookings.precedence import may_be_gone, plan
+from adapter.bookings.same_person import names_agree
 from adapter.models import Booking, BookingState, Kind
 from adapter.store import RESTORED
 
@@ -334,7 +335,7 @@ def _would_be_replaced(one: Booking, new: Booking, now: dt.datetime) -> bool:
 
 
 def _last_tour(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Booking | None:
-    """Return the tour that the person last requested at the new request's community."""
+    """Return a person's last requested tour at the community of a new request, or None."""
     return Person(tuple(same), now).at(new.community).last
 
 
@@ -351,8 +352,10 @@ def held_person(new: Booking, unclear: Sequence[Booking], now: dt.datetime) -> D
     if not others:
         return None
     other = max(others, key=order)
-    is_shared = other.person_keys & new.person_keys
-    return held("another_person" if is_shared else "changed_after_first", other)
+    if other.person_keys & new.person_keys:
+        return held("another_person", other)
+    is_other_name = names_agree(new.appointment, other.appointment) is False
+    return held("another_name" if is_other_name else "changed_after_first", other)
 
 
 def _held_beside(

@@ -161,7 +161,7 @@ def _is_earlier_card(one: Booking, request: Booking, person: Person) -> bool:
 
 
 def _wanted_again(request: Booking, person: Person) -> Decision | None:
-    """Decide whether to send or review a merged request after the other lead has changed."""
+    """Decide whether to send or review a request after the lead it was merged with has changed."""
     if request.state is BookingState.PENDING or request.because_of is None:
         return None
     other = person.end_of(request)
@@ -270,7 +270,7 @@ def _decide_repeated_cancellation(request: Booking, person: Person) -> Decision 
 
 
 def _canceled_since(cancellation: Booking, person: Person) -> list[Booking]:
-    """Return later requests with the same key that were also canceled."""
+    """Return the canceled, unsent requests with a cancellation's sender and key."""
     return [
         one
         for one in person.requests

@@ -6,7 +6,8 @@ recomputed from all of the person's requests while the person's lock is held.
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Self
 
 from adapter.bookings import knock_cards, precedence
@@ -24,6 +25,7 @@ from adapter.bookings.person import (
 )
 from adapter.bookings.same_person import (
     Relation,
+    are_two_people,
     has_another_contact,
     is_one_full_name,
     name_of,
@@ -48,6 +50,8 @@ class Related:
     nearby: tuple[Booking, ...] = ()
     #: Keys shared by so many other requests that those were not read.
     crowded: frozenset[int] = frozenset()
+    #: True for a cancellation without a contact whose key several people share.
+    is_of_several: bool = False
 
     @classmethod
     def to(cls, booking: Booking, rows: Iterable[Booking]) -> Self:
@@ -58,16 +62,29 @@ class Related:
                 people[relation(booking, row)].append(row)
         same, different, unclear = people.values()
         two = _of_two_people([one for one in same if _is_by_name(booking, one)], same)
+        two |= _of_anyone(booking, same, (*different, *unclear))
+        is_of_several = _is_of_several(booking, same)
+        two |= {one.id for one in same if is_of_several}
         unclear += [one for one in same if one.id in two]
         return cls(
             same=tuple(one for one in same if one.id not in two),
             different=tuple(different),
             unclear=tuple(unclear),
+            is_of_several=is_of_several,
+        )
+
+    def without(self, ids: Collection[int]) -> Self:
+        """Return a copy without the requests that have these IDs."""
+        groups = (self.same, self.unclear, self.different, self.nearby)
+        same, unclear, different, nearby = (
+            tuple(one for one in group if one.id not in ids) for group in groups
+        )
+        return dataclasses.replace(
+            self, same=same, unclear=unclear, different=different, nearby=nearby
         )
 
     def has_several_under(self, cancellation: Booking) -> bool:
         """Return True if a cancellation may be for requests from several people."""
-        same = [one for one in self.same if are_versions(one, cancellation)]
         changed = [
             one
             for one in self.unclear
@@ -77,7 +94,48 @@ class Related:
         ]
         if cancellation.person_keys:
             return bool(changed)
-        return cancellation.item_key in self.crowded or come_from_several(same)
+        return cancellation.item_key in self.crowded or self.is_of_several
+
+
+def _of_anyone(
+    booking: Booking, same: Sequence[Booking], others: Iterable[Booking]
+) -> frozenset[int]:
+    """Return the IDs of requests that only a key of several people connects with a booking."""
+    by_key = [one for one in same if _is_only_by_key(booking, one)]
+    rows = [one for one in (*same, *others, booking) if are_versions(one, booking)]
+    if not by_key or not _are_several(rows):
+        return frozenset()
+    return frozenset(one.id for one in by_key)
+
+
+def _is_only_by_key(one: Booking, other: Booking) -> bool:
+    """Return True if two requests have the same key, and nothing else shows who made them."""
+    is_cancellation = one.is_cancellation or other.is_cancellation
+    is_known = one.person_keys & other.person_keys or is_one_full_name(one, other)
+    return are_versions(one, other) and not is_cancellation and not is_known
+
+
+def _are_several(rows: Iterable[Booking]) -> bool:
+    """Return True if requests with the same key are clearly from different people."""
+    people = _one_per_person(one for one in rows if not one.is_cancellation)
+    return len(people) > MOST_NAMES or any(
+        are_two_people(one, other) for one, other in itertools.combinations(people, 2)
+    )
+
+
+def _is_of_several(booking: Booking, same: Iterable[Booking]) -> bool:
+    """Return True for a cancellation without a contact that may be for any of several people.
+
+    Their requests must not be compared because of it, or one would replace another.
+    """
+    if booking.person_keys or not booking.is_cancellation:
+        return False
+    return come_from_several([one for one in same if are_versions(one, booking)])
+
+
+def _one_per_person(rows: Iterable[Booking]) -> Sequence[Booking]:
+    """Return one of the requests with the same contacts, name and key."""
+    return [*{(one.person_keys, name_of(one), one.item_key): one for one in rows}.values()]
 
 
 def _is_by_name(one: Booking, other: Booking) -> bool:
@@ -143,7 +201,10 @@ def _linked(
 def _with_cancellations(
     booking: Booking, same: Sequence[Booking], rows: Sequence[Booking]
 ) -> list[Booking]:
-    """Return a person's requests, including cancellations and the requests that they cancel."""
+    """Return a person's requests, including cancellations and the requests that they cancel.
+
+    Other people's requests with the same key are left out, even if a cancellation may be for them.
+    """
     known = {one.id for one in same}
     known |= {row.id for row in rows if _is_canceling(booking, row, same)}
     cancellations = [row for row in rows if row.id in known and row.is_cancellation]
@@ -151,8 +212,12 @@ def _with_cancellations(
         row
         for row in rows
         if row.id in known
-        or any(
-            are_versions(row, one) and relation(row, one) is Relation.SAME for one in cancellations
+        or (
+            not are_two_people(row, booking)
+            and any(
+                are_versions(row, one) and relation(row, one) is Relation.SAME
+                for one in cancellations
+            )
         )
     ]
 
@@ -295,8 +360,8 @@ def _of_contacts(tx: Transaction, booking: Booking, at: dt.datetime) -> Sequence
 
 def come_from_several(rows: Sequence[Booking]) -> bool:
     """Return True if the requests may be from more than one person."""
-    return any(
+    people = _one_per_person(rows)
+    return len(people) > MOST_NAMES or any(
         relation(one, other) is not Relation.SAME
-        for number, one in enumerate(rows)
-        for other in rows[number + 1 :]
+        for one, other in itertools.combinations(people, 2)
     )

@@ -158,7 +158,7 @@ class RenterTours:
                 self._withdraw_cancellations(tx, view.booking, stored, now)
 
     def cancel(self, booking_id: int, *, seen: int | None) -> None:
-        """Cancel a tour that was not sent yet, or hold a cancellation for review.
+        """Cancel a tour that has not been sent yet, or hold a cancellation for review.
 
         Do nothing if the tour was already canceled. Raise :class:`LinkRefused` if it has changed.
         """

@@ -46,10 +46,12 @@ def _relation_under_one_key(one: Booking, other: Booking) -> Relation:
     """
     agree = names_agree(one.appointment, other.appointment)
     has_changed = has_another_contact(one, other) and not is_one_full_name(one, other)
-    if one.person_keys == other.person_keys or (agree is not False and not has_changed):
+    has_same_contacts = one.person_keys == other.person_keys
+    if (has_same_contacts and one.person_keys) or (agree is not False and not has_changed):
         return Relation.SAME
-    # A "Maria" whose contact differs from Maria Lopez's may be a correction, or another Maria.
-    is_unclear = agree or one.person_keys & other.person_keys
+    # A "Maria" whose contact differs from Maria Lopez's may be a correction, or another Maria. So
+    # may another name, if neither lead has a contact that could decide.
+    is_unclear = agree or has_same_contacts or one.person_keys & other.person_keys
     return Relation.UNCLEAR if is_unclear else Relation.DIFFERENT
 
 
@@ -63,6 +65,12 @@ def has_another_contact(one: Booking, other: Booking) -> bool:
 def is_one_full_name(one: Booking, other: Booking) -> bool:
     """Return True if two requests have the same name, with at least two words."""
     return len(name_of(one)) > 1 and name_of(one) == name_of(other)
+
+
+def are_two_people(one: Booking, other: Booking) -> bool:
+    """Return True if two requests have different names and share no contact."""
+    is_other_name = names_agree(one.appointment, other.appointment) is False
+    return is_other_name and one.person_keys.isdisjoint(other.person_keys)
 
 
 def name_of(booking: Booking) -> tuple[str, ...]:

@@ -287,7 +287,7 @@ def shows_that_it_works(error: UpstreamError) -> bool:
 
 
 def _may_resume(error: UpstreamError, stop: Stop, now: dt.datetime) -> bool:
-    """Return True if sending may resume although the check failed.
+    """Return True if sending may resume although a check of Propexo has failed.
 
     The next POST is a single trial. A 404 may mean that the URL is still wrong or that this list
     does not exist, so it counts only after a while.

@@ -60,7 +60,7 @@ source_option = click.option("--source", help="Show only leads from this source.
 
 
 def states_option(*kinds: type[BookingState] | type[EventState]) -> Callable[..., Any]:
-    """Return the ``--state`` option, which accepts the given kinds of states."""
+    """Return a ``--state`` option that accepts the states of the given kinds."""
     return click.option(
         "--state",
         "states",

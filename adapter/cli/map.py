@@ -151,7 +151,7 @@ def _documents(given: Iterable[str]) -> dict[str, Any]:
 
 
 def _print_urls(source: Source, request: WebhookRequest, mapped: Mapped) -> None:
-    """Print the URLs that the worker would fetch before it books the webhook."""
+    """Print the URLs that the worker would fetch before it books the webhook's leads."""
     wanted = source.to_fetch(request, mapped)
     for url in wanted:
         click.echo(f"would fetch {url}: save its document, and add --fetched URL=FILE", err=True)
@@ -191,7 +191,7 @@ def _print_test(
 
 
 def _print_report(report: MessageReport) -> None:
-    """Print what the mapping does not find in a body, what it does not read, and doubts."""
+    """Print which paths a body lacks, which of its values are not read, and which are doubtful."""
     lines = [f"warning: {doubt}" for doubt in report.doubts]
     if report.missing:
         lines += ["the mapping reads these paths, but this body has none of them:"]
@@ -205,7 +205,7 @@ def _print_report(report: MessageReport) -> None:
 
 
 def _say_made_up(file: Path, mapped: Mapped, shown: Mapped, *, has_documents: bool) -> None:
-    """Say on stderr what a test contains whose body is not a sample of the mapping."""
+    """Print on stderr that a test contains a made-up person because its body is not a sample."""
     body = "the body from stdin" if file == STDIN else str(file)
     click.echo(
         f"{body} is not in the mapping's folder, so this test contains a made-up person, and none "

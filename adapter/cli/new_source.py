@@ -12,10 +12,13 @@ import click
 from adapter.cli.help import examples
 from adapter.cli.mappings import mappings_option, read_file
 from adapter.exceptions import ConfigurationError, PayloadError
+from adapter.mapping.authoring.made_up import MadeUpPeople
 from adapter.mapping.authoring.observe import with_query
 from adapter.mapping.authoring.readings import quoted
 from adapter.mapping.authoring.redact import (
+    Changes,
     fields_left,
+    partly_replaced,
     possible_names,
     redacted,
     replaced_fields,
@@ -30,10 +33,17 @@ from adapter.mapping.loader.yaml_document import document_from_file
 from adapter.mapping.samples import CONTENT_TYPES, UNREADABLE_HINT, content_type_of
 from adapter.models import utc_now
 from adapter.parsing.body import parse
+from adapter.parsing.paths import leaves
+from adapter.parsing.sentences import sentence_with
 from adapter.settings import settings_from
 
 #: Maximum number of samples to keep with the mapping. All are used for the draft.
 MOST_KEPT: Final = 5
+#: Why a file is not a sample.
+NOTHING_NEW: Final = "which add no field, event or outcome to the samples"
+MOST: Final = f"because {MOST_KEPT} samples are enough"
+#: The targets of a tour's start.
+TIMES: Final = ("starts_at", "date", "time")
 #: Maximum number of fields to list as replaced.
 MOST_NAMED: Final = 20
 
@@ -51,6 +61,16 @@ class Sample(NamedTuple):
     suffix: str
     content_type: str
     payload: Any
+    #: The file's name, or "" for a stored webhook.
+    name: str = ""
+
+
+class Written(NamedTuple):
+    """A sample with its new file, and the replacement of each personal or secret string."""
+
+    sample: Sample
+    file: Path
+    changes: Changes
 
 
 @click.command(
@@ -107,10 +127,9 @@ def new(
     if not samples:
         raise ConfigurationError(f"there are no stored webhooks from {name} with a payload")
     draft = draft_from_samples(name, [sample.payload for sample in samples])
-    kept = list(_most_different(samples))
-    written = _write_samples(folder / "samples", draft, kept)
-    names = [f"samples/{one.name}" for one in written]
-    payloads = [sample.payload for sample in kept]
+    written = _write_samples(folder / "samples", draft, [*_most_different(samples, draft)])
+    names = [f"samples/{one.file.name}" for one in written]
+    payloads = [one.sample.payload for one in written]
     text = draft.text(
         *names,
         origin=_origin(samples, names),
@@ -118,12 +137,13 @@ def new(
         is_in_folder=file.suffix != ".draft",
     )
     file.write_text(text, encoding="utf-8", errors="backslashreplace")
-    click.echo(f"wrote {', '.join(map(str, [file, *written]))}")
+    click.echo(f"wrote {', '.join(map(str, [file, *(one.file for one in written)]))}")
     senders = similar_senders(payloads, gallery_folder(folder))
     steps = [
         *_gallery_lines(senders),
         *_lost_lines(draft),
-        *_replaced_lines(draft, kept, written),
+        *_sample_lines(samples, written),
+        *_replaced_lines(draft, written),
     ]
     click.echo("\n".join([*steps, *_next_steps(draft, folder, file)]))
 
@@ -136,7 +156,7 @@ def _from_file(file: Path, content_type: str | None) -> Sample:
     body = read_file(file)
     kind = content_type or content_type_of(file, body)
     try:
-        return Sample(body, file.suffix or ".json", kind, parse(body, kind))
+        return Sample(body, file.suffix or ".json", kind, parse(body, kind), file.name)
     except PayloadError as exc:
         is_known = content_type or file.suffix in CONTENT_TYPES
         hint = UNREADABLE_HINT if is_known else CONTENT_TYPE_HINT
@@ -172,19 +192,20 @@ def _suffix(content_type: str) -> str:
     return suffixes.get(kind, ".json")
 
 
-def _write_samples(folder: Path, draft: Draft, samples: Sequence[Sample]) -> list[Path]:
-    """Write the most diverse samples to new files, with renters replaced by made-up people."""
+def _write_samples(folder: Path, draft: Draft, samples: Sequence[Sample]) -> list[Written]:
+    """Write the samples to new files, with the people replaced by made-up people."""
     folder.mkdir(parents=True, exist_ok=True)
-    written: list[Path] = []
+    written: list[Written] = []
+    kept = [str(one) for one in draft.communities()]
+    made_up = MadeUpPeople()
     for number, sample in zip(_person_numbers(samples), samples, strict=True):
         file = _free_file(folder, draft.name, sample.suffix)
-        kept = [str(one) for one in draft.communities()]
+        given = (sample.payload, number, draft.people(), kept, made_up)
         try:
-            body = redacted(sample.body, sample.payload, number, draft.people(), kept)
+            file.write_bytes(redacted(sample.body, *given))
+            written.append(Written(sample, file, replacements(*given)))
         except RecursionError:
             raise PayloadError(f"{file.name}: the JSON is nested too deeply") from None
-        file.write_bytes(body)
-        written.append(file)
     return written
 
 
@@ -203,9 +224,12 @@ def _free_file(folder: Path, name: str, suffix: str) -> Path:
     return next(folder / one for one in names if not (folder / one).exists())
 
 
-def _most_different(samples: Sequence[Sample]) -> Iterator[Sample]:
-    """Yield up to five samples, starting with the sample that has the most paths."""
-    left = [(sample, _features(sample.payload)) for sample in samples]
+def _most_different(samples: Sequence[Sample], draft: Draft) -> Iterator[Sample]:
+    """Yield up to five samples, starting with the sample that has the most paths.
+
+    Each of the others has a path, an event or an outcome that the ones before it do not have.
+    """
+    left = [(sample, _features(sample, draft)) for sample in samples]
     seen: set[str] = set()
     for _ in range(MOST_KEPT):
         best = max(left, key=lambda one: len(one[1] - seen), default=None)
@@ -216,33 +240,51 @@ def _most_different(samples: Sequence[Sample]) -> Iterator[Sample]:
         yield best[0]
 
 
-def _features(payload: Any) -> set[str]:
-    """Return a payload's distinguishing features: its paths, and values such as event types."""
-    observed = draft_from_samples("x", [payload])
-    values = observed.observed.values
-    paths = {path for path in values if observed.observed.filled(path)}
+def _features(sample: Sample, draft: Draft) -> set[str]:
+    """Return a sample's distinguishing features: its paths, and values such as event types."""
+    own = draft_from_samples("x", [sample.payload])
+    values = own.observed.values
+    paths = {path for path in values if own.observed.filled(path)}
     targets = ("accept", "finished", "tour_type", "test")
-    chosen = {observed.guesses[one][0] for one in targets if one in observed.guesses}
-    outcome = "a cancellation" if observed.canceled else "a booking"
-    return {outcome} | paths | {f"{path}={values[path][0]}" for path in chosen}
+    chosen = {own.guesses[one][0] for one in targets if one in own.guesses}
+    outcome = "a cancellation" if own.canceled else "a booking"
+    times = {path for target in TIMES for path in draft.guesses.get(target, ())}
+    timed = "a time" if times & paths or not times else "no time"
+    texts = "\n".join(text for _, text in leaves(sample.payload) if isinstance(text, str))
+    said = [one for one in ("time", "change") if sentence_with(one, texts)]
+    return (
+        {outcome, timed, f"says {said}"} | paths | {f"{path}={values[path][0]}" for path in chosen}
+    )
 
 
-def _replaced_lines(
-    draft: Draft, samples: Sequence[Sample], written: Sequence[Path]
-) -> Iterator[str]:
+def _sample_lines(samples: Sequence[Sample], written: Sequence[Written]) -> Iterator[str]:
+    """Yield lines that say which files became samples, and why the others did not."""
+    if not samples[0].name:
+        yield f"Samples: {len(written)} of the {len(samples)} stored webhooks, as different as"
+        yield "possible. The draft is based on all of them."
+        return
+    yield f"Samples: {', '.join(f'{one.sample.name} is {one.file.name}' for one in written)}"
+    chosen = [one.sample for one in written]
+    if left := [one.name for one in samples if not any(one is sample for sample in chosen)]:
+        yield f"Not samples: {', '.join(left)}, {MOST if len(chosen) == MOST_KEPT else NOTHING_NEW}"
+
+
+def _replaced_lines(draft: Draft, written: Sequence[Written]) -> Iterator[str]:
     """Yield lines that list the replaced fields, and the fields that could not be replaced."""
     kept = [str(one) for one in draft.communities()]
     replaced: dict[str, None] = {}
-    for number, sample, file in zip(_person_numbers(samples), samples, written, strict=True):
-        changes = replacements(sample.payload, number, draft.people(), kept)
+    for sample, file, changes in written:
         fields = replaced_fields(sample.payload, changes)
+        partly = partly_replaced(sample.payload, changes)
         parsed = _parsed(sample, file.read_bytes())
         left = fields_left(sample.payload, parsed, fields)
-        replaced |= dict.fromkeys(field for field in fields if field not in left)
+        replaced |= dict.fromkeys(one for one in fields if one not in (*left, *partly))
         if left:
             yield f"NOT replaced in {file}, so replace them yourself: {', '.join(left)}"
-        if names := possible_names(parsed, fields, kept):
-            yield f"Not replaced in {file}; replace each that is a person: {_shortened(names)}"
+        if names := possible_names(sample.payload, parsed, fields, kept):
+            yield f"Not replaced in {file}; replace each that is personal: {_shortened(names)}"
+        if texts := [one for one in partly if one not in left]:
+            yield f"Replaced only in part in {file}; read the rest of each: {_shortened(texts)}"
     if replaced:
         yield f"Replaced in the samples: {_shortened([*replaced])}"
 
@@ -274,7 +316,7 @@ def _gallery_lines(senders: Sequence[str]) -> Iterator[str]:
 
 
 def _lost_lines(draft: Draft) -> Iterator[str]:
-    """Yield a line that names the values in lists inside lists that the draft does not read."""
+    """Yield a line that names the values in nested lists that the draft does not read."""
     if lost := draft.lost():
         yield f"NOT read by the draft, because they are in lists inside lists: {_shortened(lost)}"
 

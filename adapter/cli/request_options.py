@@ -17,7 +17,7 @@ _SECOND: Final = re.compile(r"&[\w.\[\]-]+=")
 
 
 def _read_query(_context: object, _option: object, given: tuple[str, ...]) -> str:
-    """Return a query string with the given parameters, whose values are not encoded yet."""
+    """Return the given ``NAME=VALUE`` parameters as an encoded query string."""
     pairs = [text.partition("=") for text in given]
     for name, equals, value in pairs:
         if not (name and equals) or name.startswith("?") or _SECOND.search(value):
@@ -41,7 +41,7 @@ def _read_headers(_context: object, _option: object, given: tuple[str, ...]) -> 
 
 
 def _read_address(_context: object, _option: object, url: str | None) -> str | None:
-    """Return the adapter's URL. Refuse one that contains more than its address."""
+    """Return the adapter's URL. Reject a URL that contains a query or an unexpected path."""
     parts = urllib.parse.urlsplit(url or "")
     if parts.query or parts.fragment:
         mark = "?" if parts.query else "#"

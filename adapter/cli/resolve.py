@@ -179,7 +179,7 @@ def replay(
             )
             for event_id in event_ids
         ]
-    fields = "event=event_id source outcome refusal changes=fields"
+    fields = "event=event_id source outcome not_booked refusal changes=fields"
     data = {"events": [serializers.dump(one, fields) for one in results]}
     output.show(data, "\n".join(_lines(results, dry_run=dry_run)), as_json=as_json)
     sys.exit(not results)
@@ -187,10 +187,17 @@ def replay(
 
 def _lines(results: list[Difference], *, dry_run: bool) -> Iterator[str]:
     for one in results:
-        outcome = one.outcome if one.refusal is None else f"skipped, {one.refusal}"
-        held = f", {one.held_because.replace('_', ' ')}" if one.held_because else ""
-        yield f"event {one.event_id} ({one.source}): {outcome}{held}"
+        yield f"event {one.event_id} ({one.source}): {_outcome(one)}"
         yield from formatting.change_lines(one.fields)
     count = sum(one.refusal is None for one in results)
     verb = "would be replayed" if dry_run else "replayed"
-    yield f"{count} of {len(results)} events {verb}"
+    held = sum(one.refusal is None and one.outcome == "held" for one in results)
+    yield f"{count} of {len(results)} events {verb}{f', {held} of them still held' if held else ''}"
+
+
+def _outcome(one: Difference) -> str:
+    """Return an event's outcome, with the reason if it is skipped or its lead is not booked."""
+    if one.refusal is not None:
+        return f"skipped, {one.refusal}"
+    still = "still " if one.not_booked and one.outcome == "held" else ""
+    return ": ".join([f"{still}{one.outcome}", *one.not_booked])

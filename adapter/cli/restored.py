@@ -131,7 +131,7 @@ def _survey(restore: Restore, since: dt.datetime) -> Survey:
 
 
 def _lines(survey: Survey) -> Iterator[str]:
-    """Yield lines that explain the differences and the next steps."""
+    """Yield lines that explain how the database differs from Propexo, and the next steps."""
     yield f"since {utc(survey.since)}:"
     yield f"{len(survey.sent)} leads were sent, and are marked booked once their jobs succeed"
     yield f"{len(survey.lost)} tours or guest cards are in Knock, but their webhooks are lost:"

@@ -31,7 +31,7 @@ key_option = click.option(
 def _request(
     name: str, file: Path, url: str | None, content_type: str | None, key: Path | None, **given: Any
 ) -> WebhookRequest:
-    """Return the signed webhook. ``given`` are its query string and its headers."""
+    """Return a signed webhook. ``given`` contains its query string and headers."""
     settings = settings_from()
     source = load_one(settings.mappings_dir, name, settings.policy)
     body = file.read_bytes()
@@ -75,7 +75,9 @@ def sign(source: str, file: Path, **options: Any) -> None:
 
     If the signature contains a timestamp, the command is valid for only a few minutes.
     """
-    click.echo(signed_client.curl(_request(source, file, **options), str(file)))
+    request = _request(source, file, **options)
+    # A token in the body is not in the file.
+    click.echo(signed_client.curl(request, str(file) if request.body == file.read_bytes() else ""))
 
 
 @click.command(

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from adapter.console.context import bp, services
 from adapter.console.form_input import sanitize_form
+from adapter.console.wording import VIEW_ONLY
 from adapter.exceptions import SignInRefused, StoreUnavailable
 from adapter.operations.sign_in import LOCAL
 from adapter.store import User
@@ -245,7 +246,7 @@ def _session_user(session: SessionMixin, users: dict[str, User]) -> User | None:
 
 def _require_operate() -> None:
     if flask.g.user is None or flask.g.user.role != "operate":
-        raise Forbidden("You have view-only access. Ask your admin for edit access.")
+        raise Forbidden(VIEW_ONLY)
 
 
 def _redirect_to_sign_in(request: flask.Request) -> Response:

@@ -152,7 +152,7 @@ def _leads(group: Group) -> Sequence[Booking | Event]:
 
 
 def _for_each(group: Group, action: Callable[[int], object]) -> tuple[list[int], list[str]]:
-    """Apply an action to each lead in a group. Return the leads that succeeded, and the errors."""
+    """Apply an action to each lead in a group. Return the IDs of the successes, and the errors."""
     done, errors = [], []
     for lead in _leads(group)[:MAX_CHANGED]:
         try:

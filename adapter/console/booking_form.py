@@ -81,7 +81,7 @@ class FreeTime:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Offer:
-    """The available times in Knock that a lead offers, and when they were read."""
+    """The available times in Knock to offer for a lead, and when they were read."""
 
     times: Sequence[FreeTime] = ()
     as_of: dt.datetime | None = None
@@ -144,6 +144,8 @@ def _first_fields(booking: Booking, faults: Mapping[str, str]) -> Container[str]
     first = {*faults, *_blocking_fields(booking)}
     if "email_1" in first or "phone_1" in first:
         first |= {"phone_1", "email_1"}
+    if "name" in first:
+        first |= {"first_name", "last_name"}
     if "community" in first or booking.community is None:
         first |= {"community", "starts_at"}
     if booking.starts_at is None or booking.state in (BookingState.EXPIRED, BookingState.FAILED):
@@ -195,7 +197,7 @@ def _type(name: str) -> str:
 
 
 def _choices(name: str, value: str) -> Sequence[tuple[str, str]]:
-    """Return the values and labels of a select box or check boxes, or () for an input."""
+    """Return the values and labels of a select box or check boxes, or () for other inputs."""
     if name == "community":
         choices = ["", *services.communities()]
     elif name in NEUTRAL_WORDS:

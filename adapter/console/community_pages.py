@@ -12,12 +12,15 @@ from werkzeug.exceptions import NotFound
 
 from adapter.console.context import bp, services
 from adapter.console.form_input import row_id_from
+from adapter.console.renters import names_of
 from adapter.console.stored_messages import event_of
+from adapter.console.wording import changed_value
 from adapter.exceptions import KeyMissing, NotPossible, UpstreamError
 from adapter.mapping.engine import Community
 from adapter.models import AddedCommunity, Alias, Event
 from adapter.operations.aliases import (
     Aliases,
+    Preview,
     PropertyName,
     TakenBack,
     community_key,
@@ -103,7 +106,8 @@ def aliases() -> Aliases:
 def communities() -> str:
     """Show unrecognized properties, assigned properties, and all communities."""
     with services.store.transaction() as tx:
-        unknown = [one for one in tx.stats.unknown_communities() if one.value is not None]
+        every = tx.stats.unknown_communities()
+        unknown = [one for one in every if one.value is not None]
         shown = sorted(unknown, key=lambda one: -one.waiting)[:MOST_PROPERTIES]
         events = {one.event_id: event_of(tx, one.event_id) for one in shown}
         numbers = map(row_id_from, flask.request.args.getlist("sent")[:MOST_SENT])
@@ -116,6 +120,7 @@ def communities() -> str:
             _unrecognized(one, event) for one in shown for event in [events.get(one.event_id)]
         ],
         more=len(unknown) - len(shown),
+        nameless=sum(one.waiting for one in every if one.value is None),
         sent=[one for one in sent if one is not None],
         assigned=[
             (
@@ -191,10 +196,22 @@ def pick_community() -> str:
         attribution=attribution,
         attributions=_attributions(chosen) if needs_attribution and chosen else None,
         preview=preview,
+        tours=_tours(preview) if preview is not None else [],
         choices=choices[:MOST_COMMUNITIES],
         more=max(0, len(choices) - MOST_COMMUNITIES),
         find=query,
     )
+
+
+def _tours(preview: Preview) -> list[tuple[str, str]]:
+    """Return the renter's name and the time of each tour that would be booked."""
+    with services.store.transaction() as tx:
+        names = names_of(tx, preview.booked)
+    return [
+        (names.get(event_id, "No name"), changed_value("tour", tour))
+        for event_id, tours in preview.booked.items()
+        for tour in tours
+    ]
 
 
 def _book_assigned(source: str, value: str, name: PropertyName) -> str:

@@ -8,8 +8,10 @@ from werkzeug.exceptions import NotFound
 
 from adapter.console.context import bp, services
 from adapter.console.form_input import row_id_from
+from adapter.console.renters import contacts_in
 from adapter.operations.advice import DECISIONS
 from adapter.operations.decision_report import decision_report
+from adapter.store import IGNORED
 
 #: The periods that a user may choose, by name.
 PERIODS: Final = {"1": "the last 24 hours", "7": "the last 7 days"}
@@ -27,8 +29,17 @@ def decisions() -> str:
     now, days = services.now(), _days()
     period = dt.timedelta(days=int(days))
     report = decision_report(services.store, services.settings.policy, now, period)
+    ids = [lead["id"] for one in report.decisions if one.rule == IGNORED for lead in one.examples]
+    with services.store.transaction() as tx:
+        events = {one.id: one for one in tx.search.events(ids=ids)} if ids else {}
     return flask.render_template(
-        "console/decisions.html", report=report, days=days, periods=PERIODS, sentences=DECISIONS
+        "console/decisions.html",
+        report=report,
+        days=days,
+        periods=PERIODS,
+        sentences=DECISIONS,
+        events=events,
+        contacts=contacts_in(events.values()),
     )
 
 

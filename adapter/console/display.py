@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
+from adapter.console.wording import phone_text
 from adapter.mapping.provenance import is_covered
 from adapter.mapping.respond import format_tour_time
 from adapter.models import Booking
@@ -56,10 +57,21 @@ def form_value(value: str) -> Markup:
     return Markup(escape(value.replace("\x00", "")))  # noqa: S704 - it is escaped
 
 
+def full_name(booking: Booking) -> str:
+    """Return the renter's full name, or "" if it is unknown or has been erased."""
+    parts = (booking.appointment.get("first_name"), booking.appointment.get("last_name"))
+    return " ".join(filter(None, parts))
+
+
 def renter_name(booking: Booking) -> str:
     """Return the renter's full name, or ``No name`` if it is unknown or has been erased."""
-    parts = (booking.appointment.get("first_name"), booking.appointment.get("last_name"))
-    return " ".join(filter(None, parts)) or "No name"
+    return full_name(booking) or "No name"
+
+
+def name_or_contact(booking: Booking) -> str:
+    """Return the renter's name, or else the phone number or email address, or ""."""
+    phone = phone_text(booking.appointment.get("phone_1"))
+    return full_name(booking) or phone or str(booking.appointment.get("email_1") or "")
 
 
 def tour_text(booking: Booking) -> str:

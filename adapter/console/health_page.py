@@ -67,6 +67,7 @@ def overview() -> str:
         overview=found,
         needs_you=needs_you,
         lost=_may_be_leads(rejected, now),
+        rejected_today=sum(now - one.received_at < DAY for one in rejected),
         changed=format_troubles(),
         fixes=detected_fixes(),
         by_version=services.version_watch.lost(now),

@@ -33,9 +33,18 @@ class NavigationItem:
     @property
     def is_current(self) -> bool:
         """True if the navigation item belongs to the current page."""
-        return flask.request.endpoint in (self.endpoint, *self.also)
+        endpoint = flask.g.get("opened_from", flask.request.endpoint)
+        return endpoint in (self.endpoint, *self.also)
 
 
+#: The pages that lack their buttons if a user has view-only access.
+PAGES_TO_EDIT: Final = frozenset(
+    f"console.{name}"
+    for name in (
+        *("communities", "playground", "read_again", "rejection", "rejections", "source"),
+        *("people", "group"),
+    )
+)
 #: The pages for all users, and those for users who set up the adapter. A page that does not
 #: exist yet is omitted.
 NAVIGATION: Final = (
@@ -96,6 +105,8 @@ def layout_helpers() -> dict[str, Any]:
         "shown_changes": wording.shown_changes,
         "changed_value": wording.changed_value,
         "fault_text": wording.fault_text,
+        "view_only_text": wording.VIEW_ONLY,
+        "pages_to_edit": PAGES_TO_EDIT,
         "ignored_text": wording.ignored_text,
         "exact": time_html.exact,
         "is_utc_chosen": time_html.is_utc_chosen,

@@ -177,7 +177,7 @@ def act_on_many() -> Any:
 
 
 def assignees_of(ids: Sequence[int]) -> Mapping[int, str]:
-    """Return the user to whom each lead is assigned, by its ID."""
+    """Return the user assigned to each lead, keyed by the lead's ID."""
     with services.store.transaction() as tx:
         return {one.id: one.assigned_to for one in tx.bookings.of_ids(ids) if one.assigned_to}
 
@@ -227,7 +227,7 @@ def release_unchanged(number: int) -> None:
 
 
 def _check_selected(number: int) -> None:
-    """Raise NotPossible if a lead cannot be booked, or must be opened to book it."""
+    """Raise NotPossible if a lead cannot be booked, or if a user must open it first."""
     if number in known().readable:
         raise NotPossible("The mapping can read this lead now. Open it to read it again.")
     services.repairs.check_unchanged(number)
@@ -270,7 +270,7 @@ _DID: Final = {
 def apply_each(
     act: Callable[[int], object], ids: Sequence[int]
 ) -> tuple[list[int], dict[str, list[int]]]:
-    """Act on each lead. Return the leads that succeeded, and the failed leads grouped by reason."""
+    """Act on each lead. Return the IDs of the successes, and those of the failures by reason."""
     errors: dict[str, list[int]] = {}
     for number in ids:
         try:
@@ -290,7 +290,7 @@ def _why_not(error: NotPossible) -> str:
 
 
 def _fault_sentence(name: str, text: str) -> str:
-    """Return a sentence about a field that can be read without the field's name."""
+    """Return a complete sentence about a problem with a field."""
     if text.startswith("Missing data for required"):
         return f"The {label_of(name).lower()} is missing."
     return fault_text(text.partition(". If it is right")[0])
@@ -331,7 +331,7 @@ def flash_with_undo(
 
 
 def joined(ids: Iterable[int]) -> str:
-    """Return IDs in the form in which a URL contains them."""
+    """Join IDs with commas for use in a URL."""
     return ",".join(map(str, ids))
 
 
@@ -355,8 +355,12 @@ def _time_in_sentence(at: dt.datetime, timezone: str | None) -> str:
 
 def to_list() -> Any:
     """Redirect to the list that the form was submitted from."""
+    return flask.redirect(_list_url())
+
+
+def _list_url() -> str:
     query = flask.request.form.get("list", "")[:500]
-    return flask.redirect(flask.url_for("console.queue") + (f"?{query}" if query else ""))
+    return flask.url_for("console.queue") + (f"?{query}" if query else "")
 
 
 def _done(number: int, text: str, neighbors: Neighbors, *, undo: str = "") -> Any:
@@ -381,6 +385,8 @@ def _done(number: int, text: str, neighbors: Neighbors, *, undo: str = "") -> An
 
 def _show(number: int) -> Any:
     """Show the updated lead in the side panel or on the lead's page."""
+    if flask.request.form.get("back") == "list":
+        return flask.redirect(f"{_list_url()}#row-{number}")
     if not _is_panel():
         query = flask.request.form.get("list") or None
         return flask.redirect(flask.url_for("console.lead", key=number, list=query))

@@ -11,7 +11,7 @@ from adapter.store import AuditEntry, Pause, Transaction
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LeadFacts:
-    """The related bookings in Knock, the pauses and the user actions of a lead."""
+    """A lead's related bookings in Knock, pauses and user actions."""
 
     #: The newer tour, by the ID of the tour that it replaced in Knock.
     replaced: Mapping[int, Booking] = dataclasses.field(default_factory=dict)

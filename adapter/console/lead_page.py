@@ -81,6 +81,8 @@ _NOT_OURS: Final = Advice(
     wrong="The renter canceled a tour that isn't one of our leads.",
     todo="Look for the renter in Knock. If they have a tour there, cancel it.",
 )
+#: The label of the check box that allows any tour time.
+ANY_TIME: Final = "Book it anyway (outside booking hours or more than a year ahead)"
 #: The label for each choice of how long to snooze a lead.
 SNOOZES: Final[Mapping[Snooze, str]] = {
     Snooze.HOUR: "In an hour",
@@ -151,8 +153,9 @@ class BookingView:
     may_undo: bool
     #: The choices of how long to snooze the lead, each with its label and its time.
     snoozes: Sequence[tuple[str, str, str]]
-    #: True to ask whether to release the booking despite a warning.
-    asks_any_hour: bool
+    #: The label of the check box that allows an unusual tour time, or "".
+    any_hour: str
+    #: True to ask whether to release the booking despite another request.
     asks_anyway: bool
     asks_taken_time: bool
     #: What Knock needs before it can pass the guest card to another system, or None.
@@ -181,9 +184,13 @@ def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
     story, facts = _load(key)
     event, source = story.event, services.sources.get(story.event.source)
     payload, problem = _payload(source, story)
+    common = _common(key, story, refused, facts)
+    is_in_list = common["neighbors"].is_in_list and "search" not in flask.request.args
+    flask.g.opened_from = "console.queue" if is_in_list else "console.leads"
     page = flask.render_template(
         "console/lead.html",
-        **_common(key, story, refused, facts),
+        **common,
+        is_in_list=is_in_list,
         payload=payload,
         problem=problem,
         raw=event.body[:MAX_RAW_BODY].decode("utf-8", "replace"),
@@ -239,6 +246,7 @@ def _common(
         "lines": story_of(story, facts),
         "facts": facts,
         "replaced_text": replaced_text,
+        "any_time": ANY_TIME,
         "gone_text": lambda change: gone_text(change or None),
         "replaced": facts.replaced,
         "canceled": facts.cancellations,
@@ -269,8 +277,8 @@ def _payload(source: Source | None, story: LeadHistory) -> tuple[list[PayloadLin
         return [], "This lead source no longer has a mapping, so only the raw text is shown."
     try:
         return payload_lines(source.scope(story.event.request).payload), None
-    except PayloadError as exc:
-        return [], f"This message cannot be read: {exc}. Only the raw text is shown."
+    except PayloadError:
+        return [], "We can't read this message, so only the raw text is shown."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -381,16 +389,18 @@ def _booking_view(
         related=[
             one
             for one in story.related
-            if one.because_of == booking.id and one.state is not BookingState.SUPERSEDED
+            if one.because_of == booking.id
+            and one.state is not BookingState.SUPERSEDED
+            and (other is None or one.id != other.id)
         ],
         shared=[label_of(name).lower() for name in sorted(shared)],
         has_own_contact=any(booking.appointment.get(name) for name in CONTACTS - shared),
         may_confirm=may_confirm(booking),
         may_discard=may_discard(booking),
-        may_bring_back=may_bring_back(booking),
+        may_bring_back=may_bring_back(booking, other),
         may_undo=may_undo(booking, now),
         snoozes=list(_snoozes(booking, now)),
-        asks_any_hour=_is_outside_hours(booking, now) or "--any-hour" in told,
+        any_hour=_any_hour_text(booking, told, now),
         asks_anyway="--anyway" in told,
         asks_taken_time=is_time_taken(booking)
         or (refused is not None and isinstance(refused.error, TimeNotAvailable)),
@@ -400,7 +410,7 @@ def _booking_view(
 
 
 def _is_canceled_by(booking: Booking, other: Booking | None, now: dt.datetime) -> bool:
-    """Return True if Knock cancels the other lead's upcoming tour when it books this one."""
+    """Return True if booking one lead's tour makes Knock cancel another's upcoming tour."""
     if other is None or Kind.PROSPECT in (booking.kind, other.kind) or is_repeat(booking, other):
         return False
     is_upcoming = other.starts_in_knock is not None and other.starts_in_knock > now
@@ -432,11 +442,14 @@ def _notes_reasons(booking: Booking) -> Sequence[Reason]:
     return booking.reasons[booking.reason == "held_by_mapping" :]
 
 
-def _is_outside_hours(booking: Booking, now: dt.datetime) -> bool:
-    return any(
-        reason.reason.startswith(("is at ", "is more than"))
-        for reason in open_reasons(booking, now)
-    )
+def _any_hour_text(booking: Booking, told: str, now: dt.datetime) -> str:
+    """Return the label of the check box that allows an unusual tour time, or ""."""
+    texts = [reason.reason for reason in open_reasons(booking, now)]
+    if any(text.startswith("is at ") for text in texts):
+        return "Book it anyway, outside booking hours"
+    if any(text.startswith("is more than") for text in texts):
+        return "Book it anyway, more than a year ahead"
+    return ANY_TIME if "--any-hour" in told else ""
 
 
 def format_advice(trouble: FormatTrouble) -> Advice:

@@ -93,7 +93,7 @@ def detected_fix(name: str) -> MappingFix | None:
 
 
 def detected_fixes() -> list[MappingFix]:
-    """Return the fix for each source whose sender has changed its format."""
+    """Return a fix for each source whose sender has changed its format."""
     names = dict.fromkeys(one.source for one in format_changes())
     return [fix for name in names if (fix := detected_fix(name)) is not None]
 
@@ -121,7 +121,7 @@ def _explained_fix(source: Source, key: str, changes: Sequence[FormatChange]) ->
 
 
 def _sentence(one: ExplainedChange) -> str:
-    """Describe a change. Name the new path instead of all new paths if it is certain."""
+    """Describe a change to a user. If the new path is certain, name only that path."""
     sentence = change_sentence(one.change)
     if one.unmet:
         return f"{sentence} {'. '.join(one.unmet)}."
@@ -135,7 +135,7 @@ def _fitting(explained: Sequence[ExplainedChange]) -> tuple[str, ...]:
 
 
 def _fix_of_leads(trouble: FormatTrouble, row: Entry) -> MappingFix:
-    """Return the fix for leads whose format change was not detected, such as of a new source."""
+    """Return the fix for leads whose format change was not detected, as with a new source."""
     with services.store.transaction() as tx:
         events = [one.event_id for one in tx.bookings.of_ids(row.ids[:MOST_LEADS])]
     source = services.sources.get(trouble.source)

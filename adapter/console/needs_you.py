@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import urllib.parse
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ import flask
 from werkzeug.datastructures import ImmutableMultiDict
 
 from adapter.console.context import bp, services
-from adapter.console.display import renter_name
+from adapter.console.display import full_name, name_or_contact, renter_name
 from adapter.console.form_input import row_id_from
 from adapter.console.readable import is_held_by_mapping, readable_leads
 from adapter.console.stored_messages import event_of
@@ -34,6 +35,8 @@ from adapter.operations.todo import (
 from adapter.store import MOST_COUNTED, Group, Issue, Transaction
 
 PAGE_SIZE: Final = 50
+#: How many of a row's leads are named.
+MOST_NAMED: Final = 3
 #: Maximum number of messages to read to find the names of unrecognized properties.
 MOST_PLACES: Final = 12
 #: The label of each tab, and its text when the tab is empty.
@@ -48,16 +51,20 @@ TABS: Final[Mapping[Todo, tuple[str, str]]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """A row in the list of leads, with details of its first leads."""
+    """A row in the list of leads, with details of the row's first leads."""
 
     entry: Entry
     #: The first lead, and the first renters' names.
     lead: Booking | Event
     names: Sequence[str]
+    #: True if the row has more leads than the names describe.
+    has_others: bool
     #: When the first lead was received.
     received_at: dt.datetime
     #: The property's name if it is not recognized, or "".
     place: str = ""
+    #: The properties in a row that combines several leads, as parts of a phrase.
+    places: Sequence[str] = ()
 
     @property
     def is_fold(self) -> bool:
@@ -131,7 +138,7 @@ def review_groups() -> list[Group]:
 
 
 def format_changes() -> Sequence[FormatChange]:
-    """Return the detected changes in senders' formats. Read them once per request."""
+    """Return the detected changes in senders' formats, reading them once per request."""
     if "format_changes" not in flask.g:
         with services.store.transaction() as tx:
             flask.g.format_changes = tx.formats.changes(services.sources)
@@ -145,7 +152,7 @@ def is_changed_format(source: str) -> bool:
 
 
 def known() -> Known:
-    """Return what is known about the leads in review. Find it out once per request."""
+    """Return the format changes and readable leads in review, reading them once per request."""
     if "known" not in flask.g:
         groups = review_groups()
         changes = format_changes() if any(map(is_held_by_mapping, groups)) else ()
@@ -310,19 +317,20 @@ def _list_page(
 
 
 def _leads_in(rows: Sequence[Entry]) -> int:
-    """Return the number of leads in these rows. A row may combine several leads."""
+    """Return the number of leads in the given rows. A row may combine several leads."""
     return sum(len(row.ids) for row in rows)
 
 
 def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
     """Convert entries to rows, loading the details of each row's first leads."""
-    ids = [number for entry in found for number in entry.ids[:3]]
+    ids = [number for entry in found for number in entry.ids[:MOST_NAMED]]
     with services.store.transaction() as tx:
         bookings = {one.id: one for one in tx.bookings.of_ids(ids)}
         received = tx.events.received_times(bookings.values())
         missing = [number for number in ids if number not in bookings]
         events = {one.id: one for one in tx.search.events(ids=missing)} if missing else {}
         places = _places(tx, found, bookings)
+        folded = _folded_places(tx, found, bookings)
     leads: dict[int, Booking | Event] = {**events, **bookings}
     received |= {number: event.received_at for number, event in events.items()}
     return [
@@ -330,8 +338,10 @@ def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
             entry=entry,
             lead=leads[entry.ids[0]],
             names=_names(entry, bookings),
+            has_others=len(entry.ids) > MOST_NAMED,
             received_at=received[entry.ids[0]],
             place=places.get(entry.issue, ""),
+            places=folded.get(entry.key, ()),
         )
         for entry in found
         if entry.ids[0] in leads
@@ -351,6 +361,23 @@ def _places(
     return {issue: _place(tx, issue, booking) for issue, booking in shown}
 
 
+def _folded_places(
+    tx: Transaction, found: Sequence[Entry], bookings: Mapping[int, Booking]
+) -> dict[str, Sequence[str]]:
+    """Return the first property names of each row that combines leads, keyed by row."""
+    folds = [one for one in found if one.todo is Todo.COMMUNITY and len(one.ids) > 1]
+    names: dict[str, Sequence[str]] = {}
+    for entry in folds[:MOST_PLACES]:
+        known = [bookings[number] for number in entry.ids[:3] if number in bookings]
+        issues = [(Issue.of(one), one) for one in known]
+        places = [_place(tx, issue, one) for issue, one in issues if issue.value]
+        ids = {*entry.ids}
+        number = sum(not ids.isdisjoint(group.ids) for group in review_groups())
+        more = ["and others"] if number > len({issue for issue, _ in issues}) else []
+        names[entry.key] = [", ".join(dict.fromkeys(places)), *more] if places else []
+    return names
+
+
 def _place(tx: Transaction, issue: Issue, booking: Booking) -> str:
     """Return the property's name in a lead's message, or the property's identifier."""
     return place_name(event_of(tx, booking.event_id), issue.value)
@@ -366,9 +393,12 @@ def place_name(event: Event | None, value: str) -> str:
 
 
 def _names(entry: Entry, bookings: Mapping[int, Booking]) -> list[str]:
-    known = [bookings[number].appointment for number in entry.ids[:3] if number in bookings]
-    names = [" ".join(filter(None, (a.get("first_name"), a.get("last_name")))) for a in known]
-    return [name for name in names if name]
+    """Return the first renters' names in a row, or their contacts if it combines several leads."""
+    known = [bookings[number] for number in entry.ids[:MOST_NAMED] if number in bookings]
+    if len(entry.ids) == 1:
+        return [name for name in map(full_name, known) if name]
+    counts = Counter(filter(None, map(name_or_contact, known)))
+    return [name if n == 1 else f"{name} ({n} leads)" for name, n in counts.items()]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -104,7 +104,7 @@ def change_own_password() -> Any:
 
 
 def _person(name: str) -> User:
-    """Return a user. Raise NotFound if there is none, or NotPossible if it is in ADAPTER_USERS."""
+    """Return a user who is not in ADAPTER_USERS. Raise NotFound or NotPossible otherwise."""
     known = services.sign_in.users().get(name)
     if known is None or name == LOCAL:
         raise NotFound("There is no user with this name.")

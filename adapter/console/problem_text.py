@@ -104,6 +104,8 @@ def _time_sentence(reason: Reason, booking: Booking) -> str:
     text, value = reason.reason, value_text(reason)
     if "is not in the payload" in text or text.endswith(" is empty"):
         return _missing_sentence(text)
+    if text.startswith("is at 00:00 in "):
+        return "The message has a date but no time."  # some senders write it as midnight
     if hours := hours_text(text):
         return hours
     if text.startswith("is more than"):

@@ -80,7 +80,7 @@ def read_again() -> str:
 
 @bp.get("/read-again/count")
 def count_readable() -> str:
-    """Render how many of a source's waiting leads can be read now, while they are being counted."""
+    """Render how many of a source's waiting leads can be read now, based on those tried so far."""
     part = part_of(_source_name(), flask.request.args)
     return flask.render_template("console/_readable.html", part=part)
 
@@ -93,7 +93,7 @@ def _source_name() -> str:
 
 
 def part_of(source: str, args: Mapping[str, str]) -> Part:
-    """Try the next waiting messages after those in ``args``, and add them to its counts."""
+    """Try to read the next waiting messages, and add the results to the counts in ``args``."""
     services.pipeline.refresh_sources()
     after, tried, changed, booked = (
         row_id_from(args.get(name)) or 0 for name in ("after", "tried", "changed", "booked")

@@ -1,4 +1,4 @@
-"""Find the leads in review that the mapping in use can book, although it could not on arrival.
+"""Find leads in review that the current mapping can book, although an earlier version could not.
 
 Each lead is tried once per version of its mapping.
 """
@@ -30,7 +30,7 @@ _lock: Final = threading.Lock()
 
 
 def readable_leads(groups: Sequence[Group]) -> frozenset[int]:
-    """Return the IDs of the leads in these groups that can be booked now. Try them per request."""
+    """Return the IDs of the groups' leads that can be booked now. Try them once per request."""
     if "readable_leads" not in flask.g:
         flask.g.readable_leads = _readable(groups)
     found: frozenset[int] = flask.g.readable_leads
@@ -69,7 +69,7 @@ def _remember(results: Mapping[tuple[str, int], float]) -> None:
 
 
 def _tried(numbers: Sequence[int], hashes: Mapping[str, str]) -> dict[tuple[str, int], float]:
-    """Try leads whose mapping has changed since they came, up to a limit."""
+    """Try to map leads whose mapping has changed since they arrived, up to a limit."""
     with services.store.transaction() as tx:
         rows = tx.review_queue.mapped_with(numbers)
         same = {
@@ -85,7 +85,7 @@ def _tried(numbers: Sequence[int], hashes: Mapping[str, str]) -> dict[tuple[str,
 
 
 def _until(tx: Transaction, booking: Booking) -> float:
-    """Return until when a lead can be booked with the mapping in use, or NEVER."""
+    """Return the time until which a lead can be booked with the current mapping, or NEVER."""
     event, source = event_of(tx, booking.event_id), services.sources.get(booking.source)
     if event is None or source is None or event.kept != "all":
         return NEVER

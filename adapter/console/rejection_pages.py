@@ -40,7 +40,7 @@ CAUSES: Final = {
         "The sender may not have our secret yet, or a stranger called this address.",
     ),
     "signature_mismatch": (
-        "This message's secret did not match ours.",
+        "The message's signature doesn't match our secret for this source.",
         "Ask your admin to compare our secret with the sender's.",
     ),
     "timestamp_outside_tolerance": (
@@ -87,7 +87,7 @@ def rejections() -> str:
 
 
 def _containing(text: str, sources: list[str]) -> Iterator[int]:
-    """Yield the IDs of rejected webhooks whose bodies contain a text."""
+    """Yield the IDs of rejected webhooks whose bodies contain the given text."""
     wanted = text.casefold()
     for source in sources:
         with services.store.transaction() as tx:

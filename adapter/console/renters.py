@@ -1,9 +1,13 @@
 """Look up renters' names for lists of leads and messages."""
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
-from adapter.console.display import renter_name
+from adapter.console.context import services
+from adapter.console.display import full_name, name_or_contact
+from adapter.console.stored_messages import event_of
 from adapter.models import REPLAYED, Booking, Event
 from adapter.store import Transaction
 
@@ -18,8 +22,34 @@ class Message:
     @property
     def name(self) -> str:
         """The renters' names, or an empty string if there are none."""
-        names = dict.fromkeys(renter_name(one) for one in self.bookings if _has_name(one))
+        names = dict.fromkeys(filter(None, map(full_name, self.bookings)))
         return " and ".join(names)
+
+
+#: How much of a message is searched for contacts, in bytes, and how many messages of a list.
+MAX_SEARCHED: Final = 20_000
+MAX_MESSAGES: Final = 50
+_CONTACTS: Final = (
+    re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}"),
+    re.compile(r"(?<!\d)(?:\+?1[ .-]?)?\(?\d{3}\)?[ .-]?\d{3}[ .-]\d{4}(?!\d)"),
+)
+
+
+def contacts_in(events: Iterable[Event]) -> Mapping[int, str]:
+    """Return the first email address or phone number in each message, keyed by event ID.
+
+    It tells users which renter a message is about, if the message did not become a lead. Events in
+    lists come without their bodies, so they are read here.
+    """
+    with services.store.transaction() as tx:
+        full = [event_of(tx, one.id) for one in list(events)[:MAX_MESSAGES]]
+    return {one.id: text for one in full if one and (text := _contact_in(one.body))}
+
+
+def _contact_in(body: bytes) -> str:
+    text = body[:MAX_SEARCHED].decode("utf-8", "replace")
+    found = (pattern.search(text) for pattern in _CONTACTS)
+    return next((match[0] for match in found if match), "")
 
 
 def messages_of(tx: Transaction, events: Sequence[Event]) -> list[Message]:
@@ -29,16 +59,16 @@ def messages_of(tx: Transaction, events: Sequence[Event]) -> list[Message]:
 
 
 def names_of(tx: Transaction, lead_ids: Iterable[int]) -> Mapping[int, str]:
-    """Return renters' names, keyed by booking or event ID. Leave out leads without a name."""
+    """Return renters' names, or else their contacts, keyed by booking or event ID.
+
+    Leads without either are left out.
+    """
     ids = list(dict.fromkeys(lead_ids))
     events = _current(tx.bookings.of_events(ids))
     leads = {number: bookings[0] for number, bookings in events.items()}
     leads |= {one.id: one for one in tx.bookings.of_ids(ids)}
-    return {number: renter_name(one) for number, one in leads.items() if _has_name(one)}
-
-
-def _has_name(booking: Booking) -> bool:
-    return bool(booking.appointment.get("first_name") or booking.appointment.get("last_name"))
+    names = {number: name_or_contact(one) for number, one in leads.items()}
+    return {number: name for number, name in names.items() if name}
 
 
 def _current(bookings: Iterable[Booking]) -> Mapping[int, Sequence[Booking]]:

@@ -33,7 +33,7 @@ _sending: Final = threading.Lock()
 NEWEST: Final = 10
 #: A description of each signature scheme, by name.
 SCHEMES: Final = {
-    "hmac": "The sender signs each message with a secret that only the sender and we know.",
+    "hmac": "The sender signs each message with a secret that only you and the sender know.",
     "token": "The sender adds a secret token to each message.",
     "basic": "The sender adds a username and a password to each message.",
     "none": "We can't verify the sender. Anyone who knows the address can send messages.",
@@ -84,12 +84,13 @@ def sources() -> str:
     with services.store.transaction() as tx:
         activity = tx.stats.source_activity(names, now - DAY, now)
         rejected, pauses = tx.rejections.counts(), tx.send_queue.pauses()
-    quiet = {one.source for one in current_verdict().problems if one.code == "source_silent"}
+    problems = current_verdict().problems
     return flask.render_template(
         "console/sources.html",
         activity=activity,
         rejected=rejected,
-        quiet=quiet,
+        quiet={one.source for one in problems if one.code == "source_silent"},
+        refused={one.source for one in problems if one.code == "source_refused"},
         changed={one.source for one in format_changes()},
         paused={one.source for one in pauses if one.source},
         descriptions={name: one.description for name, one in services.sources.items()},

@@ -114,7 +114,7 @@ def status_sentence(verdict: Verdict | None) -> str:
 
 
 def _pauses(verdict: Verdict) -> str:
-    """Return a sentence about the pause that applies to the most bookings, or "" without one."""
+    """Return a sentence about the pause that applies to the most bookings, or "" if none."""
     pauses = verdict.facts.pauses if verdict.facts else ()
     if not pauses:
         return ""

@@ -146,7 +146,7 @@ def _lines(story: LeadHistory, different: Mapping[dt.datetime, AuditEntry]) -> I
 
 
 def _named(text: str, booking_id: int | None, names: Mapping[int, str]) -> str:
-    """Return a sentence with the name of the part that it is about, if there are several."""
+    """Prefix a sentence with the name of the part that it is about, if there are several parts."""
     part = names.get(booking_id or 0)
     return f"{part}: {text}" if len(names) > 1 and part is not None else text
 
@@ -170,7 +170,7 @@ def _reports(story: LeadHistory, facts: LeadFacts) -> Iterator[StoryLine]:
 
 
 def gone_text(change: Change | None) -> str:
-    """Return who reported that a tour is no longer in Knock, and how."""
+    """Describe who reported that a tour is no longer in Knock, and how."""
     if change is None:
         return "Someone on your team reported that the tour was canceled in Knock"
     if change.to_state == BookingState.DISCARDED:
@@ -248,7 +248,7 @@ def _taken_back(change: Change) -> str:
         return "undid the tour before it was sent"
     if change.to_state == "discarded":
         return f"dismissed the lead: {change.why.rstrip('.')}"
-    taken = {"pending": "undid the booking", "discarded": "brought the lead back"}
+    taken = {"pending": "undid this before it was sent", "discarded": "brought the lead back"}
     return taken.get(change.from_state or "", "") if change.to_state == "held" else ""
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import functools
+import json
 import re
 from collections import Counter
 from typing import Final
@@ -18,6 +19,10 @@ from adapter.operations import serializers
 ZONE_COOKIE: Final = "console_zone"
 #: The cookie for a user who wants to see all times in UTC.
 UTC_COOKIE: Final = "console_utc"
+#: How reasons for review begin if a message has a date without a time of day.
+NO_TIME_OF_DAY: Final = ("there is a date but no time of day", "a date without a time of day")
+#: The longest date to show as the sender wrote it.
+MAX_DAY: Final = 30
 _ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+){0,2}")
 
 
@@ -143,7 +148,7 @@ def local_text(at: dt.datetime, zone: ZoneInfo) -> str:
 
 
 def _moved_from(booking: Booking) -> Markup:
-    """Render a note that Knock has moved a tour, with the first time in a tooltip."""
+    """Render a note that Knock has moved a tour, with the original time in a tooltip."""
     zone = ZoneInfo(booking.timezone) if booking.timezone else reader_zone()
     first = local_text(booking.starts_at, zone) if booking.starts_at is not None else "no time"
     return Markup(' <span class="soft small" title="moved from {}">moved</span>').format(first)
@@ -171,4 +176,24 @@ def tour_html(booking: Booking) -> Markup:
     if (wall := booking.wall_time) is not None:
         today = services.now().astimezone(reader_zone()).date()
         return Markup("{}, {}").format(day_text(wall.date(), today), clock(wall))
-    return Markup('<span class="soft">No time</span>')
+    if day := _day_alone(booking):
+        return Markup("{}, no time").format(day)
+    return Markup('<span class="soft">No time given</span>')
+
+
+def _day_alone(booking: Booking) -> str:
+    """Return the date from a request without a time of day, or "" if there is none."""
+    texts = [one.value or "" for one in booking.reasons if one.reason.startswith(NO_TIME_OF_DAY)]
+    if not texts:
+        return ""
+    try:
+        value = json.loads(texts[0])
+    except ValueError:
+        value = texts[0]
+    days = [one for one in (value if isinstance(value, list) else [value]) if one]
+    text = str(days[0]) if len(days) == 1 else ""
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError:
+        return text[:MAX_DAY]  # as the sender wrote it, because 4/5 may be in April or in May
+    return day_text(day, services.now().astimezone(reader_zone()).date())

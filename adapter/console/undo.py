@@ -38,7 +38,7 @@ _UNDO: Final[Mapping[str, tuple[Callable[[int], object], str, str]]] = {
 
 @bp.post("/undo")
 def undo_many() -> Any:
-    """Undo an action on several leads. Report any lead for which that is no longer possible."""
+    """Undo an action on several leads, and report the leads for which it is too late."""
     args = flask.request.args
     undo, one, several = _UNDO.get(args.get("act", "release"), (None, "", ""))
     if undo is None:
@@ -56,7 +56,7 @@ def undo_many() -> Any:
 
 
 def _former(texts: Iterable[str]) -> Iterator[tuple[str, list[int]]]:
-    """Yield the users to whom leads were assigned before, each with the leads' IDs."""
+    """Yield each former assignee with the IDs of the leads that were assigned to them."""
     for text in texts:
         user, _, ids = text.rpartition(":")
         yield user[:100], row_ids_from(ids.split(","))[:MAX_CHANGED]

@@ -15,9 +15,14 @@ from adapter.console.context import bp, one_at_a_time, services
 from adapter.console.display import duration, form_value, renter_name, tour_text
 from adapter.console.form_input import filter_from, row_id_from
 from adapter.console.lead_page import format_advice
-from adapter.console.needs_you import format_trouble_of, held_by_formats, known
+from adapter.console.needs_you import (
+    format_trouble_of,
+    held_by_formats,
+    known,
+    review_groups,
+)
 from adapter.console.problem_text import agent_advice
-from adapter.console.renters import names_of
+from adapter.console.renters import contacts_in, names_of
 from adapter.console.time_html import ago_text, reader_zone
 from adapter.mapping import registry
 from adapter.models import Booking, BookingState
@@ -142,6 +147,8 @@ def leads() -> str:
         communities=services.communities(),
         next_before=_next_page(found),
         facets=_facets(numbers, which),
+        contacts=contacts_in(found) if is_webhooks else {},
+        unreadable=sum(one.leads for one in review_groups() if one.issue.kind == "event"),
         messages=_messages(which) if "messages" in args else None,
         is_capped=sum(numbers.values()) >= MOST_IN_FACETS,
         periods=PERIODS,

@@ -3,16 +3,30 @@
 import datetime as dt
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from textwrap import shorten
 from typing import Any, Final
 
 from adapter.console.time_html import clock
 from adapter.exceptions import NotPossible
-from adapter.models import Booking, BookingState, Event, EventState, Kind, KnockStatus, Reason
+from adapter.models import (
+    CANCELED_BY_RENTER,
+    Booking,
+    BookingState,
+    Event,
+    EventState,
+    Kind,
+    KnockStatus,
+    Reason,
+)
 from adapter.operations.advice import label_of
 from adapter.operations.todo import renamed_path
 from adapter.propexo.appointment import NO_CONTACT
 
+#: Why a user cannot change anything.
+VIEW_ONLY: Final = (
+    "You have view-only access. Someone with edit access can change that under People."
+)
 #: The reason with which a user dismisses a cancellation after canceling the tour in Knock.
 CANCELED_IN_KNOCK: Final = "Canceled in Knock"
 #: The states of bookings and messages.
@@ -38,6 +52,8 @@ _CARDS: Final[Mapping[str, str]] = {
     "failed": "Guest card not created",
     "expired": "Guest card not sent in time",
 }
+#: Reason codes of requests that the renter canceled before they were sent.
+_CANCELED: Final = frozenset({"cancelled_by_sender", CANCELED_BY_RENTER})
 #: The label and CSS class of each status in Knock except "booked".
 _IN_KNOCK: Final[Mapping[KnockStatus, tuple[str, str]]] = {
     KnockStatus.WAITING: ("Waiting in Knock", "pending"),
@@ -165,6 +181,8 @@ def state_word(
     if isinstance(booking_or_state, Booking):
         if booking_or_state.is_cancellation and booking_or_state.state is BookingState.HELD:
             return "Canceled by the renter"
+        if booking_or_state.reason in _CANCELED:
+            return "Canceled by the renter"
         if is_done_cancellation(booking_or_state):
             return CANCELED_IN_KNOCK
         if booking_or_state.kind is Kind.PROSPECT and booking_or_state.state in _CARDS:
@@ -250,6 +268,8 @@ def shown_value(name: str, value: Any) -> str:
         return choice_word(name, str(value))
     if name.startswith("phone"):
         return phone_text(value)
+    if name in ("appointment_date", "appointment_time"):
+        return f"{value} UTC"
     if name.endswith("_date"):
         return date_text(str(value))
     return choice_word(name, str(value))
@@ -338,8 +358,20 @@ def fault_text(text: str) -> str:
 
 
 def ignored_text(reasons: Iterable[Reason]) -> str:
-    """Return the reason a message is not booked, for example because it is a test."""
-    return "This is a test message." if _is_test(reasons) else "This message is not a tour request."
+    """Explain why a message led to no booking, for example because it is a test."""
+    listed = [*reasons]
+    what = "This is a test message" if _is_test(listed) else "This message is not a tour request"
+    return f"{what}{_condition(listed)}."
+
+
+def _condition(reasons: Sequence[Reason]) -> str:
+    """Return the values for which a mapping ignores messages, such as `` (type is alert)``."""
+    texts = [
+        f"{one.path.rpartition('.')[2]} is {shorten(value, 40, placeholder=' …')}"
+        for one in reasons
+        if one.path and (value := value_text(one))
+    ]
+    return f" ({', '.join(texts[:2])})" if texts else ""
 
 
 def _is_test(reasons: Iterable[Reason]) -> bool:

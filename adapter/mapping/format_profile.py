@@ -65,7 +65,7 @@ class Place:
     path: str
 
     def others(self) -> list[Path]:
-        """Return the paths that are read instead of the path if it is missing."""
+        """Return the alternative paths to read if the path is missing."""
         others = (paths_in(text) for text in self.texts)
         return [path_from_text(one) for paths in others if self.path not in paths for one in paths]
 
@@ -140,7 +140,7 @@ def _field_at(where: tuple[str, ...]) -> str:
 
 
 def alternatives_at(source: Source, where: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the paths and templates at a position in a mapping, of which the first is used."""
+    """Return the paths and templates at a position in a mapping, in the order they are tried."""
     found: Any = source.sections
     for key in (*where, "from", "from_"):
         found = found.get(key, found) if isinstance(found, Mapping) else found
@@ -156,7 +156,7 @@ def paths_in(text: str) -> set[str]:
 def _is_read_otherwise(
     places: Sequence[Place], scopes: Sequence[Scope], fields: Collection[str]
 ) -> bool:
-    """Return True if each of a path's fields is read through another path of its list."""
+    """Return True if every field that uses a path has a value at an alternative path."""
     return bool(places) and all(
         bool(names_of(place.field) & {*fields})
         and any(_has_value(scope, path) for scope in scopes for path in place.others())
@@ -260,7 +260,7 @@ def leaves_of(source: Source, request: WebhookRequest) -> list[tuple[str, str]]:
 
 
 def roots_of(source: Source, request: WebhookRequest) -> set[str]:
-    """Return the names for parts of a webhook, with which paths in a mapping may start."""
+    """Return the names that a mapping gives to parts of a webhook. A path may start with one."""
     try:
         _, each = source.compiled.scopes(source.scope(request))
     except PayloadError:

@@ -111,7 +111,7 @@ class FormatStatistics:
         self.changed.add(feature)
 
     def recount(self, latest: Sequence[CountedEvent]) -> None:
-        """Count again how many of the latest webhooks in a row lack a feature, oldest first.
+        """Recount how many of the latest webhooks in a row lack each feature.
 
         Their features are those that an edited mapping reads.
         """
@@ -237,7 +237,7 @@ class FormatStatistics:
 
 
 def _trailing_run(feature: Feature, events: Sequence[CountedEvent]) -> int:
-    """Return how many of the latest webhooks in a row lack a feature."""
+    """Return how many consecutive webhooks, counting back from the latest, lack a feature."""
     lacking = itertools.takewhile(lambda one: feature not in one.features, reversed(events))
     return sum(1 for _ in lacking)
 

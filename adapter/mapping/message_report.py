@@ -30,7 +30,7 @@ class MessageReport:
 
 
 def report_on(source: Source, request: WebhookRequest) -> MessageReport:
-    """Compare a message with a mapping. If its body cannot be parsed, the report is empty."""
+    """Compare a message with a mapping. If the body cannot be parsed, the report is empty."""
     try:
         scope = source.scope(request)
     except PayloadError:
@@ -39,12 +39,23 @@ def report_on(source: Source, request: WebhookRequest) -> MessageReport:
     return MessageReport(
         missing=[*_missing(source, scope, unread)],
         unread=unread,
-        doubts=doubtful_values(source, scope),
+        doubts=[*doubtful_values(source, scope), *_sent_at_doubts(source, scope)],
     )
 
 
+def _sent_at_doubts(source: Source, scope: Scope) -> Iterator[str]:
+    """Yield a warning if a value at the ``sent_at`` paths cannot be read."""
+    for one in source.compiled.item_scopes(scope) if source.has_sent_at else ():
+        try:
+            source.compiled.read_sent_at(one)
+        except Unreadable as exc:
+            if any(_is_in(used, one) for used in source.used_paths if used.where[0] == "sent_at"):
+                yield f"sent_at {exc}, so the time when the message arrives counts instead"
+                return
+
+
 def _missing(source: Source, scope: Scope, unread: Sequence[str]) -> Iterator[str]:
-    """Yield each line of the mapping of which no path is in the message.
+    """Yield the mapping's lines whose paths are all missing from the message.
 
     If a similar key is among the unread ones, the sender may have renamed the field.
     """

@@ -35,7 +35,7 @@ def is_outdated(source: Source, version: MappingVersion) -> bool:
 
 
 def with_version(source: Source, version: MappingVersion | None, policy: Policy) -> Source:
-    """Return the source with a mapping from the console, or unchanged if it cannot be used."""
+    """Return the source with its console mapping, or unchanged if that mapping is unusable."""
     if version is None or version.text is None or is_outdated(source, version):
         return source
     loaded = loader.load_checked_text(source, version.text, policy)

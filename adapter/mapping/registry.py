@@ -34,7 +34,7 @@ def load(folder: Path, policy: Policy) -> Mapping[str, Source]:
 
 
 def is_draft(file: Path) -> bool:
-    """Return True if a mapping says that it is a draft, so that nothing in it matters yet."""
+    """Return True if a mapping is marked as a draft, so that its errors do not matter yet."""
     return DRAFT.search(file.read_bytes()) is not None
 
 

@@ -305,7 +305,7 @@ class Respond:
     def reply(
         self, result: WebhookOutcome, request: RequestValues, links: Links = no_links
     ) -> Reply:
-        """Render the response for a result. Without a template, it is a short JSON object."""
+        """Render the response for a result. Without a template, render a short JSON object."""
         template = self.templates.get(result.outcome) or self.templates.get(None)
         if template is None:
             plain = {"event": result.event_id, "status": result.outcome}

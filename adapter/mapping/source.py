@@ -206,7 +206,7 @@ class Source:
         return tuple(one.reader for one in readers if isinstance(one.reader, FetchReader))
 
     def to_fetch(self, request: WebhookRequest, mapped: Mapped) -> Mapping[str, FetchReader]:
-        """Return the URLs to fetch before a webhook can be booked, with the reader for each URL.
+        """Return each URL to fetch before a webhook's leads can be booked, with its reader.
 
         Nothing is fetched for an item that can be booked without it, for an ignored one, or for a
         cancellation, which the dedupe key identifies.

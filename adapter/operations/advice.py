@@ -84,6 +84,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Someone with a different name has the same email or phone.",
         "Find out who this is. If it's someone else, choose “This is a different person”.",
     ),
+    "another_name": (
+        "The lead source used the same ID for someone with a different name.",
+        "Find out if they are two people. If so, book this one. If not, dismiss one of the leads.",
+    ),
     "contact_of_many": (
         "Hundreds of leads have this email or phone, so Knock would treat them all as one person.",
         "Enter the renter's own email or phone and book it.",
@@ -216,6 +220,7 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "repeat_or_change": "Repeat of an earlier request",
     "after_restore": "Two tours, order unclear",
     "dismissed_before": "Asked again after being dismissed",
+    "another_name": "Same ID, different name",
     "another_person": "Same contact, different name",
     "contact_of_many": "Contact used by many people",
     "not_proved": "Two sources disagree",
@@ -232,7 +237,7 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "not_authorized": "No permission to book here",
     "time_taken": "Time not available in Knock",
     "internal_error": "Something went wrong",
-    "refused": "Rejected",
+    "refused": "Knock refused it",
     "job_failed": "Knock didn't save it",
     "no_answer": "Sent, but no response",
     "sender_lost": "Sent, but no response",
@@ -355,6 +360,8 @@ SHORT_FIELD: Final[Mapping[str, str]] = {
 }
 #: The beginning of reasons that Propexo gave for rejecting a booking.
 SAYS: Final = "Propexo says: "
+#: How the message of an issue ends if the payload has no value.
+_MISSING: Final = (" is empty", "is not in the payload", "Missing data for required field.")
 _IS_AT: Final = re.compile(r"is at (\d\d:\d\d) in ")
 _IS_FAR: Final = re.compile(r"is more than (\d+) days ahead")
 
@@ -395,10 +402,10 @@ def in_short(issue: Issue) -> str:
     for beginning, words in SHORT_MESSAGE.items():
         if issue.message.startswith(beginning):
             return words
-    if issue.field == "starts_at" and issue.message.endswith(
-        (" is empty", "is not in the payload")
-    ):
+    if issue.field == "starts_at" and issue.message.endswith(_MISSING):
         return SHORT_MESSAGE[NO_TIME]
+    if issue.field in ("name", "last_name") and issue.message.endswith(_MISSING):
+        return "No name"
     label = label_of(issue.field) if issue.message else ""
     return SHORT_FIELD.get(issue.field) or (f"{label} can't be used" if label else "Needs review")
 

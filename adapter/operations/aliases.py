@@ -74,6 +74,8 @@ class Preview:
     refused: Mapping[str, int]
     #: True if there are more leads than one call processes.
     has_more: bool
+    #: The tours that would be booked, such as ``Tue 2026-12-01 10:30 MST``, by event.
+    booked: Mapping[int, Sequence[str]]
 
     @property
     def sent(self) -> int:
@@ -183,6 +185,7 @@ class Aliases:
         events, is_replaced = self._waiting(source, value), _is_waiting(value)
         counts = {"tours": 0, "today": 0, "guest_cards": 0, "others": 0}
         refused: dict[str, int] = {}
+        booked: dict[int, Sequence[str]] = {}
         for event in events[:MOST_LEADS]:
             one = replays.replay(event.id, by=self._by, dry_run=True, is_replaced=is_replaced)
             if one.refusal is not None:
@@ -190,7 +193,10 @@ class Aliases:
                 continue
             for name, count in _counts(one.fields, today).items():
                 counts[name] += count
-        return Preview(**counts, refused=refused, has_more=len(events) > MOST_LEADS)
+            if tours := _booked_tours(one.fields):
+                booked[event.id] = tours
+        has_more = len(events) > MOST_LEADS
+        return Preview(**counts, refused=refused, has_more=has_more, booked=booked)
 
     def add(self, alias: Alias) -> None:
         """Save an alias. Raise :class:`NotPossible` if its name or community cannot be used."""
@@ -381,6 +387,12 @@ def _counts(fields: Mapping[str, tuple[Any, Any]], today: str) -> dict[str, int]
         "guest_cards": outcomes.count("prospect"),
         "others": 0 if outcomes else 1,
     }
+
+
+def _booked_tours(fields: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    """Return the tours that would be booked from a webhook's items."""
+    items = [name.rpartition(".")[0] for name, (_, new) in fields.items() if new == "book"]
+    return [str(fields[f"{item}.tour"][1]) for item in items if f"{item}.tour" in fields]
 
 
 def key_of_value(value: str) -> str:

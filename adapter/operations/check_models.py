@@ -86,7 +86,7 @@ class ModelWatch:
         self._begun_at: dt.datetime | None = None
 
     def run(self, sources: Mapping[str, Source]) -> None:
-        """Check the integrations whose last check is old. Skip the first minute after startup."""
+        """Check the integrations not checked recently, except in the first minute after startup."""
         now = self._clock()
         self._begun_at = self._begun_at or now
         if now < self._begun_at + dt.timedelta(seconds=CHECK_SECONDS):

@@ -155,7 +155,7 @@ class LeadFinder:
         return Result(hits=tuple(hits[:limit]), searched=searched)
 
     def messages(self, word: str, which: Filter, *, limit: int, by: str) -> Messages:
-        """Find messages without bookings that contain ``word``, and record the search.
+        """Find messages that contain ``word`` but have no bookings, and record the search.
 
         ``limit`` applies to webhooks and to rejected requests separately.
         """

@@ -102,9 +102,10 @@ def renamed_path_of(
     others: Collection[str],
     policy: Policy,
 ) -> Renamed:
-    """Select the webhooks that show what became of a path. ``events`` are those since and before.
+    """Select webhooks that show what became of a path: recent ones without, older ones with it.
 
-    Webhooks from which the field is read through another path are left out.
+    ``events`` contains the webhooks since and before the change. Webhooks from which the field is
+    read through another path are left out.
     """
     since, before = events
     at = path_from_text(path)
@@ -123,7 +124,7 @@ def renamed_path_of(
 
 
 def new_paths(what: Renamed) -> list[str]:
-    """Return the paths that may replace a missing path. Exactly one can be proposed."""
+    """Return the paths that may replace a missing path, most similar first."""
     values = _unread_values(what)
     ranked = sorted(values, key=lambda path: (-similarity(what.path, path), path))
     fitting = [one for one in ranked[:MOST_TRIED] if _fits(what, one, values[one])]
@@ -160,7 +161,7 @@ def _root(path: str) -> str:
 
 
 def _fits(what: Renamed, path: str, texts: Sequence[str]) -> bool:
-    """Return True if the new path's values fill the fields and may belong to them."""
+    """Return True if the values at a new path fill the fields and are plausible for them."""
     fields = what.fields
     if any(_is_renters(field) and not _may_be_renters(what, path, texts) for field in fields):
         return False
@@ -194,7 +195,7 @@ def _is_new_value(before: Mapped, after: Mapped, field: str) -> bool:
 
 
 def _may_be_sent(what: Renamed, path: str) -> bool:
-    """Return False if most values at the new path block the bookings, such as past times."""
+    """Return False if most values at a new path, such as past times, would block bookings."""
     edited = edited_source(what.source, with_path(what.source, what.path, path), what.policy)
     mapped = [mapped_event(edited, event) for event in what.lacking] if edited else []
     items = [item for one in mapped for item in one.items]
@@ -210,7 +211,7 @@ def mapped_event(source: Source, event: Event) -> Mapped:
 
 
 def values_of(mapped: Mapped, field: str) -> list[Any]:
-    """Return the values that a field got in a webhook's items."""
+    """Return the values of a field in the items of a mapped webhook."""
     items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
     if field == "starts_at":
         values: Iterator[Any] = (item.starts_at or item.wall_time for item in items)
@@ -226,14 +227,14 @@ def _is_renters(field: str) -> bool:
 
 
 def _may_be_renters(what: Renamed, path: str, texts: Sequence[str]) -> bool:
-    """Return False for a value that several webhooks share, or whose name says whose it is."""
+    """Return False if the values repeat too often or the path names someone besides the renter."""
     if (_words(path) - _words(what.path)) & NOT_THE_RENTER:
         return False
     return len({text.casefold() for text in texts}) > max(1, len(texts) / 4)
 
 
 def _may_be_names(what: Renamed, texts: Sequence[str]) -> bool:
-    """Return False for values with digits, and if only the earlier names had several words."""
+    """Return False if values contain digits or differ too much from earlier names in word count."""
     names = [text for text in texts if not re.search(r"[\d@/:]", text)]
     at = path_from_text(what.path)
     old = [text for one in what.before for text in values_at(what.source, one.request, at)]
@@ -252,14 +253,14 @@ def _words(path: str) -> set[str]:
 
 
 def _belongs_elsewhere(what: Renamed, path: str) -> bool:
-    """Return True if a path's name is far more similar to another path that is missing."""
+    """Return True if a path's name is far more similar to another missing path."""
     own = similarity(what.path, path)
     best = max((similarity(other, path) for other in what.others), default=0)
     return best >= SIMILAR and best >= own + MORE_SIMILAR
 
 
 def _most_similar(what: Renamed, paths: Sequence[str]) -> list[str]:
-    """Return the only path with a similar name if the field may be chosen by name, or else all."""
+    """Return only the most similar path if the name alone can decide, otherwise all paths."""
     if any(field in _NEVER_BY_NAME or _is_renters(field) for field in what.fields):
         return [*paths]
     first, second = (similarity(what.path, path) for path in paths[:2])

@@ -127,7 +127,7 @@ def explain(
 
 
 def _sent_without(evidence: _Evidence, bookings: Sequence[Booking]) -> tuple[int, ...]:
-    """Return the events whose bookings were sent to Knock without the missing values."""
+    """Return the IDs of the events whose bookings were sent to Knock without the missing values."""
     fields = {name for field in _fields(evidence) for name in names_of(field)} - NOT_SENT
     sent = {one.event_id for one in bookings if one.state in SENT_STATES}
     lacking = (one.event_id for one in bookings if not fields & one.appointment.keys())
@@ -252,7 +252,7 @@ def _with_rows(source: Source, field: str, values: Sequence[str]) -> str:
 
 
 def _with_formats(source: Source, field: str, events: Sequence[Event]) -> Iterator[tuple[str, str]]:
-    """Yield date formats that may fit values that were not parsed, with the edited mapping."""
+    """Yield each date format that may fit the unparsed values, with a mapping edited to use it."""
     how = source.sections["appointment"].get(field)
     if not isinstance(how, dict):
         return
@@ -323,13 +323,13 @@ def _tried(
 
 
 def _read(source: Source, events: Sequence[Event], fields: Sequence[str]) -> int:
-    """Return the number of webhooks that have all fields."""
+    """Return the number of webhooks from which all of the given fields are read."""
     mapped = [mapped_event(source, event) for event in events]
     return sum(all(values_of(one, field) for field in fields) for one in mapped)
 
 
 def _changed_lines(old: str, new: str) -> tuple[str, str]:
-    """Return the lines that differ in two texts."""
+    """Return the lines that differ between two texts."""
     lines = [*difflib.ndiff(old.splitlines(), new.splitlines())]
     removed, added = (
         "\n".join(line[2:] for line in lines if line.startswith(sign)) for sign in ("- ", "+ ")
@@ -379,7 +379,7 @@ def _ids(ids: Sequence[int]) -> str:
 def combined_effect(
     store: Database, source: Source, explained: Sequence[ExplainedChange], policy: Policy
 ) -> Proposal | None:
-    """Return the proposed edits as one edit with its effect, or None if there are none."""
+    """Combine the proposed edits into one edit with its effect. Return None if there are none."""
     proposed = [one for one in explained if one.proposal is not None]
     text = combined(source, proposed, policy)
     if text is None or len(proposed) == 1:

@@ -133,16 +133,16 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "no_worker": Condition(
         Level.BROKEN,
         "no worker has checked the queue for 1 minute",
-        "Each worker has stopped, is hung or is waiting. Webhooks are stored, but no tours are "
+        "Every worker has stopped, has hung or is waiting. Webhooks are stored, but no tours are "
         "booked.",
-        "Start `adapter worker`, or restart it if it hangs. The worker's log says why it stopped. "
-        "If the worker is waiting for a database of its own version, restart it with the new "
-        "version, or run `adapter migrate`.",
+        "Start `adapter worker`, or restart it if it has hung. The worker's log says why it "
+        "stopped. If the worker is waiting because its version does not match the database, "
+        "restart it with the new version, or run `adapter migrate`.",
     ),
     "sending_stopped": Condition(
         Level.BROKEN,
-        "sending is stopped, because Propexo rejects the API token (401 or 403), several POSTs in "
-        "a row had no clear response, or the database was restored",
+        "sending is stopped for one of these reasons: Propexo rejects the API token (401 or 403), "
+        "several POSTs in a row had no clear response, or the database was restored",
         "Webhooks are stored, but no tours are booked.",
         "If Propexo rejects the token, set PROPEXO_TOKEN to a valid token and restart the worker. "
         "Otherwise, check Propexo's status and the network. Sending then resumes automatically. "
@@ -177,9 +177,9 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "format_changed": Condition(
         Level.WARNING,
-        "a source's webhooks no longer contain what its mapping reads, or contain new values",
-        "The sender has changed its format. Leads from this sender are held, or lack the missing "
-        "values.",
+        "a source's webhooks lack values that its mapping reads, or contain new values",
+        "The sender has changed its format. Leads from this sender are held, or are booked without "
+        "the missing values.",
         "Run `adapter sources SOURCE`, which shows what changed and suggests an edit to the "
         "mapping if one fits.",
     ),
@@ -193,7 +193,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.WARNING,
         "leads could not be sent to Knock in time",
         "These leads were not booked.",
-        "Call the renters. To list them, run `adapter bookings --state expired`.",
+        "Call the renters. To list the leads, run `adapter bookings --state expired`.",
     ),
     "bookings_unknown": Condition(
         Level.WARNING,
@@ -215,16 +215,15 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "version_replaced": Condition(
         Level.WARNING,
-        "a mapping that was published in the console is not in use, because its file has changed "
-        "since",
+        "a mapping that was published in the console is not in use, because its file was changed "
+        "afterward",
         "The mapping in use does not contain the changes that were made in the console.",
         "Open the mapping in the console. To end this warning, publish the version again or roll "
         "back to the file.",
     ),
     "status_webhooks_failing": Condition(
         Level.WARNING,
-        "the receiver of status webhooks has failed and accepted none since, or rejects some of "
-        "them",
+        "the receiver of status webhooks is failing, or rejects some of them",
         "The receiving system is not notified of changes. Bookings are not affected.",
         "Check the receiver at ADAPTER_STATUS_WEBHOOK_URL. The adapter retries status webhooks "
         "for 3 days.",
@@ -237,8 +236,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "invitations_failing": Condition(
         Level.WARNING,
-        "for 2 minutes, the SMTP server has accepted no emails with links to choose a tour time, "
-        "and 3 or more attempts have failed",
+        "the SMTP server has accepted no emails with tour links for 2 minutes, and 3 or more "
+        "attempts have failed",
         "Renters do not get their links by email. Bookings are not affected.",
         "Fix the error in ADAPTER_SMTP_URL or on the mail server, and restart the worker. To test "
         "the mail server, run `adapter doctor`. The adapter retries emails for a day.",
@@ -264,7 +263,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "clock_differs": Condition(
         Level.WARNING,
-        "the clock of a process's machine differs from PostgreSQL's by more than 2 seconds",
+        "a machine's clock differs from PostgreSQL's by more than 2 seconds",
         "All processes use PostgreSQL's clock. A worker whose machine is off by more than 30 "
         "seconds sends nothing.",
         "Synchronize the clocks of all machines (NTP).",

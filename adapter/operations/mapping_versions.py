@@ -142,7 +142,7 @@ class MappingVersions:
 
 
 def patch_of(before: str, after: str, path: str) -> str:
-    """Return the changes between two texts as a patch for ``git apply``, or "" if none."""
+    """Return the changes between two texts as a patch for ``git apply``, or "" if equal."""
     lines = difflib.unified_diff(
         before.splitlines(keepends=True),
         after.splitlines(keepends=True),

@@ -29,7 +29,7 @@ from adapter.store import Database, Transaction
 from adapter.store.fingerprints import Fingerprints
 
 #: Reason codes of held leads that may be from another person. By releasing one, a user decides.
-_QUESTIONS = ("another_person", "changed_after_first")
+_QUESTIONS = ("another_name", "another_person", "changed_after_first")
 
 
 class Repairs:
@@ -202,7 +202,7 @@ def _booking(tx: Transaction, booking_id: int) -> Booking:
 def _without_shared_contact(
     tx: Transaction, booking: Booking, changes: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Return the changes with the contacts of the other person's lead moved to the notes."""
+    """Return the changes with contacts shared with another person's lead moved to the notes."""
     other = tx.bookings.get(booking.because_of or 0)
     if other is None or other.is_cancellation:
         raise NotPossible(f"booking {booking.id} was not matched to another person: release it")
@@ -210,7 +210,7 @@ def _without_shared_contact(
 
 
 def _lock_unchanged(tx: Transaction, booking: Booking, now: dt.datetime, *others: Booking) -> None:
-    """Lock the keys of these bookings. Raise NotPossible if ``booking`` has changed.
+    """Lock the keys of the given bookings. Raise NotPossible if ``booking`` has changed.
 
     Keys are always locked before rows, so that two transactions cannot deadlock.
     """
@@ -292,7 +292,7 @@ def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Bo
 def _reconcile_with(
     tx: Transaction, booking: Booking, now: dt.datetime, *, is_confirmed: bool
 ) -> None:
-    """Update the person's other requests before a booking is released.
+    """Update the other requests of a booking's renter before the booking is released.
 
     Raise :class:`NotPossible` if another request takes precedence. ``is_confirmed`` means that the
     user knows that someone else has the same contact.
@@ -332,7 +332,7 @@ def _refusal(booking: Booking, decision: Decision) -> str:
             f"the same person has a newer request, booking {decision.because_of}, which would be "
             "replaced by this one. If this one is right, confirm it (command: --anyway)"
         )
-    if decision.code in ("another_person", "cancelled_by_sender"):
+    if decision.code in ("another_name", "another_person", "cancelled_by_sender"):
         return f"{sentence}. If it is right, confirm it (command: --anyway)"
     if decision.state is BookingState.DUPLICATE:
         return (

@@ -2,18 +2,20 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from adapter.bookings.fetch_documents import Fetcher
 from adapter.bookings.intake import BookingPlanner
 from adapter.bookings.invitations import renter_links
+from adapter.bookings.person import MERGED
 from adapter.exceptions import NotPossible
-from adapter.mapping.engine import Item, Mapped, Outcome
+from adapter.mapping.engine import SENT_OUTCOMES, Item, Mapped, Outcome
 from adapter.mapping.engine.fetched import without_failures
 from adapter.mapping.source import Source
-from adapter.models import RENTER, Booking, BookingState, Clock, Event, EventState, Kind
+from adapter.models import RENTER, REPLAYED, Booking, BookingState, Clock, Event, EventState, Kind
+from adapter.operations.allowed_actions import is_of_another_person
 from adapter.operations.diff import changed_fields, facts_of_item, tour_of
 from adapter.settings import Settings
 from adapter.store import Database, Transaction
@@ -40,8 +42,8 @@ class Difference:
     outcome: str
     #: ``item.field`` → (before, after).
     fields: Mapping[str, tuple[Any, Any]]
-    #: Why the leads are held although the mapping can read them, such as ``another_person``, or "".
-    held_because: str = ""
+    #: Why leads that the mapping can book are not booked, such as another person's same contact.
+    not_booked: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,15 +55,27 @@ class _Plan:
     #: All bookings of the event, and the IDs of those that are not replaced.
     bookings: tuple[Booking, ...]
     kept: frozenset[int]
+    #: The IDs of the bookings whose states allow a replay to replace them.
+    replaceable: frozenset[int]
     mapped: Mapped
     #: Why the event cannot be replayed, or None.
     refusal: str | None
     is_forced: bool
 
     @property
+    def is_bookable(self) -> bool:
+        """True if the mapping can book at least one of the event's leads."""
+        return any(item.outcome in SENT_OUTCOMES for item in self.mapped.items)
+
+    @property
     def replaced(self) -> tuple[Booking, ...]:
         """The bookings to replace, if their states allow it."""
-        return tuple(booking for booking in self.bookings if booking.id not in self.kept)
+        return tuple(
+            booking
+            for booking in self.bookings
+            if booking.id not in self.kept
+            and (booking.id in self.replaceable or (self.is_forced and booking.reason != REPLAYED))
+        )
 
 
 class Replays:
@@ -89,7 +103,8 @@ class Replays:
         """Map an event again with the current mapping. With ``dry_run``, only report the changes.
 
         Bookings that are in flight, booked, discarded or past are not changed, and neither are
-        those that the renter made on the renter page. Several tours in one webhook are handled
+        those that the renter made on the renter page, or that were merged with another request
+        from the same person. Several tours in one webhook are handled
         separately if the mapping gives each a dedupe key. With ``forced_because``, a reason for the
         history, only bookings in flight are not changed: a booked tour is booked again, and a past
         tour is held. New bookings are sent after ``send_after``, if it is given. If ``is_replaced``
@@ -101,17 +116,17 @@ class Replays:
         self._store.fingerprints()  # inside the transaction, this would take a second connection
         with self._store.transaction() as tx:
             plan = self._plan(tx, event_id, now, is_replaced, is_forced=forced_because is not None)
-            why, held = forced_because or "replayed", ""
+            new: Sequence[Booking] = ()
             if plan.refusal is None and not dry_run:
-                self._apply(tx, plan, now, by=by, why=why)
-                held = _held_because(tx, plan)
+                new = self._apply(tx, plan, now, by=by, why=forced_because or REPLAYED)
                 if send_after is not None:
                     tx.send_queue.delay(event_id, send_after)
-            elif plan.refusal is None and _may_stay_held(plan):
-                with tx.trial():
-                    self._apply(tx, plan, now, by=by, why=why)
-                    held = _held_because(tx, plan)
-        return _difference(plan, held)
+            elif plan.refusal is None and plan.is_bookable and not plan.is_forced:
+                replaced = {booking.id for booking in plan.replaced}
+                new = self._planner().preview(
+                    tx, plan.event, plan.mapped, plan.source, replaced, now
+                )
+        return _difference(plan, new)
 
     def _plan(
         self,
@@ -131,9 +146,12 @@ class Replays:
         if source is not None:
             mapped = source.map(event.request, now=now)
         kept = _kept(bookings, is_replaced, tx.bookings.made_by(event_id, RENTER))
+        drafts = self._planner().drafts(event, mapped, now)
+        replaceable = _replaceable(tx, bookings, drafts)
+        left = replaceable - kept
         if not is_forced:
-            mapped = _without_settled(self._store.fingerprints(), event, bookings, mapped, kept)
-        refusal = _refusal(event, source, bookings, mapped, kept, is_forced=is_forced)
+            mapped = _without_settled(self._store.fingerprints(), event, bookings, mapped, left)
+        refusal = _refusal(event, source, bookings, mapped, left, is_forced=is_forced)
         if refusal is None and not is_forced and _is_past(mapped, now):
             refusal = "its tour has passed"
         return _Plan(
@@ -141,22 +159,29 @@ class Replays:
             source=source,
             bookings=bookings,
             kept=kept,
+            replaceable=replaceable,
             mapped=mapped,
             refusal=refusal,
             is_forced=is_forced,
         )
 
-    def _apply(self, tx: Transaction, plan: _Plan, now: dt.datetime, *, by: str, why: str) -> None:
-        """Replace an event's bookings with the result of mapping the event again."""
+    def _apply(
+        self, tx: Transaction, plan: _Plan, now: dt.datetime, *, by: str, why: str
+    ) -> Sequence[Booking]:
+        """Replace an event's bookings with the result of mapping the event again.
+
+        Return the new bookings.
+        """
         event, planner = plan.event, self._planner()
         planner.lock(tx, event, plan.mapped, plan.bookings, now)
         for booking in plan.replaced:
-            tx.bookings.move(booking.id, BookingState.SUPERSEDED, why="replayed", now=now, by=by)
+            tx.bookings.move(booking.id, BookingState.SUPERSEDED, why=REPLAYED, now=now, by=by)
         tx.events.reopen(event.id, why=why, by=by, now=now)
-        planner.apply(tx, event, plan.mapped, plan.source, now, is_forced=plan.is_forced)
+        new = planner.apply(tx, event, plan.mapped, plan.source, now, is_forced=plan.is_forced)
         _pass_on(tx, event.id, plan.bookings, plan.kept)
         action = "replayed_by_force" if plan.is_forced else "replayed"
         tx.audit.record(action, by=by, at=now, lead_id=event.id)
+        return new
 
     def _planner(self) -> BookingPlanner:
         return BookingPlanner(
@@ -186,7 +211,7 @@ def _kept(
     is_replaced: Callable[[Booking], bool] | None,
     renters: Collection[int],
 ) -> frozenset[int]:
-    """Return the IDs of bookings that could be replaced but must be kept.
+    """Return the IDs of bookings that must be kept although their states allow replacing them.
 
     ``renters`` contains the IDs of bookings that the renter made on the renter page, which are not
     in the webhook. If any booking is kept for another reason, bookings without an item's key are
@@ -221,21 +246,62 @@ def _pass_on(
             tx.bookings.pass_on_plan(old, successors[0].id)
 
 
+def _replaceable(
+    tx: Transaction, bookings: Iterable[Booking], drafts: Sequence[Booking]
+) -> frozenset[int]:
+    """Return the IDs of the bookings whose states allow a replay to replace them."""
+    return frozenset(
+        booking.id
+        for booking in bookings
+        if booking.state in REPLACEABLE or _was_anothers(tx, booking, drafts)
+    )
+
+
+def _was_anothers(tx: Transaction, booking: Booking, drafts: Sequence[Booking]) -> bool:
+    """Return True if a booking was merged with another person's request that has the same key.
+
+    ``drafts`` are the event's bookings as the current mapping reads them. They show who made the
+    requests, even if that could not be read before.
+    """
+    if booking.state not in MERGED or booking.item_key is None:
+        return False
+    own = [draft for draft in drafts if draft.item_key == booking.item_key]
+    own = own or list(drafts if len(drafts) == 1 else ())
+    readings = [booking, *(_read_again(booking, draft) for draft in own)]
+    return any(
+        is_of_another_person(one, other) for other in _merged_with(tx, booking) for one in readings
+    )
+
+
+def _read_again(booking: Booking, draft: Booking) -> Booking:
+    """Return the booking with the person whom the current mapping finds. Keep its key."""
+    keys = (*draft.person_keys, *filter(None, [booking.item_key]))
+    return dataclasses.replace(booking, appointment=draft.appointment, match_keys=keys)
+
+
+def _merged_with(tx: Transaction, booking: Booking) -> Iterator[Booking]:
+    """Yield the request with which a booking was merged, and those with which that one was."""
+    seen = {booking.id}
+    while booking.state in MERGED and booking.because_of and booking.because_of not in seen:
+        found = tx.bookings.get(booking.because_of)
+        if found is None:
+            return
+        seen.add(found.id)
+        yield found
+        booking = found
+
+
 def _without_settled(
     fingerprints: Fingerprints,
     event: Event,
     bookings: tuple[Booking, ...],
     mapped: Mapped,
-    kept: Collection[int],
+    left: Collection[int],
 ) -> Mapped:
-    """Return the mapping result without items whose bookings must be kept."""
-    if not kept and not any(map(_is_settled, bookings)):
+    """Return the mapping result without items whose bookings are not among those ``left``."""
+    if not any(_is_settled(booking, left) for booking in bookings):
         return mapped
-    replaceable = {
-        booking.item_key
-        for booking in bookings
-        if booking.state in REPLACEABLE and booking.id not in kept
-    }
+    replaceable = {booking.item_key for booking in bookings if booking.id in left}
 
     def is_replaceable(item: Item) -> bool:
         if item.dedupe_key is None:
@@ -250,7 +316,7 @@ def _refusal(
     source: Source | None,
     bookings: tuple[Booking, ...],
     mapped: Mapped,
-    kept: Collection[int],
+    left: Collection[int],
     *,
     is_forced: bool,
 ) -> str | None:
@@ -265,14 +331,13 @@ def _refusal(
     if mapped.items and not is_forced:
         return None  # items that cannot be replaced were already left out
     for booking in bookings:
-        is_settled = _is_settled(booking) or booking.id in kept
-        if booking.state in NOT_FORCEABLE if is_forced else is_settled:
+        if booking.state in NOT_FORCEABLE if is_forced else _is_settled(booking, left):
             return f"its booking {booking.id} is {booking.state}"
     return None
 
 
-def _is_settled(booking: Booking) -> bool:
-    return booking.state not in REPLACEABLE and booking.reason != "replayed"
+def _is_settled(booking: Booking, left: Collection[int]) -> bool:
+    return booking.id not in left and booking.reason != REPLAYED
 
 
 def _is_past(mapped: Mapped, now: dt.datetime) -> bool:
@@ -281,46 +346,32 @@ def _is_past(mapped: Mapped, now: dt.datetime) -> bool:
     return bool(starts) and all(start is not None and start <= now for start in starts)
 
 
-def _may_stay_held(plan: _Plan) -> bool:
-    """Return True if bookings were held for a reason that the mapping cannot change."""
-    by_mapping = (None, "held_by_mapping")
-    held = [one for one in plan.replaced if one.state is BookingState.HELD]
-    return any(one.reason not in by_mapping for one in held)
-
-
-def _held_because(tx: Transaction, plan: _Plan) -> str:
-    """Return why all new bookings of an event are held although it can be mapped, or ""."""
-    known = {booking.id for booking in plan.bookings}
-    new = [one for one in tx.bookings.of_event(plan.event.id) if one.id not in known]
-    reasons = {one.reason or "" for one in new if one.state is BookingState.HELD}
-    is_held = len(new) > 0 and all(one.state is BookingState.HELD for one in new)
-    return min(reasons - {"held_by_mapping"}, default="") if is_held else ""
-
-
-def _difference(plan: _Plan, held_because: str = "") -> Difference:
+def _difference(plan: _Plan, new: Sequence[Booking]) -> Difference:
+    """Compare an event's bookings with the new ones. ``new`` is empty if nothing is replayed."""
     items = [item for item in plan.mapped.items if item.outcome is not Outcome.IGNORED]
-    before = [
-        booking
-        for booking in plan.replaced
-        if booking.state in REPLACEABLE or (plan.is_forced and booking.reason != "replayed")
-    ]
-    changed = changed_fields(
-        [_facts_of_booking(booking) for booking in before],
-        [
-            {**facts_of_item(item), "outcome": str(Outcome.HELD)}
-            if held_because
-            else facts_of_item(item)
-            for item in items
-        ],
-    )
+    before = [_facts_of_booking(booking) for booking in plan.replaced]
+    after = [facts_of_item(item) for item in items]
+    stopped = _stopped(items, new)
+    for number, booking in stopped.items():
+        after[number] = {**after[number], "outcome": str(booking.state)}
+    are_all = stopped and len(stopped) == len(items)
     return Difference(
         event_id=plan.event.id,
         source=plan.event.source,
         refusal=plan.refusal,
-        outcome=str(Outcome.HELD if held_because else plan.mapped.outcome),
-        fields=changed,
-        held_because=held_because,
+        outcome=str(stopped[0].state if are_all else plan.mapped.outcome),
+        fields=changed_fields(before, after),
+        not_booked=[booking.reasons[-1].reason for booking in stopped.values()],
     )
+
+
+def _stopped(items: Sequence[Item], new: Sequence[Booking]) -> dict[int, Booking]:
+    """Return the bookings that the mapping can book, but that are merged or held, by position."""
+    return {
+        number: booking
+        for number, (item, booking) in enumerate(zip(items, new, strict=False))
+        if item.outcome in SENT_OUTCOMES and booking.state is not BookingState.PENDING
+    }
 
 
 def _facts_of_booking(booking: Booking) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from adapter.store import Group, Rejection, RejectionSummary, UnknownCommunity
 
 
 def rejection_as_dict(rejection: Rejection | RejectionSummary) -> dict[str, Any]:
-    """Return a rejected request without headers and body as JSON-compatible data."""
+    """Return a rejected request, without its headers or body, as JSON-compatible data."""
     return dump(rejection, "id source received_at reason sender bytes=size can_retry")
 
 

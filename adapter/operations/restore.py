@@ -182,7 +182,7 @@ class Restore:
                     self._record_possibly_sent(tx, booking, since)
 
     def _record_notes(self, notes: Sequence[Job]) -> None:
-        """Store lost notes. Mark notes that may have been sent after the backup for review."""
+        """Store lost notes, and mark for review the notes possibly sent after the backup."""
         now = self._clock()
         with self._store.statement() as tx:
             messages = tx.messages.possibly_sent()
@@ -264,7 +264,7 @@ def _matched(
 
 
 def _appointment(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the job's parameters that can be copied into an appointment unchanged."""
+    """Return a job's parameters that can be copied into an appointment unchanged."""
     return {
         name: value
         for name, value in parameters.items()

@@ -225,7 +225,7 @@ class SignIn:
             raise NotPossible(f"{name} is the last person who can edit. Add another one first.")
 
     def _has_editor(self, tx: Transaction, *, besides: str = LOCAL) -> bool:
-        """Return True if a user can edit, apart from ``besides`` and the one-time link's user.
+        """Return True if any user except ``besides`` and the one-time link's user can edit.
 
         The lock prevents two editors from removing each other at the same moment.
         """

@@ -10,7 +10,7 @@ from adapter.bookings import reconcile
 from adapter.exceptions import NotPossible
 from adapter.models import CANCELED_BY_RENTER, Booking, BookingState, Clock
 from adapter.operations.advice import open_reasons
-from adapter.operations.allowed_actions import RELEASABLE
+from adapter.operations.allowed_actions import RELEASABLE, is_of_another_person
 from adapter.store import Database, Transaction
 
 #: A release in the console waits for this long, so that it can be undone.
@@ -65,12 +65,15 @@ class TakeBacks:
         return booking
 
     def bring_back(self, lead_id: int, *, by: str) -> None:
-        """Send a dismissed lead back to review. Raise NotPossible if it is not dismissed."""
+        """Send a dismissed lead back to review, or one that was merged with another person's.
+
+        Raise :class:`NotPossible` for other leads.
+        """
         now = self._clock()
         with self._store.transaction() as tx:
             if tx.bookings.get(lead_id) is not None:
                 booking = _locked(tx, lead_id, now)
-                if not may_bring_back(booking):
+                if not may_bring_back(booking, tx.bookings.get(booking.because_of or 0)):
                     raise NotPossible("This lead is not dismissed, or was dismissed automatically.")
                 _restore(tx, booking, "brought_back", by, now)
             elif not tx.events.bring_back(lead_id, by=by, now=now):
@@ -126,9 +129,13 @@ def may_undo(booking: Booking, now: dt.datetime) -> bool:
     return booking.state is BookingState.PENDING and is_untried and is_waiting
 
 
-def may_bring_back(booking: Booking) -> bool:
-    """Return True if a user has dismissed the lead."""
-    return booking.state is BookingState.DISCARDED and booking.reason not in _AUTOMATIC
+def may_bring_back(booking: Booking, other: Booking | None) -> bool:
+    """Return True if a user has dismissed the lead, or if ``other`` is another person's request.
+
+    The lead was merged with ``other`` or replaced by it.
+    """
+    is_dismissed = booking.state is BookingState.DISCARDED and booking.reason not in _AUTOMATIC
+    return is_dismissed or is_of_another_person(booking, other)
 
 
 def snooze_until(booking: Booking, now: dt.datetime) -> dt.datetime:
@@ -188,6 +195,8 @@ def _withdraw(tx: Transaction, tour: Booking, by: str, now: dt.datetime) -> None
 
 def _restore(tx: Transaction, booking: Booking, action: str, by: str, now: dt.datetime) -> None:
     before, why, other = tx.bookings.state_before(booking.id)
+    if before not in RELEASABLE:
+        why, other = action, None
     if why == "held_by_mapping" and booking.reasons[:1] != open_reasons(booking, now)[:1]:
         why = action  # the user's changes, which are kept, have fixed what was wrong
     if why == "cancellation":

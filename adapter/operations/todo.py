@@ -72,8 +72,8 @@ def todo_of(issue: Issue, leads: int, changed: Changed = ()) -> Todo:
 
 
 def _lacks_details(issue: Issue) -> bool:
-    """Return True if the renter cannot or need not be called yet."""
-    is_contact = issue.field in ("first_name", "last_name", "email_1", "phone_1")
+    """Return True if the renter cannot be called yet, or need not be called."""
+    is_contact = issue.field in ("name", "first_name", "last_name", "email_1", "phone_1")
     is_missing = issue.state == "held" and is_contact
     is_code = issue.code in ("contact_of_many", "undone")
     return is_missing or is_code or issue.message == IDS_ONLY_REASON
@@ -107,7 +107,7 @@ def may_be_format_change(issue: Issue) -> bool:
 
 
 def fields_of(issue: Issue) -> tuple[str, ...]:
-    """Return the fields whose values leads with this issue lack."""
+    """Return the fields that leads with this issue lack."""
     return CONTACT_FIELDS if issue.message == NO_CONTACT else (issue.field,)
 
 
@@ -129,7 +129,7 @@ def _masked(path: str) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Known:
-    """What is known about the leads' sources."""
+    """The detected format changes, and the leads that can be read now."""
 
     changed: Changed = ()
     #: IDs of leads that the mapping in use can read, although it could not when they came.

@@ -35,29 +35,37 @@ class LostLeads:
 
 
 class VersionWatch:
-    """Maps messages that were not booked with the previous version of their mapping."""
+    """Finds the leads that a mapping's previous version would have booked."""
 
     def __init__(self, settings: Settings, store: Database, live: LiveSources) -> None:
         self._settings, self._store, self._live = settings, store, live
         # Neither a version nor a stored message changes, so each is read only once.
+        self._versions = functools.lru_cache(maxsize=20)(self._read_versions)
         self._source = functools.lru_cache(maxsize=20)(self._load)
         self._is_sent = functools.lru_cache(maxsize=2000)(self._map)
 
     def lost(self, now: dt.datetime) -> list[LostLeads]:
         """Return the lost leads of each mapping that was changed recently, by version."""
+        if self._settings.mappings_from_files_only:
+            return []
         changed = self._live.overrides.versions.values()
         recent = [one.source for one in changed if now - one.at < WATCHED_FOR]
         return [one for name in recent for one in self._lost_of(name, now)]
 
     def _lost_of(self, name: str, now: dt.datetime) -> Iterator[LostLeads]:
+        versions = self._versions(name, self._live.overrides.changes)
         with self._store.transaction() as tx:
-            versions = tx.overrides.versions(name)
             found = {one.number: self._unbooked(tx, one, versions, now) for one in versions}
         for one in versions:
             former = one.number - 1
             ids = [number for number in found[one.number] if self._is_sent(name, former, number)]
             if ids:
                 yield LostLeads(version=one, ids=ids)
+
+    def _read_versions(self, name: str, changes: int) -> Sequence[MappingVersion]:  # noqa: ARG002
+        """Return a mapping's versions, newest first. They stay the same until the next change."""
+        with self._store.transaction() as tx:
+            return tx.overrides.versions(name)
 
     def _unbooked(
         self,
@@ -89,8 +97,8 @@ class VersionWatch:
 
     def _load(self, name: str, number: int) -> Source | None:
         """Load a version of a mapping, or its file for version 0. Return None if that fails."""
-        with self._store.transaction() as tx:
-            versions = {one.number: one for one in tx.overrides.versions(name)}
+        found = self._versions(name, self._live.overrides.changes)
+        versions = {one.number: one for one in found}
         text = versions[number].text if number in versions else None
         if text is None:
             return self._file(name, versions.get(number) or versions.get(1))
@@ -101,7 +109,7 @@ class VersionWatch:
         return None
 
     def _file(self, name: str, version: MappingVersion | None) -> Source | None:
-        """Return the mapping from its file, unless the file has changed since."""
+        """Return the mapping from its file, or None if the file has changed since ``version``."""
         file = self._live.files.get(name)
         if file is None or version is None or overlay.is_outdated(file, version):
             return None

@@ -70,7 +70,7 @@ class Path:
 
     @property
     def ends_with_each(self) -> bool:
-        """True if the last part is ``*``, for each item of a list."""
+        """True if the last part is ``*``, which stands for each item of a list."""
         return self.parts[-1] == EACH and len(self.parts) - 1 not in self.quoted
 
     def through_lists(self) -> "Path":

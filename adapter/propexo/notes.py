@@ -44,12 +44,27 @@ def _is_combining(character: str) -> bool:
     )
 
 
-def compose(text: str, facts: Sequence[str]) -> str:
-    """Combine text and facts into notes. If the result is too long, shorten the text first."""
+def compose(lines: Sequence[str], facts: Sequence[str]) -> str:
+    """Combine lines and facts into notes. If they are too long, shorten the longest line first."""
     tail = cut("\n".join(facts))
     room = LIMIT - units(tail) - bool(tail)
-    head = cut(text, room) if room >= min(MIN_TEXT_LENGTH, units(text)) else ""
+    text = "\n".join(lines)
+    head = _fitted(lines, room) if room >= min(MIN_TEXT_LENGTH, units(text)) else ""
     return "\n".join(part for part in (head, tail) if part)
+
+
+def _fitted(lines: Sequence[str], room: int) -> str:
+    """Join lines to a text that fits. If too little of the longest remains, cut the whole text."""
+    text = "\n".join(lines)
+    over = units(text) - room
+    if over <= 0:
+        return text
+    longest = max(range(len(lines)), key=lambda number: units(lines[number]))
+    left = units(lines[longest]) - over
+    if left < MIN_TEXT_LENGTH:
+        return cut(text, room)
+    shortened = [*lines[:longest], cut(lines[longest], left), *lines[longest + 1 :]]
+    return "\n".join(filter(None, shortened))
 
 
 def append(text: str, facts: Sequence[str]) -> str:
@@ -61,4 +76,4 @@ def append(text: str, facts: Sequence[str]) -> str:
     lines = text.split("\n")
     longest = max(range(len(lines)), key=lambda number: units(lines[number]))
     lines[longest] = cut(lines[longest], max(units(lines[longest]) - over, 0))
-    return compose("\n".join(filter(None, lines)), facts)
+    return compose([*filter(None, lines)], facts)

@@ -83,7 +83,7 @@ PRESETS: Mapping[str, Preset] = {
         },
         _SPEC,
         "Use this preset for Standard Webhooks with a public key. As the secret, use the key that "
-        "starts with whpk_.",
+        "starts with `whpk_`.",
     ),
     "svix": Preset(
         _standard("svix"),
@@ -94,7 +94,7 @@ PRESETS: Mapping[str, Preset] = {
     "stripe": Preset(
         _stripe_style("Stripe-Signature", "v1"),
         "https://docs.stripe.com/webhooks/signature",
-        "Stripe's secret includes the whsec_ prefix.",
+        "Stripe's secret includes the `whsec_` prefix.",
     ),
     "calendly": Preset(
         _stripe_style("Calendly-Webhook-Signature", "v1", timestamp={"tolerance": 180}),
@@ -104,8 +104,8 @@ PRESETS: Mapping[str, Preset] = {
     "elevenlabs": Preset(
         _stripe_style("ElevenLabs-Signature", "v0", timestamp={"tolerance": 1800}),
         "https://elevenlabs.io/docs/eleven-agents/workflows/post-call-webhooks",
-        "ElevenLabs signs post-call webhooks. The tolerance is 30 minutes, as in its own "
-        "libraries.",
+        "ElevenLabs signs post-call webhooks. The tolerance is 30 minutes, as in ElevenLabs' "
+        "own libraries.",
     ),
     "retell": Preset(
         _hmac(
@@ -125,7 +125,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"header": "X-Slack-Request-Timestamp"},
         ),
         "https://docs.slack.dev/authentication/verifying-requests-from-slack/",
-        "Add `handshake: slack`, so that Slack can verify the URL.",
+        "Add `handshake: slack` so that Slack can verify the URL.",
     ),
     "zoom": Preset(
         _hmac(
@@ -164,7 +164,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"header": "X-HubSpot-Request-Timestamp", "unit": "ms"},
         ),
         _HUBSPOT_NEW,
-        "HubSpot signs the URL, so ADAPTER_PUBLIC_URL must be the one that HubSpot calls.",
+        "HubSpot signs the URL, so `ADAPTER_PUBLIC_URL` must be the URL that HubSpot calls.",
     ),
     "hubspot-v2": Preset(
         {
@@ -173,7 +173,7 @@ PRESETS: Mapping[str, Preset] = {
             "signed": "{secret}{method}{url}{body}",
         },
         _HUBSPOT_OLD,
-        "This preset checks HubSpot's older hash. Prefer hubspot-v3, which HubSpot sends in the "
+        "This preset checks HubSpot's older hash. Prefer `hubspot-v3`, which HubSpot sends in the "
         "same request.",
     ),
     "hubspot-v1": Preset(
@@ -196,7 +196,7 @@ PRESETS: Mapping[str, Preset] = {
         _sendgrid(),
         "https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/"
         "getting-started-event-webhook-security-features",
-        "For SendGrid's event webhook, the secret is the verification key in its settings.",
+        "For SendGrid's event webhook, the secret is the verification key in SendGrid's settings.",
     ),
     "sendgrid-inbound-parse": Preset(
         _sendgrid(),
@@ -297,22 +297,22 @@ PRESETS: Mapping[str, Preset] = {
     "formstack-handshake": Preset(
         _token("form", "HandshakeKey"),
         _FORMSTACK,
-        "Formstack without an HMAC key sends a shared key in a form field.",
+        "Without an HMAC key, Formstack sends a shared key in a form field.",
     ),
     "jotform": Preset(
         _token("query", "token"),
         None,
-        "Jotform does not sign webhooks. Add ?token=… to the webhook URL.",
+        "Jotform does not sign webhooks. Add `?token=…` to the webhook URL.",
     ),
     "zillow": Preset(
         _token("query", "token"),
         None,
-        "Zillow Rentals does not document a signature. Add ?token=… to the webhook URL.",
+        "Zillow Rentals does not document a signature. Add `?token=…` to the webhook URL.",
     ),
     "elementor": Preset(
         _token("query", "token"),
         None,
-        "Elementor does not sign forms. Add ?token=… to the webhook URL.",
+        "Elementor does not sign forms. Add `?token=…` to the webhook URL.",
     ),
     "google-forms": Preset(
         _token("header", "Authorization", "Bearer "),
@@ -327,12 +327,12 @@ PRESETS: Mapping[str, Preset] = {
     "zoopla": Preset(
         _token("header", "Authorization"),
         None,
-        "Zoopla sends only the key in the Authorization header, without `Bearer`.",
+        "Zoopla sends only the key in the `Authorization` header, without `Bearer`.",
     ),
     "fillout": Preset(
         _token("header", "X-Webhook-Token"),
         None,
-        "Fillout does not sign webhooks. Add the custom header X-Webhook-Token.",
+        "Fillout does not sign webhooks. Add the custom header `X-Webhook-Token`.",
     ),
     "botpress": Preset(
         _token("header", "x-bp-secret"),

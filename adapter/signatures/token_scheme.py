@@ -67,6 +67,7 @@ class TokenScheme:
             return with_headers(request, {self.name: text}, replace=self.name)
         if self.place == "json":
             return dataclasses.replace(request, body=_json_with(request.body, self.name, token))
+        request = self.without_secret(request)  # a body with two tokens is rejected
         field = urlencode({self.name: token})
         if self.place == "query":
             mark = "&" if "?" in request.url else "?"
@@ -187,7 +188,7 @@ def _login(text: bytes) -> bytes:
 
 
 def _single(values: list[bytes]) -> bytes:
-    """Return the list's only value. Raise VerificationError if there is none, or more than one."""
+    """Return a list's only value. Raise VerificationError if it has none or more than one."""
     if len(values) > 1:
         raise VerificationError("token_repeated")
     if not values or not values[0]:

@@ -95,7 +95,7 @@ class AlarmLog(Statements):
         return len(self._all("acknowledge_alarms", code=code, source=source, by=by))
 
     def snooze(self, code: str, source: str, until: dt.datetime) -> int:
-        """Suppress notifications for open alarms until a given time. Return how many there are."""
+        """Mute open alarms until a given time, and return the number of muted alarms."""
         return len(self._all("snooze_alarms", code=code, source=source, until=until))
 
     def delete_old(self, before: dt.datetime) -> None:

@@ -103,7 +103,7 @@ class Bookings(Statements):
         return tuple(map(booking_from_row, rows))
 
     def open_cancellations(self, bookings: Iterable[Booking]) -> dict[int, Booking]:
-        """Return the newest cancellation of each booked tour that nobody has handled in Knock yet.
+        """Return the newest cancellation in review of each booked tour, keyed by the tour's ID.
 
         Tours without one, and those that are no longer in Knock, are left out.
         """
@@ -139,7 +139,7 @@ class Bookings(Statements):
         )
 
     def why_gone(self, booking: Booking) -> Change | None:
-        """Return the change of another lead with which a user reported that a booking is gone."""
+        """Return the state change in another lead by which a user reported a booking as gone."""
         if booking.gone_at is None:
             return None
         rows = self._all(

@@ -125,7 +125,7 @@ class FreeTimesTable(Statements):
         times: Iterable[dt.datetime],
         since: dt.datetime | None = None,
     ) -> set[dt.datetime]:
-        """Return which of these times other tours of ours at a booking's community have.
+        """Return the given times at which we have other tours at a booking's community.
 
         These are tours that Knock has not booked yet, and tours that were sent after ``since``.
         """
@@ -134,7 +134,7 @@ class FreeTimesTable(Statements):
         return {row["at"] for row in rows}
 
     def offered_at(self, booking: Booking) -> dt.datetime:
-        """Return when the available times that a held booking offers were read."""
+        """Return when the available times offered for a held booking were read."""
         row = self._one("offered_at", event_id=booking.event_id, id=booking.id, why=TIME_TAKEN)
         return row["at"] if row and row["at"] else booking.updated_at
 

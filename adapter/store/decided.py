@@ -13,7 +13,7 @@ from adapter.store.search import LARGEST_NUMBER
 #: The rule for webhooks that a mapping ignores. All other rules are reason codes of bookings.
 IGNORED = "ignored"
 #: Maximum number of bookings, newest first, to search for shared contacts.
-MOST_EXAMINED = 10_000
+MOST_EXAMINED = 5_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

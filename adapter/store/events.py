@@ -229,7 +229,7 @@ class Events(Statements):
         return [row["id"] for row in rows]
 
     def ids_to_read_again(self, source: str, mapping_hash: str, *, limit: int) -> list[int]:
-        """Return the IDs of the newest events that are waiting because of an earlier mapping.
+        """Return the IDs of the newest events that an earlier mapping has left waiting.
 
         Events that the mapping with this hash has already read are left out, because reading them
         again would change nothing.
@@ -238,7 +238,7 @@ class Events(Statements):
         return [row["id"] for row in self._all("events_to_read_again", **where)]
 
     def received_times(self, bookings: Iterable[Booking]) -> dict[int, dt.datetime]:
-        """Return when each booking's event was received, by the booking's ID.
+        """Return when each booking's event was received, keyed by booking ID.
 
         A booking that was created when its event was mapped again is newer than its event.
         """

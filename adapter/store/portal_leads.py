@@ -36,7 +36,7 @@ class PortalLeads(Statements):
     def messages(
         self, source: str, state: EventState, since: dt.datetime, until: dt.datetime, *, after: int
     ) -> Iterator[tuple[int, dt.datetime, Event | None]]:
-        """Yield the ID, time and event of each webhook without bookings in a period, ordered by ID.
+        """Yield the ID, time and event of each unbooked webhook in a period, ordered by ID.
 
         The event is None if it was erased or is encrypted with a key that is not set.
         """

@@ -77,7 +77,7 @@ NOT_AUTHORIZED = "not_authorized"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Stop:
-    """A stop of all sending: the reason, the start, and the time of the last check of Propexo."""
+    """A stop of all sending: its reason, when it began, and when Propexo was last checked."""
 
     stopped_for: str
     stopped_at: dt.datetime | None

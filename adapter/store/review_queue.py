@@ -121,7 +121,7 @@ class ReviewQueue(Statements):
         return next((group for group in self.groups(now) if group.issue.key == key), None)
 
     def mapped_with(self, booking_ids: Sequence[int]) -> list[Row]:
-        """Return the source of each booking, and the hash of the mapping that read its webhook."""
+        """Return each booking's source, and the hash of the mapping that read its webhook."""
         return self._all("review_mapped_with", ids=list(booking_ids))
 
     def leads(

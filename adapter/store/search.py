@@ -102,7 +102,7 @@ class Search(Statements):
     def unbooked_events(
         self, pattern: str, which: Filter, *, before: int = LARGEST_NUMBER, limit: int
     ) -> UnbookedEvents:
-        """Search a page of events that need review or have no bookings for a pattern.
+        """Search for a pattern in a page of events that need review or have no bookings.
 
         ``pattern`` is a regular expression.
         """

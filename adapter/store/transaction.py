@@ -94,10 +94,6 @@ class Transaction(Statements):
         """Open a savepoint. Rolling back to it does not affect the rest of the transaction."""
         return self.connection.transaction()
 
-    def trial(self) -> contextlib.AbstractContextManager[Any]:
-        """Open a savepoint to which the transaction always rolls back at the end."""
-        return self.connection.transaction(force_rollback=True)
-
     def lock_keys(self, keys: Iterable[int]) -> None:
         """Lock the given 64-bit keys until the transaction ends.
 

@@ -17,13 +17,25 @@ class Receipt:
     is_duplicate: bool
     #: The event with the new content, if a duplicate has different content, else None.
     changed_id: int | None = None
+    #: True if this webhook was stored as that event, False if it only repeats it.
+    is_change: bool = False
+
+    @property
+    def status(self) -> str:
+        """The status for the sender. A webhook with new content is not a duplicate."""
+        return "duplicate" if self.is_duplicate and not self.is_change else "accepted"
+
+    @property
+    def answered_id(self) -> int:
+        """The event ID for the sender: the stored event, or the first one with the same key."""
+        return self.changed_id if self.is_change and self.changed_id else self.event_id
 
 
 def insert_once(database: Database, event: NewEvent, source: Source, key: str) -> Receipt:
     """Store one event per dedupe key, plus another whenever the content for that key changes.
 
-    A sender that changes a lead sends it again with the same key. The response calls it a
-    duplicate, but its content is stored, and the worker decides what changes.
+    A sender that changes a lead sends it again with the same key. Its content is stored, and the
+    worker decides what changes.
     """
     event_id = database.insert_event(event)
     if event_id is not None:
@@ -48,7 +60,7 @@ def _insert_duplicate(database: Database, event: NewEvent, source: Source, key: 
             delivery=delivery,
             now=event.received_at,
         )
-        latest_id = known.latest_id
+        latest_id, is_change = known.latest_id, False
         is_retry = known.is_other_delivery is False
         is_proved_new = known.is_other_delivery and is_proved
         may_be_new = not is_retry and (known.is_outdated or is_proved_new)
@@ -58,7 +70,7 @@ def _insert_duplicate(database: Database, event: NewEvent, source: Source, key: 
             digest = fingerprints.later_delivery(source.name, key, known.repeats)
             inserted = tx.events.insert(dataclasses.replace(event, digest=digest))
             assert inserted is not None  # noqa: S101 - each number is used once
-            latest_id = inserted
+            latest_id, is_change = inserted, True
             tx.claims.set_latest(
                 source=event.source,
                 digest=event.digest,
@@ -66,7 +78,9 @@ def _insert_duplicate(database: Database, event: NewEvent, source: Source, key: 
                 event_id=latest_id,
             )
         changed_id = latest_id if latest_id != known.first_id else None
-        return Receipt(event_id=known.first_id, is_duplicate=True, changed_id=changed_id)
+        return Receipt(
+            event_id=known.first_id, is_duplicate=True, changed_id=changed_id, is_change=is_change
+        )
 
 
 def _delivery_ids(event: NewEvent, source: Source) -> tuple[dict[str, str], bool]:

@@ -32,8 +32,7 @@ def wait_for_outcome(
     """
     assert endpoint.respond is not None  # noqa: S101 - checked by the caller
     if endpoint.respond.wait_seconds == 0:
-        code = Outcome.DUPLICATE if receipt.is_duplicate else Outcome.ACCEPTED
-        return WebhookOutcome(event_id=receipt.event_id, outcome=code)
+        return WebhookOutcome(event_id=receipt.answered_id, outcome=Outcome(receipt.status))
 
     def wait_for(event_id: int) -> WebhookOutcome:
         return waiter.wait(event_id, lambda: load_outcome(database, event_id), deadline)

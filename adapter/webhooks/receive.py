@@ -122,12 +122,12 @@ class Receiver:
         except StoreUnavailable:
             meter.count(WEBHOOKS, name, "unavailable")
             raise
-        meter.count(WEBHOOKS, name, "duplicate" if receipt.is_duplicate else "accepted")
+        meter.count(WEBHOOKS, name, receipt.status)
         if not receipt.is_duplicate or receipt.changed_id is not None:
             self.database.notify_workers()
         log.info(
-            "webhook_duplicate" if receipt.is_duplicate else "webhook_stored",
-            extra={"source": name, "event_id": receipt.event_id},
+            "webhook_duplicate" if receipt.status == "duplicate" else "webhook_stored",
+            extra={"source": name, "event_id": receipt.answered_id},
         )
         return receipt
 

@@ -147,7 +147,7 @@ def _record(database: Database, source: str, receipt: Receipt, seconds: float) -
         seconds,
         is_first=not receipt.is_duplicate,
         source=source,
-        outcome=_outcome(receipt),
+        outcome=receipt.status,
     )
 
 
@@ -173,11 +173,7 @@ def acknowledgement(receipt: Receipt) -> Answer:
 
     The status is always 200, because some senders treat any other status, even 202, as a failure.
     """
-    return {"event": receipt.event_id, "status": _outcome(receipt)}, 200
-
-
-def _outcome(receipt: Receipt) -> str:
-    return "duplicate" if receipt.is_duplicate else "accepted"
+    return {"event": receipt.answered_id, "status": receipt.status}, 200
 
 
 def _read_post(endpoint: Endpoint, receiver: Receiver) -> WebhookRequest:

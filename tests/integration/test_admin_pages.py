@@ -64,8 +64,8 @@ def test_a_rejected_message_is_found_read_and_accepted(
     number, other = rejected(harness), rejected(harness, leadId="RF-2", contact={"name": "Mia Lee"})
     ana = visit()
     page = ana.page("/rejections")
-    assert "This message's secret did not match ours." in page
-    assert "Once your admin has fixed the cause, recheck the messages." in page
+    assert "The message's signature doesn't match our secret for this source." in page
+    assert "After the cause has been fixed, recheck the messages." in page
     assert "Okafor" not in page
     assert f"/rejections/{number}" not in ana.page("/rejections?q=mia+lee")
     assert f"/rejections/{other}" in ana.page("/rejections?q=mia+lee")

@@ -2214,6 +2214,33 @@ def test_a_decision_is_three_clicks_from_the_overview_and_can_be_undone(ana: Rea
     assert "ana sent the lead to Knock as a different person's. The shared contact is now" in told
 
 
+def test_a_lead_that_another_renter_replaced_is_brought_back(ana: Reader) -> None:
+    nobody: Any = {"email": "", "phone": "", "mobile": ""}
+    leads = []
+    for name in ("Abel Aaa", "Bella Bbb"):
+        payload = lead(1, name=name, **nobody)
+        receipt = ana.harness.receive("rentfeed", payload)
+        ana.harness.map_event(receipt.changed_id or receipt.event_id)
+        (booking,) = ana.harness.story(receipt.changed_id or receipt.event_id).bookings
+        assert booking.state is HELD
+        leads.append(booking.id)
+    first, second = leads
+    assert "may be from another person" in ana.harness.booking(second).reasons[-1].reason
+    # An earlier version took the second lead for a newer request from the same person.
+    with ana.harness.pipeline.store.transaction() as tx:
+        tx.bookings.move(
+            first,
+            BookingState.SUPERSEDED,
+            why="newer_request",
+            because_of=second,
+            now=ana.harness.clock(),
+        )
+    assert "Bring back" in ana.text(f"/leads/{first}")
+    assert ana.post(f"/leads/{first}/bring-back").status_code == 302
+    assert ana.harness.state(first) is ana.harness.state(second) is HELD
+    assert "Bring back" not in ana.text(f"/leads/{first}")
+
+
 def test_a_replaced_lead_is_booked_anyway(ana: Reader) -> None:
     same: Any = {"name": "Dana Roe", "email": "dana@example.com"}
     newer, older = lead(1, **same), lead(2, time="4:00 PM", **same)
@@ -2437,7 +2464,9 @@ def test_a_search_also_lists_messages_that_did_not_become_leads(ana: Reader) -> 
     assert f"/console/leads/{ignored}" in rows[2]
     assert "This is a test message." in rows[2]
     assert "/console/rejections/" in rows[3]
-    assert "This message's secret did not match ours." in html.unescape(rows[3])
+    assert "The message's signature doesn't match our secret for this source." in html.unescape(
+        rows[3]
+    )
     with harness.pipeline.store.transaction() as tx:
         assert "searched" in [one.action for one in tx.audit.entries()]
 

@@ -61,7 +61,7 @@ def test_a_rejected_lead_is_a_warning_for_a_day(harness: Harness, visit: Visit) 
     level, text = check(page, "Rejected messages")
     assert level == "warning"
     assert "All good" not in page
-    assert "1 message was rejected in the last 24 hours and may be a lead." in text
+    assert "2 messages were rejected in the last 24 hours, and 1 of them may be a lead." in text
     harness.clock.advance(86_401)
     assert check(visit().page("/"), "Rejected messages")[0] == "ok"
 

@@ -10,10 +10,13 @@ from adapter.models import Booking, BookingState
 from adapter.operations.replay import Replays
 from tests.harness import Harness, settle
 from tests.integration.test_community_pages import Visit, visit  # noqa: F401 - a fixture
+from tests.integration.test_put_in_place import at_unknown
 from tests.leads import lead, same_person
 from tests.sandbox_client import SandboxClient
 
 pytestmark = pytest.mark.usefixtures("harness")
+#: The hidden fields of the form that books a lead.
+HIDDEN = ("zone", "version")
 
 
 def text_of(part: str) -> str:
@@ -193,9 +196,11 @@ def test_a_finished_lead_does_not_lead_to_the_next_one_in_needs_you(
     page = ana.page(f"/leads/{booked.id}")
     assert 'rel="next"' not in page
     assert '<p><a href="/console/leads">Leads</a></p>' in page
+    assert re.search(r'<a href="/console/leads" aria-current="page">', page)
     for path in (f"/leads/{held.id}", f"/leads/{booked.id}?list=todo%3Dcall"):
         assert 'rel="next"' in ana.page(path), path
         assert "Needs you</a></p>" in ana.page(path), path
+        assert re.search(r'<a href="/console/queue" aria-current="page">', ana.page(path)), path
 
 
 def test_the_curl_command_contains_no_signature_and_no_connection_headers(
@@ -211,3 +216,34 @@ def test_the_curl_command_contains_no_signature_and_no_connection_headers(
     for header in ("x-rentfeed-signature", "content-length", "accept-encoding"):
         assert header not in command
         assert header in page.lower(), "the headers are still listed"
+
+
+def test_an_undo_says_that_nothing_was_sent_and_a_check_box_what_it_allows(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    (held,) = harness.mapped("rentfeed", lead(1, time="9:30 PM"))
+    ana = visit()
+    page = ana.page(f"/leads/{held.id}")
+    assert '<input type="checkbox" name="any_hour">Book it anyway, outside booking hours<' in page
+    hidden = {name: re.findall(rf'name="{name}" value="([^"]*)"', page)[0] for name in HIDDEN}
+    ana.post(f"/leads/{held.id}/release", any_hour="1", **hidden)
+    ana.post(f"/leads/{held.id}/undo")
+    assert "ana undid this before it was sent." in story_of(ana.page(f"/leads/{held.id}"))
+    ana.post(f"/leads/{held.id}/snooze", until="hour")
+    assert '<span class="soft small">Snoozed</span>' in ana.page("/leads")
+    page = " ".join(ana.page(f"/leads/{held.id}").split())
+    assert re.search(r"<span>Snoozed until <time[^>]*>[^<]+</time>\. Show it now</span>", page)
+
+
+def test_leads_that_share_a_row_are_named_once_or_by_their_phone(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    same: Any = {"name": "Pia Holm", "email": "pia@example.com"}
+    for day in (14, 15):
+        harness.mapped("rentfeed", at_unknown(day, day=day, **same))
+    harness.mapped("rentfeed", at_unknown(3, name="", phone="(303) 555-0142", email=""))
+    page = visit().page("/queue?todo=community")
+    assert "<bdi>Pia Holm (2 leads), (303) 555-0142</bdi></span>" in page
+    assert "and others" not in page

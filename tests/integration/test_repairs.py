@@ -215,7 +215,7 @@ def test_a_replay_says_if_a_lead_stays_held(harness: Harness, *, dry_run: bool) 
         harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
     )
     found = replays.replay(second.event_id, by="ana", dry_run=dry_run)
-    assert (found.outcome, found.held_because, found.fields) == ("held", "another_person", {})
+    assert (found.outcome, len(found.not_booked), found.fields) == ("held", 1, {})
     current = harness.story(second.event_id).current
     assert [(one.state, one.id == second.id) for one in current] == [(HELD, dry_run)]
 
@@ -495,3 +495,22 @@ def test_of_two_tours_in_one_webhook_the_held_one_is_replayed(
     states = [booking.state for booking in harness.story(booked.event_id).bookings]
     assert states == [BOOKED, BookingState.SUPERSEDED, BOOKED]
     assert len(upstream.posts()) == 2
+
+
+def test_a_replay_of_a_held_tour_leaves_a_merged_one_of_its_webhook_alone(
+    harness: Harness, tmp_path: Path
+) -> None:
+    payload = sample("leasebot-handoff.json")
+    first, second = payload["handoff"]["tours"]
+    harness.mapped("leasebot", payload | {"handoff": payload["handoff"] | {"tours": [first]}})
+    payload["handoff"]["tours"] = [first | {"id": "t-9"}, second | {"property": "Elm Row"}]
+    payload["conversation"]["id"] = "c-9"
+    merged, held = harness.mapped("leasebot", payload)
+    assert [merged.state, held.state] == [BookingState.DUPLICATE, HELD]
+    replace_in_mappings(
+        harness, tmp_path, "leasebot: [Harbor Flats]", "leasebot: [Harbor Flats, Elm Row]"
+    )
+
+    replays(harness).replay(merged.event_id, by="ana", dry_run=False)
+    states = [booking.state for booking in harness.story(merged.event_id).bookings]
+    assert states == [BookingState.DUPLICATE, BookingState.SUPERSEDED, PENDING]

@@ -488,7 +488,7 @@ def test_new_lists_what_may_be_a_name_under_an_unknown_key(project: Path) -> Non
     (project / "lead.json").write_text(json.dumps(lead))
     output = run("new", "acme", "lead.json").output
     found = re.search(
-        r"^Not replaced in (\S+); replace each that is a person: (.*)$", output, re.MULTILINE
+        r"^Not replaced in (\S+); replace each that is personal: (.*)$", output, re.MULTILINE
     )
     assert found is not None, output
     assert found[2] == "nf-field-1"

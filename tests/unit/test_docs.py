@@ -134,3 +134,10 @@ def test_the_versions_that_are_named_agree() -> None:
 
     assert 'requires-python = ">=3.11"' in project
     assert "Python 3.11 or newer" in README
+
+
+def test_the_settings_table_has_the_range_of_each_number() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)`.*\| (.*) \|$", generate.settings_table(), re.MULTILINE))
+    assert rows["ADAPTER_WORKER_CONCURRENCY"].endswith(" From 8 to 64.")
+    assert rows["ADAPTER_PROPEXO_TIMEOUT_SECONDS"].count(" From ") == 1
+    assert " From " not in rows["ADAPTER_PUBLIC_URL"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import itertools
 import json
 import time
 from pathlib import Path
@@ -1267,6 +1268,55 @@ def test_a_part_of_the_key_may_have_alternatives(tmp_path: Path) -> None:
     assert map_json(source, lead | {"seat": ""}).dedupe_key == '["L1", "dana.okafor@example.com"]'
     assert map_json(source, lead | {"seat": None, "email": " "}).dedupe_key == '["L1", ""]'
     assert map_json(source, lead | {"seat": ["a", "b"]}).dedupe_key is None
+
+
+@pytest.mark.parametrize(
+    ("dedupe", "naming"),
+    [
+        (["email", "place"], ["email"]),
+        (["mobile", "place", "day"], ["mobile"]),
+        ([["email", "mobile"], "place"], ["email", "mobile"]),
+        (["called", "day"], ["called"]),
+        (["property_id", "email"], ["email"]),
+        (["lead.propertyId", "lead.leadId"], ["lead.leadId"]),
+        (["form.Hash", "EntryId"], ["EntryId"]),
+        ([["message_id", "place"], "day"], ["message_id"]),
+        (["Headers.Message-ID", "day"], ["Headers.Message-ID"]),
+        (["agent.email", "response.token"], ["response.token"]),
+        (["event_name", "visitor.name.value"], ["visitor.name.value"]),
+        # None of these is known to identify a lead, so any of them may.
+        (["slug", "day"], ["slug", "day"]),
+        (["place", "day"], ["place", "day"]),
+    ],
+)
+def test_a_key_needs_a_value_that_identifies_a_lead(
+    tmp_path: Path, dedupe: list[Any], naming: list[str]
+) -> None:
+    """Without one, renters at the same property or on the same day would have one key."""
+    paths = [*itertools.chain(*([one] if isinstance(one, str) else one for one in dedupe))]
+    flat = {path: f"value of {path}" for path in paths}
+    fields = {"name": "called", "phone_1": "mobile"}
+    sample = LEAD | {"called": "Dana Okafor", "mobile": "303-555-0142"} | nested(flat)
+    source = source_of(tmp_path, sample, fields, dedupe=dedupe)
+
+    assert map_json(source, sample).dedupe_key is not None
+    rest = {path: "" if path in naming else value for path, value in flat.items()}
+    assert map_json(source, sample | nested(rest)).dedupe_key is None
+    for path in naming:
+        only = nested(rest | {path: "the one value"})
+        assert "the one value" in str(map_json(source, sample | only).dedupe_key)
+
+
+def nested(flat: dict[str, str]) -> dict[str, Any]:
+    """Return a payload with each value at its path."""
+    data: dict[str, Any] = {}
+    for path, value in flat.items():
+        *outer, last = path.split(".")
+        inner = data
+        for key in outer:
+            inner = inner.setdefault(key, {})
+        inner[last] = value
+    return data
 
 
 def test_each_guest_of_an_event_is_a_booking_and_read_as_the_one_who_booked() -> None:

@@ -771,6 +771,25 @@ def test_items_left_out_inside_of_an_item_are_reported_for_it(tmp_path: Path) ->
         ),
         (LEAD, {}, {"dedupe": "body"}, []),
         (
+            LEAD | {"property_name": "Maple", "day": "2026-03-14"},
+            {},
+            {"dedupe": ["property_name", "day"]},
+            ["dedupe: warning: has no ID, contact or name, so different renters may have the sam"],
+        ),
+        (LEAD | {"slug": "a", "day": "2026-03-14"}, {}, {"dedupe": ["slug", "day"]}, []),
+        (
+            LEAD | {"ref": "7"},
+            {},
+            {
+                "dedupe": ["ref", "day"],
+                "tests": [
+                    {"payload": LEAD | {"ref": "7", "day": "1"}, "expect_some": {}},
+                    {"payload": LEAD | {"ref": "", "day": "1"}, "expect_some": {}},
+                ],
+            },
+            ["dedupe: warning: gives no key for a sample that is booked, because it has no ID, co"],
+        ),
+        (
             LEAD,
             {},
             {"community": "denver"},

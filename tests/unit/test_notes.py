@@ -33,9 +33,16 @@ def test_cut(text: str, limit: int, result: str) -> None:
 
 
 def test_facts_are_kept_in_preference_to_a_long_comment() -> None:
-    notes = compose("word " * 400, ["Move in date: ASAP"])
+    notes = compose(["word " * 400], ["Move in date: ASAP"])
     assert units(notes) <= LIMIT
     assert notes.endswith("word…\nMove in date: ASAP")
+
+
+def test_a_short_line_is_kept_in_preference_to_a_long_one() -> None:
+    notes = compose(["Subject", "A long\nemail " * 200, "Unit: 2B"], ["Move in date: ASAP"])
+    assert units(notes) <= LIMIT
+    assert notes.startswith("Subject\nA long")
+    assert notes.endswith("…\nUnit: 2B\nMove in date: ASAP")
 
 
 def test_existing_notes_are_shortened_in_their_longest_line() -> None:
@@ -46,6 +53,7 @@ def test_existing_notes_are_shortened_in_their_longest_line() -> None:
 
 @given(st.text(max_size=3000), st.lists(st.text(max_size=600), max_size=4))
 def test_notes_always_fit(text: str, facts: list[str]) -> None:
-    assert units(compose(text, facts)) <= LIMIT
-    assert units(append(compose(text, []), facts)) <= LIMIT
-    compose(text, facts).encode("utf-16-le", "surrogatepass")
+    for lines in ([text], text.split("\n"), [text[:40], text]):
+        assert units(compose(lines, facts)) <= LIMIT
+    assert units(append(compose([text], []), facts)) <= LIMIT
+    compose([text], facts).encode("utf-16-le", "surrogatepass")

@@ -16,6 +16,7 @@ from adapter.signatures import PRESETS, REASONS, Verifier, check_block, sign, ve
 from adapter.signatures.hmac_scheme import Digest
 from adapter.signatures.request import FORM_TYPE
 from adapter.signatures.signed_header import SignedHeaderScheme
+from docs.code_words import marked
 from tests.paths import ROOT
 from tests.presets import (
     HOSTILE_TEXTS,
@@ -261,7 +262,7 @@ def preset_table() -> str:
 
 def reason_table() -> str:
     lines = ["| reason | meaning |", "|---|---|"]
-    lines += [f"| `{word}` | {sentence} |" for word, sentence in REASONS.items()]
+    lines += [f"| `{word}` | {marked(sentence)} |" for word, sentence in REASONS.items()]
     return "\n".join(lines)
 
 

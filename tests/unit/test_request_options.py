@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 import shlex
 import shutil
 import urllib.parse
@@ -160,3 +161,13 @@ def test_a_printed_test_contains_no_real_people() -> None:
     sample = run("map", "chat", "mappings/samples/chat.json", *GIVEN, "--as-test")
     assert yaml.safe_load(sample.stdout)[0]["payload"] == "samples/chat.json"
     assert not sample.stderr
+
+
+def test_map_says_that_the_time_of_the_request_cannot_be_read(chat: Path) -> None:
+    chat.write_text(CHAT.replace("dedupe: id\n", "dedupe: id\nsent_at: items.when\n"))
+    lead = json.loads(LEAD) | {"items": [{"when": 1772800000}, {"when": 1772800001}]}
+    Path("lead.json").write_text(json.dumps(lead))
+    said = run("map", "chat", "lead.json", *GIVEN, "--now", "2026-03-01T00:00:00Z").stderr
+    assert re.search("warning: sent_at .*, so the time when the message arrives counts", said)
+    Path("lead.json").write_text(LEAD)
+    assert "warning: sent_at" not in run("map", "chat", "lead.json", *GIVEN).stderr

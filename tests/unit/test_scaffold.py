@@ -56,6 +56,27 @@ def test_an_id_that_is_not_known_is_only_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("contacts", "line"),
+    [
+        ([("a@example.com", "303-555-0142")] * 2, "dedupe: [email, property]   # there is no ID"),
+        (
+            [("a@example.com", ""), ("", "303-555-0142")],
+            "dedupe: [[email, phone], property]   # there is no ID",
+        ),
+        ([("a@example.com", ""), ("", "")], "dedupe: TODO   # the path of the booking's ID"),
+    ],
+)
+def test_without_an_id_each_lead_in_the_samples_has_a_contact_in_its_key(
+    contacts: list[tuple[str, str]], line: str
+) -> None:
+    samples = [
+        {"email": email, "phone": phone, "property": "Maple Court", "comments": str(number)}
+        for number, (email, phone) in enumerate(contacts)
+    ]
+    assert line in mapping_from_sample("acme", "a.json", *samples)
+
+
+@pytest.mark.parametrize(
     "whose", ["contact", "customer", "visitor", "lead", "invitee", "attendees"]
 )
 def test_the_renter_is_asked_before_all_others(whose: str) -> None:
@@ -261,7 +282,8 @@ def test_a_cancellation_is_recognized_by_any_value(
     tests = text.partition("\ntests:\n")[2]
     assert "payload: a.json\n    expect_some:" in tests
     assert "payload: b.json\n    cancellation: true\n" in tests
-    assert len(list(_most_different([Sample(b"", "", "", one) for one in samples]))) == 2
+    files = [Sample(b"", "", "", one) for one in samples]
+    assert len(list(_most_different(files, draft_from_samples("acme", samples)))) == 2
 
 
 def test_an_event_named_cancel_is_a_cancellation() -> None:
@@ -395,7 +417,7 @@ RENTER = {"firstName": "Rosa", "middleName": "Marie", "lastName": "Vale"} | {
     ("text", "made_up"),
     [
         ("ROSA VALE asks; call Rosa. Ms. Vale", "DANA OKAFOR asks; call Dana. Ms. Okafor"),
-        ("tour for rosa marie vale", "tour for dana lee okafor"),
+        ("tour for rosa marie vale", "tour for dana alma okafor"),
         ("mail rosa.vale@example.net", "mail dana.okafor@example.com"),
         ("7205550188 or 720.555.0188", "3035550142 or 303.555.0142"),
         ("+1 720 555 0188, 1-720-555-0188", "+1 303 555 0142, 1-303-555-0142"),
@@ -598,7 +620,7 @@ def test_words_of_a_sentence_are_not_replaced_as_names() -> None:
     }
     made_up = json.loads(redacted(json.dumps(data).encode(), data, 0))
     assert made_up["headers"]["From"] == "Dana Okafor via Portal <dana.okafor@example.com>"
-    assert made_up["last_name"] == "Okafor"
+    assert made_up["last_name"] not in ("May", "Okafor"), "another name than Vale"
     assert made_up["text"] == (
         "An interested renter from Portal: Dana would like to come for a tour on May 4"
     )
@@ -662,7 +684,8 @@ def test_events_of_one_booking_share_its_id_and_only_leads_are_accepted() -> Non
     assert "such as MEETING_ENDED, is ignored" in text
     assert 'triggerEvent: "BOOKING_CANCELLED"   ' in text
     assert "payload: c\n    ignored: true\n" in text
-    assert len(list(_most_different([Sample(b"", "", "", one) for one in samples]))) == 3
+    files = [Sample(b"", "", "", one) for one in samples]
+    assert len(list(_most_different(files, draft_from_samples("acme", samples)))) == 3
     other = {**samples[2], "attendees": [{"email": "ines@example.net"}]}
     assert "dedupe: id" not in mapping_from_sample("acme", "a", samples[0], other)
 

@@ -53,6 +53,14 @@
     field.focus();
   });
 
+  // A required box that is not checked says what to do, instead of the browser's own words.
+  document.addEventListener("invalid", (event) => {
+    if (event.target.dataset.say) event.target.setCustomValidity(event.target.dataset.say);
+  }, true);
+  document.addEventListener("change", (event) => {
+    if (event.target.dataset?.say) event.target.setCustomValidity("");
+  });
+
   // Toasts: a countdown on Undo. Good news goes by itself; anything else stays until it is closed.
   const READ_SECONDS = 8;
   const countDown = () => {

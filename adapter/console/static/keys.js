@@ -198,5 +198,8 @@
   document.addEventListener("DOMContentLoaded", () => {
     count();
     faultIn(document.querySelector(".lead-page"))?.focus();
+    // After an undo, the lead is shown again in the list.
+    const back = /^#row-\d+$/.test(location.hash) && document.querySelector(`#leads ${location.hash}`);
+    if (back) { select(back); open(); }
   });
 })();

@@ -41,8 +41,9 @@
     else localStorage.removeItem(key);
   };
   editor.addEventListener("input", () => {
-    // Its result is about the text before this edit.
+    // The results are about the text before this edit.
     document.getElementById("backtest")?.remove();
+    document.getElementById("checks")?.replaceChildren();
     draw();
     keep();
   });

@@ -14,7 +14,7 @@ PLAIN: Final = re.compile(
 
 
 def with_path(source: Source, old: str, new: str) -> str:
-    """Return a mapping's text that reads ``new`` into each field for which it reads ``old``.
+    """Return a mapping's text with ``new`` as an alternative wherever a field reads ``old``.
 
     The old path stays in use, and paths in the notes and conditions do not change.
     """
@@ -32,7 +32,7 @@ def _renamed(text: str, old: str, new: str) -> str:
 
 
 def _add(lines: list[str], start: int, old: str, new: str) -> None:
-    """Add ``new`` after ``old`` in the first line of a place that contains it."""
+    """Add ``new`` after the first ``old`` in the lines of a key's value."""
     for number in range(start, _end(lines, start)):
         line = _with_alternative(lines[number], old, new)
         if line != lines[number]:

@@ -1,4 +1,4 @@
-"""Find the values in samples that say that a tour was canceled."""
+"""Find the sample values that indicate a canceled tour."""
 
 import re
 from typing import Any, Final
@@ -107,7 +107,7 @@ def says_moved(path: str, value: Any) -> bool:
 
 
 def _is_negative(value: Any) -> bool:
-    """Return True if a value is empty or says no."""
+    """Return True if a value is empty or means no."""
     return value is MISSING or value is None or str(value).strip().lower() in NEGATIVE
 
 

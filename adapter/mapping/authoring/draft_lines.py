@@ -81,7 +81,7 @@ def start_line(observed: Observed, guesses: Guesses) -> str:
 
 
 def _is_period(observed: Observed, start: str) -> bool:
-    """Return True if the time at a path starts a period in which the renter could come."""
+    """Return True if the time at a path begins a period that is too long to be a tour."""
     parent = start.rpartition(".")[0]
     ends = (f"{parent}.{key}" if parent else key for key in ("to", "until", "end", "ends"))
     end = next((path for path in ends if observed.filled(path)), None)
@@ -112,7 +112,7 @@ def dates_in(observed: Observed, guesses: Guesses) -> list[str]:
 
 
 def first_item(value: Any) -> Any:
-    """Return the first item of a list. Other values are unchanged."""
+    """Return the first item of a list. Return any other value unchanged."""
     return value[0] if isinstance(value, list) and value else value
 
 
@@ -174,7 +174,7 @@ def _date_and_time(observed: Observed, guesses: Guesses) -> Iterator[str]:
 
 
 def _clock(observed: Observed, hour: str) -> tuple[str, list[str]] | None:
-    """Return a template for a time whose minutes have their own path, and its values, or None."""
+    """Return a template and values for times whose minutes are at a separate path, or None."""
     parent, _, key = hour.rpartition(".")
     if key_of(key) not in HOURS:
         return None

@@ -1,4 +1,4 @@
-"""Find the list in a sample of which each item is a lead, for ``for_each``."""
+"""Find the list of leads in a sample, for ``for_each``."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -66,7 +66,7 @@ def _keys(item: Any) -> Iterator[str]:
 
 
 def _list_paths(path: str, items: list[Any]) -> list[str]:
-    """Return the path of each list above the leads, relative to the items of the list above it.
+    """Return the path of each list above the leads, each relative to the previous list's items.
 
     The path is split at each index, because the lists above it may have more items.
     """
@@ -77,7 +77,7 @@ def _list_paths(path: str, items: list[Any]) -> list[str]:
 
 
 def _inner_paths(items: list[Any]) -> list[str]:
-    """Return the paths of a list inside the items, if the leads are its items."""
+    """Return the paths to an inner list of leads in the items, or [] if there is none."""
     for item in items:
         for path, value in walk(item) if isinstance(item, Mapping) else ():
             is_inner = isinstance(value, list) and _are_leads(value)

@@ -1,4 +1,4 @@
-"""Find the values in lists inside lists that a draft does not read."""
+"""Find the values in nested lists that a draft does not read."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ Parts = tuple[str, ...]
 
 
 def lost_paths(samples: Sequence[Any], observed: Observed, used: Iterable[str]) -> list[str]:
-    """Return the paths of values in lists inside lists that none of the used paths reads.
+    """Return the paths of values in nested lists that none of the used paths covers.
 
     A draft is based on the first item of a list, so that other items are easily overlooked.
     """
@@ -34,7 +34,7 @@ def lost_paths(samples: Sequence[Any], observed: Observed, used: Iterable[str]) 
 
 
 def _leaves(sample: Any, lists: dict[Parts, int]) -> Iterator[Parts]:
-    """Yield the path of each text and number, with ``*`` for an index, and count the lists' items.
+    """Yield the path of each string or number, with ``*`` for indexes, and count list items.
 
     It uses a stack, because a sample may be nested deeper than Python's recursion limit.
     """
@@ -64,7 +64,7 @@ def _expanded(path: str, observed: Observed) -> Parts:
 
 
 def _without_single(parts: Parts, lists: Mapping[Parts, int]) -> Parts:
-    """Leave out the index of each list that never has more than one item, as a draft does."""
+    """Remove, as a draft does, the index of each list that never has more than one item."""
     above: Parts = ()
     kept: list[str] = []
     for part in parts:

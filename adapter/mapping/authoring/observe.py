@@ -50,7 +50,7 @@ class Observed:
         return [not _is_blank(value) for value in self.values.get(path, ())]
 
     def is_of_item(self, path: str) -> bool:
-        """Return True if a path leads into an item of ``for_each``, perhaps through ``read``."""
+        """Return True if a path leads into a ``for_each`` item, directly or through ``read``."""
         first = path.split(".")[0]
         if first in self.read_paths and self.read_paths[first] != path:
             return self.is_of_item(self.read_paths[first])
@@ -107,7 +107,7 @@ def _rows(sample: Any, levels: Sequence[tuple[str, str]]) -> Iterator[tuple[str,
 def _inner_rows(
     place: str, row: dict[str, Any], name: str, path: str, outer: Collection[str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the data and the path of each item of a list in a row."""
+    """Yield the data and the path of each item of a list that is part of a row."""
     items, whole = read(row, path), path.removesuffix(".*")
     first, _, rest = whole.partition(".")
     start = ".".join(filter(None, (place, rest))) if first in outer else whole
@@ -182,7 +182,7 @@ def _leaves(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the maximum length of each list, by the list's path without indexes."""
+    """Return the maximum length of each list, keyed by the list's path without indexes."""
     most: dict[str, int] = {}
     for row in rows:
         for path, value in walk(row):

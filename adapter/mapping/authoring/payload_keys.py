@@ -9,6 +9,8 @@ SECRET: Final = re.compile(
     r".*(secret|password|passwd|pwd|apikey|accesstoken|authtoken|apitoken|authorization|signature"
     r"|handshakekey|privatekey|googlekey|webhooktoken|verifytoken|sharedkey|credential)s?|token|key"
 )
+#: What a secret, or private data, becomes in a sample.
+REMOVED: Final = "REMOVED"
 #: Keys of IDs that are named ``token``, such as ``form_response.token``.
 REQUEST_TOKEN: Final = re.compile(r"(response|submission|lead|booking|event)\.token")
 #: The second key of a form's field such as ``lead[email]``.
@@ -57,6 +59,21 @@ def is_secret(path: str) -> bool:
     if REQUEST_TOKEN.search(path.lower()):
         return False
     return SECRET.fullmatch(key_of(path)) is not None
+
+
+def is_form_key(path: str) -> bool:
+    """Return True if a path is a list item's ``key``, which contains the name of a form field."""
+    return re.search(r"\.\d+\.key$", path.lower()) is not None
+
+
+def secret_name(path: str) -> str:
+    """Return the name of the field under ``strip:`` for a secret in a body, or "".
+
+    A signature is no secret, and is different in each webhook.
+    """
+    names = [name for name in names_in(path) if not name.isdigit()]
+    is_signature = "signature" in key_of(path)
+    return names[-1] if is_secret(path) and not is_form_key(path) and not is_signature else ""
 
 
 def numbered_name(path: str) -> str:

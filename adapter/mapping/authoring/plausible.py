@@ -65,7 +65,7 @@ def _is_simple(_: str, value: Any) -> bool:
 
 
 def is_kind(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to an event's name, or to a flag for a finished one."""
+    """Return True if a path leads to an event's name, or to a flag for a finished event."""
     targets = (one for one in ("accept", "finished") if matching_pattern(one, path) is not None)
     filled = observed.filled(path)
     return bool(filled) and any(is_plausible(one, path, filled, observed) for one in targets)

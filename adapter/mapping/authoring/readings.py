@@ -143,7 +143,7 @@ def _answers_reading(path: str, items: list[Any]) -> Reading | None:
 
 
 def answers_in(items: list[Any]) -> tuple[str, list[str]] | None:
-    """Return the path of the questions in a list of answers, and those of the values, or None."""
+    """Return the path of the question and the paths of the values in each answer, or None."""
     for by in ANSWER_KEYS:
         keys = [read(item, by) for item in items]
         values = [path for path in ANSWER_VALUES if path != by and _is_in_any(items, path)]

@@ -16,7 +16,7 @@ from adapter.parsing.forms import pairs_from_form
 
 
 def is_sample(source: Source, file: Path) -> bool:
-    """Return True if a file is in the mapping's folder, where people have been replaced."""
+    """Return True if a file is in the mapping's folder, where samples contain no real people."""
     return file.resolve().is_relative_to(source.path.parent.resolve())
 
 

@@ -7,25 +7,41 @@ import re
 import urllib.parse
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from adapter.mapping.authoring.made_up import (
+    OTHER_PEOPLE,
+    PARTICLE,
+    TITLE,
+    MadeUpPeople,
+    words_of_name,
+)
 from adapter.mapping.authoring.observe import observe
 from adapter.mapping.authoring.payload_keys import (
     FIRST_NAME,
-    FULL_NAME,
     LAST_NAME,
-    ROLE_ALONE,
+    REMOVED,
     ROLES,
+    is_form_key,
     is_secret,
     key_of,
     names_in,
+)
+from adapter.mapping.authoring.private_keys import (
+    ADDRESS,
+    ADDRESS_LINE,
+    NAME,
+    WHO,
+    WHOSE_NAME,
+    WORDS,
+    is_private,
+    may_be_personal,
 )
 from adapter.mapping.authoring.whose import owner_of
 
 #: Renters' data, by appointment field.
 People = Mapping[str, Collection[str]]
 
-REMOVED: Final = "REMOVED"
 MAX_DEPTH: Final = 40
 #: A typical key for each appointment field.
 _PEOPLES_KEYS: Final = {
@@ -35,21 +51,12 @@ _PEOPLES_KEYS: Final = {
     "email_1": "email",
     "phone_1": "phone",
 }
-#: Keys of data that is always private, regardless of its owner.
-PRIVATE: Final = re.compile(
-    r"(ssn|socialsecurity(number|no)?|dob|birth(day|date)?|dateofbirth|passport|(driver)?licen[sc]e"
-    r"(number|no)?|iban|(card|account)number|ipaddress|ip|useragent"
-    r"|(annual|monthly|yearly|gross|net|household)*(income|salary)(amount)?)"
-)
-#: Keys of the renter's address.
-ADDRESS: Final = re.compile(
-    r"(street|home|mailing|current|previous|postal|contact|renter|applicant|guest|lead)*addr(ess)?"
-    r"(line)?(one|two|[1-3])?(street)?|street(name|line)?(one|two|[1-3])?|wheredoyoulive(now)?"
-)
-#: Keys of its lines, inside an object with such a key.
-ADDRESS_LINE: Final = re.compile(r"(line|street)(one|two|[1-3])")
 #: Keys of IDs that look like email addresses.
 MESSAGE_IDS: Final = re.compile(r"messageid|inreplyto|references")
+#: A line with such IDs in the headers of an email.
+ID_LINE: Final = re.compile(
+    r"^(?:message-id|in-reply-to|references):.*", re.IGNORECASE | re.MULTILINE
+)
 #: Keys of a form's fields, which are a person's if they have no index.
 _FIELDS: Final = re.compile(r"\.(form_?)?fields(?=\.[^\d.])")
 #: Keys of a question and of its answer, in a form's data.
@@ -64,20 +71,25 @@ ROLE: Final = re.compile(
 PARTS: Final = {
     "first": re.compile(FIRST_NAME),
     "last": re.compile(LAST_NAME),
-    "name": re.compile(rf"(full|your|from|display|profile|{ROLES})?name"),
     "middle": re.compile(r"middle(name|initial)?"),
-    "phone": re.compile(r".*(phone|mobile|cell|telephone|sms)(number|no)?|from(number)?|waid"),
+    "name": re.compile(rf"(full|your|from|display|profile|{ROLES})?name|{WHOSE_NAME}"),
+    "phone": re.compile(
+        r".*(phone|mobile|cell|telephone|sms|telefono|celular|movil|whatsapp|fax)(number|no)?|tel"
+        r"|from(number)?|waid"
+    ),
 }
 #: Words around a plain ``name`` key that show that it is not a person's name.
 NOT_PEOPLE: Final = re.compile(
-    r"property|community|listing|building|complex|apartment|form|page|bot|intent|function|source|calendar|field|question"
-    r"|event|campaign|company|unit|service|provider|utm|(?<!pro)file|city|state|tool|header"
+    r"property|community|listing|building|complex|apartment|form|page|bot|intent|function|source"
+    r"|calendar|field|question|event|campaign|company|unit|service|provider|utm|(?<!pro)file|city|state|tool|header"
     r"|method|parameter|reply"
 )
 #: The name of a form or of a flow, rather than a person's.
 FORMS: Final = re.compile(r".*\b(form|flow|page|survey|questionnaire)s?", re.IGNORECASE)
 #: Keys that can only be a person's name, regardless of the words around them.
 PERSONS: Final = re.compile(r"(first|last|full|your|given|family|sur|renter|guest)name")
+#: Keys of a first name, or of a full name.
+SPANISH: Final = re.compile(r"nombres?|first")
 #: A line such as ``Name: Dana Okafor``, and an address such as ``Dana Okafor <dana@example.com>``.
 LABELED: Final = re.compile(
     r"^[>* \t-]*+([^\W\d_](?:[^\W\d_]|[ /]){1,30}):[* \t]+(\S.*)$", re.MULTILINE
@@ -102,39 +114,20 @@ COMMON: Final = re.compile(
     r"|miles|neil|new|page|park|pat|penny|pet|price|rich|rob|rose|ruby|sue|summer|street|sunny|sky"
     r"|van|violet|west|white|wood|young"
 )
-#: A middle name, which is made up like the others.
-MIDDLE: Final = "Lee"
-#: Parts of last names that are not a person's alone.
-PARTICLES: Final = frozenset({"Van", "Von", "Der", "Den", "Del", "Los", "Las", "Dos", "San", "Mac"})
 #: Maximum number of words in a name.
 MOST_WORDS: Final = 6
 EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 PHONE: Final = re.compile(r"(?<![\w.-])\+?1?[-. (]{0,2}[2-9]\d\d[-. )]{1,2}\d{3}[-. ]\d{4}(?!\w)")
-#: First and last names of the made-up people who replace those who are not renters. The numbers of
-#: names have no common divisor, so that all combinations below are different.
-OTHER_NAMES: Final = (
-    ("Walter", "Nina", "Hugo", "Ruth", "Ivan", "Clara", "Felix"),
-    ("Berg", "Castillo", "Mbeki", "Sato", "Weaver", "Iverson", "Quinn", "Abbott"),
-)
-OTHER_PEOPLE: Final = 56
-#: Made-up people. Their numbers are reserved for fiction.
-PEOPLE: Final = (
-    *(("Dana", "Okafor"), ("Ines", "Duarte"), ("Marcus", "Lindqvist"), ("Priya", "Raman")),
-    *(("Tomas", "Novak"), ("Grace", "Ellery"), ("Omar", "Haddad"), ("Lena", "Fischer")),
-)
-
-
-def _names_field(path: str) -> bool:
-    """Return True if a path is a list item's ``key``, which contains the name of a form field."""
-    return re.search(r"\.\d+\.key$", path.lower()) is not None
+#: The shortest private text, and number, that is also replaced outside its own field.
+SHORTEST_TEXT, SHORTEST_NUMBER = 4, 6
 
 
 class Changes(dict[str, str]):
-    """The replacement of each text in a sample, with the patterns that find them."""
+    """The replacement for each text in a sample, with patterns that find the texts."""
 
     @functools.cached_property
     def forms(self) -> Mapping[str, str]:
-        """The replacement of each text in lowercase, in all ways to escape it."""
+        """The replacements, keyed by every escaped form of a text in lowercase."""
         changes = ((old, new, escape) for old, new in self.items() for escape in _ESCAPES)
         return {escape(old).lower(): escape(new) for old, new, escape in changes}
 
@@ -142,7 +135,8 @@ class Changes(dict[str, str]):
     def pattern(self) -> re.Pattern[str]:
         """A pattern that matches each text as a whole word."""
         forms = {escape(old) for old in self for escape in _ESCAPES}
-        return re.compile("|".join(map(_word_pattern, sorted(forms, key=len, reverse=True))))
+        longest_first = sorted(forms, key=lambda one: (-len(one), one))
+        return re.compile("|".join(map(_word_pattern, longest_first)) or r"(?!)")
 
     @functools.cached_property
     def phones(self) -> Sequence[tuple[re.Pattern[str], str]]:
@@ -157,75 +151,49 @@ def redacted(
     number: int,
     people: People | None = None,
     kept: Collection[str] = (),
+    made_up: MadeUpPeople | None = None,
 ) -> bytes:
     """Return a sample's body with made-up people, and without secrets.
 
     ``payload`` is the parsed body. ``number`` selects the sample's made-up person. ``people``
     contains the renters' data that a draft reads, and ``kept`` the community names to keep.
+    ``made_up`` contains the people of the other samples.
     """
-    changes = replacements(payload, number, people, kept)
+    changes = replacements(payload, number, people, kept, made_up)
     text = body.decode("utf-8", "surrogateescape")
     try:
         data = json.loads(text)
     except ValueError:
-        made_up = (_redacted_form if _FORM.fullmatch(text) else _replaced)(text, changes)
-        return made_up.encode("utf-8", "surrogateescape")
-    made_up = json.dumps(_redacted_data(data, changes), indent=2, ensure_ascii=False) + "\n"
-    return made_up.encode("utf-8", "backslashreplace")  # half of a surrogate pair becomes an escape
+        redact = _redacted_form if _FORM.fullmatch(text) else _redacted_markup
+        return redact(text, changes, payload).encode("utf-8", "surrogateescape")
+    new = json.dumps(_redacted_data(data, changes), indent=2, ensure_ascii=False) + "\n"
+    return new.encode("utf-8", "backslashreplace")  # half of a surrogate pair becomes an escape
 
 
 def replacements(
-    payload: Any, number: int, people: People | None = None, kept: Collection[str] = ()
-) -> "Changes":
+    payload: Any,
+    number: int,
+    people: People | None = None,
+    kept: Collection[str] = (),
+    made_up: MadeUpPeople | None = None,
+) -> Changes:
     """Return a replacement for each personal or secret text in a payload, longest text first."""
     changes: dict[str, str] = {}
+    made_up = made_up or MadeUpPeople()
     known = [text for texts in (people or {}).values() for text in texts]
-    # If a text belongs to both the renter and someone else, it is replaced as the renter's.
-    texts = sorted(_texts(payload, people or {}), key=lambda one: not owner_of(one[0]))
+    # A string that belongs to both the renter and someone else is replaced as the renter's.
+    texts = sorted(_texts(payload, people or {}), key=lambda one: bool(owner_of(one[0])))
     others = _numbers_of_others({owner_of(path) for path, _, _ in texts} - {""})
-    for path, value, item in texts:
-        person = _Person(others.get(owner_of(path), number + item))
-        changes |= dict(_changes_at(path, value, person, known))
     kept = {*kept, *_kept_ids(payload), *(one for text in kept for one in EMAIL.findall(text))}
+    for path, value, item in texts:
+        if value not in kept:
+            person = _Person(made_up, others.get(owner_of(path), number + item), kept, known)
+            changes |= dict(_changes_at(path, value, person))
     wanted = {old: new for old, new in changes.items() if len(old) > 1 and old not in kept}
-    wanted = _distinct(wanted, known)
     # A text to keep must not be changed by the replacement of a word in it.
     olds = [old.lower() for old in wanted]
     wanted |= {text: text for text in kept if any(old in text.lower() for old in olds)}
     return Changes(sorted(wanted.items(), key=lambda change: -len(change[0])))
-
-
-def _distinct(changes: Mapping[str, str], known: Collection[str]) -> dict[str, str]:
-    """Give different email addresses and phone numbers different replacements.
-
-    The renter's own, which are in ``known``, keep theirs.
-    """
-    made_up: dict[str, list[str]] = {}
-    distinct = dict(changes)
-    for old in sorted(changes, key=lambda one: one not in known):
-        new = changes[old]
-        is_phone = _count(new) >= 7 and "@" not in new
-        if not (is_phone or EMAIL.fullmatch(new)) or old == new:
-            continue
-        original = _digits(old) if is_phone else old.lower()
-        others = made_up.setdefault(_digits(new) if is_phone else new, [])
-        others += [original] if original not in others else []
-        if number := others.index(original):
-            distinct[old] = _numbered(new, number)
-    return distinct
-
-
-def _digits(text: str) -> str:
-    return re.sub(r"\D", "", text)[-10:]
-
-
-def _numbered(new: str, number: int) -> str:
-    """Return another replacement than ``new``, for another original."""
-    if "@" in new:
-        return new.replace("@", f"{number + 1}@")
-    tens, ones = [match.start() for match in re.finditer(r"\d", new)][-2:]
-    last = f"{(int(new[tens] + new[ones]) + 17 * number) % 100:02d}"
-    return f"{new[:tens]}{last[0]}{new[tens + 1 : ones]}{last[1]}{new[ones + 1 :]}"
 
 
 def _numbers_of_others(owners: Collection[str]) -> dict[str, int]:
@@ -243,21 +211,49 @@ def _numbers_of_others(owners: Collection[str]) -> dict[str, int]:
 
 def replaced_fields(payload: Any, changes: Changes) -> list[str]:
     """Return the paths of the values in a payload that the replacements would change."""
-    leaves = ((path, str(value)) for path, value in _leaves(payload, "", 0) if value is not None)
-    paths = [path[1:] for path, text in leaves if _redacted_text(text, changes) != text]
-    return list(dict.fromkeys(paths))
+    return list(dict.fromkeys(path for path, _, _ in _replaced_leaves(payload, changes)))
 
 
-def possible_names(written: Any, fields: Collection[str], kept: Collection[str]) -> list[str]:
-    """Return the paths of strings that look like a person's name but were not replaced.
+def partly_replaced(payload: Any, changes: Changes) -> list[str]:
+    """Return the paths of the values of which the replacements would change only some words."""
+    leaves = _replaced_leaves(payload, changes)
+    kept = [path for path, text, new in leaves if new != REMOVED and _words_left(text, changes)]
+    return list(dict.fromkeys(path for path in kept if not is_private(path)))
+
+
+def _replaced_leaves(payload: Any, changes: Changes) -> Iterator[tuple[str, str, str]]:
+    """Yield the path, the text and the new text of each value that would be changed."""
+    new = dict(_leaves(_redacted_data(payload, changes), "", 0))
+    for path, value in _leaves(payload, "", 0):
+        if str(new[path]) != str(value):
+            yield path[1:], str(value), str(new[path])
+
+
+def _words_left(text: str, changes: Changes) -> bool:
+    """Return True if words or numbers of a text would not be replaced."""
+    if text.strip() in changes:
+        return False
+    left = changes.pattern.sub(" ", text)
+    for pattern, _ in changes.phones:
+        left = pattern.sub(" ", left)
+    words = re.findall(r"\w\w+", left)
+    return any(not (TITLE.fullmatch(word) or PARTICLE.fullmatch(word)) for word in words)
+
+
+def possible_names(
+    payload: Any, written: Any, fields: Collection[str], kept: Collection[str]
+) -> list[str]:
+    """Return the paths of values that may be personal but were not replaced.
 
     ``fields`` contains the replaced paths, and ``kept`` the community names.
     """
-    texts = ((path[1:], value) for path, value in _leaves(written, "", 0) if isinstance(value, str))
+    before = dict(_leaves(payload, "", 0))
     return [
-        path
-        for path, text in texts
-        if FULL_NAME.fullmatch(text) and path not in fields and text not in kept
+        path[1:]
+        for path, value in _leaves(written, "", 0)
+        if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip()
+        if path[1:] not in fields and before.get(path) == value and str(value) not in kept
+        if may_be_personal(path, str(value).strip())
     ]
 
 
@@ -271,6 +267,8 @@ def _kept_ids(payload: Any) -> Iterator[str]:
     for path, value in _leaves(payload, "", 0):
         if MESSAGE_IDS.fullmatch(key_of(path)):
             yield from EMAIL.findall(str(value))
+        for line in ID_LINE.findall(value) if isinstance(value, str) else ():
+            yield from EMAIL.findall(line)
 
 
 def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
@@ -290,8 +288,11 @@ def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
     found += [(f".{label}", text, 0) for label, text in _answers_beside(payload, 0)]
     items = {text: item for _, text, item in reversed(found)}
     given = {f".{_PEOPLES_KEYS[target]}": texts for target, texts in people.items()}
+    # ``people`` may also be those of other samples.
+    every = "\n".join(text for _, text, _ in found)
     for path, texts in given.items():
-        yield from ((path, text.strip(), items.get(text.strip(), 0)) for text in texts)
+        here = (text.strip() for text in texts if text.strip() in every)
+        yield from ((path, text, items.get(text, 0)) for text in here)
     for path, text, item in found:
         yield path, text, item
         labeled = LABELED.findall(text)
@@ -311,7 +312,7 @@ def _answers_beside(data: Any, depth: int) -> Iterator[tuple[str, str]]:
 
 
 def _item_number(path: str, places: Mapping[str, int]) -> int:
-    """Return the number of the item of a batch to which a path leads, or 0."""
+    """Return the number of the batch item that contains a path, or 0 if there is none."""
     parts = path.split(".") if places else []
     starts = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
     return next((places[start] for start in starts if start in places), 0)
@@ -329,77 +330,47 @@ def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
         yield path, data
 
 
-class _Person:
-    """A made-up person who replaces a renter or another person in a sample.
+class _Person(NamedTuple):
+    """A person in a sample, for whom made-up values are chosen.
 
     A negative number stands for a person who is not a renter.
     """
 
-    def __init__(self, number: int) -> None:
-        self.number = number
-        again: int | str = number // len(PEOPLE) or ""
-        self.first, self.last = PEOPLE[number % len(PEOPLE)]
-        if number < 0:
-            first, last = OTHER_NAMES
-            again, self.first, self.last = "", first[number % len(first)], last[number % len(last)]
-        self.email = f"{self.first}.{self.last}{again}@example.com".lower()
+    made_up: MadeUpPeople
+    number: int
+    #: Strings that are not replaced.
+    kept: Collection[str]
+    #: The renters' names and contact details.
+    known: Collection[str]
 
-    def phone(self, text: str) -> str:
-        """Return a made-up phone number in the same format as ``text``."""
-        digits = iter(f"30355501{(42 + self.number) % 100:02d}"[-_count(text) :].rjust(10, "3"))
-        kept = _count(text) - 10
-        made: list[str] = []
-        for character in text:
-            if character.isdigit() and kept > 0:
-                kept -= 1
-                made.append(character)
-            else:
-                made.append(next(digits, character) if character.isdigit() else character)
-        return "".join(made)
+    def sender(self, name: str, mailbox: str) -> "_Person":
+        """Return the person before an email address, or another one if it is not the renter."""
+        if not self.known or any(name in one or mailbox in one for one in self.known):
+            return self
+        return self._replace(number=min(_numbers_of_others([mailbox]).values()))
 
 
 def _count(text: str) -> int:
     return sum(map(str.isdigit, text))
 
 
-def _changes_at(
-    path: str, text: str, person: _Person, known: Collection[str]
-) -> Iterator[tuple[str, str]]:
-    """Yield each text in a value that must be replaced, with its replacement."""
+def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
+    """Yield each string to replace in a value, together with its replacement."""
     key = key_of(path)
-    if (is_secret(path) and not _names_field(path)) or PRIVATE.fullmatch(key):
-        yield text, REMOVED
+    if is_private(path) and not is_form_key(path):
+        if len(text) >= (SHORTEST_NUMBER if _count(text) else SHORTEST_TEXT) or is_secret(path):
+            yield text, REMOVED
         return
     if _is_address(path, key) and "@" not in text:
         yield text, REMOVED
         return
-    for email in EMAIL.findall(text):
-        if not ROLE.fullmatch(email.partition("@")[0]):
-            yield email, person.email
-    yield from _sender_changes(text, person, known)
-    for phone in PHONE.findall(text):
-        yield phone, person.phone(phone)
+    yield from _contacts_in(text, person)
     if PARTS["phone"].fullmatch(key) and 7 <= _count(text) <= 15 and len(text) < 30:
-        yield text, person.phone(text)
+        yield text, person.made_up.phone(text, person.number)
     elif _is_name(path, text):
         yield from _name_changes(key, text, person)
-    elif FULL_NAME.fullmatch(alone := _without_contacts(text)) and alone != text:
-        yield from _name_changes("name", alone, person)
-
-
-def _sender_changes(
-    text: str, person: _Person, known: Collection[str]
-) -> Iterator[tuple[str, str]]:
-    """Yield the replacement of each name before an email address.
-
-    If it is not known to be the renter's, it becomes the name of another person.
-    """
-    for written, mailbox in SENDER.findall(text[:1000]):
-        name = VIA.sub("", written.strip())
-        if not ROLE.fullmatch(mailbox) and name[:1].isalpha() and not _is_sentence(name):
-            is_renters = not known or any(name in one or mailbox in one for one in known)
-            sender = person if is_renters else _Person(min(_numbers_of_others([mailbox]).values()))
-            yield from _name_changes("name", name, sender)
+    elif name := _name_beside_contact(path, text):
+        yield from _name_changes("name", name, person)
 
 
 def _is_address(path: str, key: str) -> bool:
@@ -409,15 +380,33 @@ def _is_address(path: str, key: str) -> bool:
     return bool(ADDRESS.fullmatch(key) or is_line) and not is_place
 
 
-def _without_contacts(text: str) -> str:
-    """Return a short text without the email addresses and phone numbers in it."""
-    return PHONE.sub("", EMAIL.sub("", text)).strip(" ,;:-()<>") if len(text) < 100 else ""
+def _contacts_in(text: str, person: _Person) -> Iterator[tuple[str, str]]:
+    """Yield the email addresses, the names beside them, and the phone numbers in a text."""
+    for email in EMAIL.findall(text):
+        if email not in person.kept and not ROLE.fullmatch(email.partition("@")[0]):
+            yield email, person.made_up.email(email, person.number)
+    for written, mailbox in SENDER.findall(text[:1000]):
+        name = VIA.sub("", written.strip())
+        if not ROLE.fullmatch(mailbox) and name[:1].isalpha() and not _is_sentence(name):
+            yield from _name_changes("name", name, person.sender(name, mailbox))
+    for phone in PHONE.findall(text):
+        yield phone, person.made_up.phone(phone, person.number)
+
+
+def _name_beside_contact(path: str, text: str) -> str:
+    """Return the name in a value such as ``Dana Okafor 303-555-0142``, or ""."""
+    rest = PHONE.sub(" ", EMAIL.sub(" ", text[:80])).strip(" ,;:/|()<>-\u2013\t\r\n")
+    has_contact = rest not in ("", text.strip())
+    is_others = NOT_PEOPLE.search(".".join(names_in(path.lower())))
+    is_name = len(text) < 80 and has_contact and NAME.fullmatch(rest) and not is_others
+    return rest if is_name else ""
 
 
 def _is_name(path: str, text: str) -> bool:
     key = key_of(path)
     is_named = any(PARTS[part].fullmatch(key) for part in ("first", "middle", "last", "name"))
-    is_named = is_named or bool(ROLE_ALONE.fullmatch(key) and FULL_NAME.fullmatch(text))
+    is_words = NAME.fullmatch(text) or (WORDS.fullmatch(text) and not _is_sentence(text))
+    is_named = is_named or bool(WHO.fullmatch(key) and is_words)
     is_short = len(text) < 80 and "@" not in text and text[:1].isalpha()
     around = _FIELDS.sub("", ".".join(names_in(path.lower())))
     is_others = NOT_PEOPLE.search(around) or FORMS.fullmatch(text)
@@ -425,30 +414,22 @@ def _is_name(path: str, text: str) -> bool:
 
 
 def _name_changes(key: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
-    """Yield the replacement of a name, and those of its words."""
-    words = VIA.sub("", text).split()
-    is_whole = len(words) > 1 and key in ("nombre", "first")
-    if PARTS["middle"].fullmatch(key):
-        yield text, MIDDLE
-    elif PARTS["first"].fullmatch(key) and not is_whole:
-        yield text, person.first
-    elif PARTS["last"].fullmatch(key):
-        yield text, person.last
-    elif words[:1] and words[0].endswith(",") and len(words) > 1:
-        yield text, f"{person.last}, {person.first}"
-        yield words[0].rstrip(","), person.last
-        yield words[1], person.first
-    else:
-        yield text, f"{person.first} {person.last}" if len(text.split()) > 1 else person.last
-        if len(words) > 1 and not _is_sentence(text):
-            yield words[0] + words[-1], person.first + person.last
-            yield words[0], person.first
-            yield words[-1], person.last
-            yield from ((one, MIDDLE) for one in words[1:-1] if _is_middle_name(one))
-
-
-def _is_middle_name(word: str) -> bool:
-    return len(word) > 2 and word[:1].isupper() and word not in PARTICLES and word.isalpha()
+    """Yield the replacements of a name and of each of its words."""
+    made_up, number, *_ = person
+    name = VIA.sub("", text)
+    if _is_sentence(text):
+        yield text, made_up.whole(text, number)
+        return
+    # In Spanish, a key such as ``nombre`` may be that of a first name or of a full name.
+    is_first = PARTS["middle"].fullmatch(key) or (
+        PARTS["first"].fullmatch(key) and not (SPANISH.fullmatch(key) and " " in name)
+    )
+    part = "first" if is_first else "last" if PARTS["last"].fullmatch(key) else "name"
+    yield text, made_up.name(name, number, part) + text[len(name) :]
+    words = made_up.words(name, number, part) if len(words_of_name(name)) > 1 else {}
+    yield from words.items()
+    if len(words) > 1:
+        yield "".join([*words][:: len(words) - 1]), "".join([*words.values()][:: len(words) - 1])
 
 
 def _is_sentence(text: str) -> bool:
@@ -456,12 +437,17 @@ def _is_sentence(text: str) -> bool:
     return len(name.split()) > MOST_WORDS or NOT_IN_NAMES.search(name) is not None
 
 
-def _redacted_data(data: Any, changes: Changes) -> Any:
-    """Return a copy of JSON data in which strings and integers are redacted, but not keys."""
+def _redacted_data(data: Any, changes: Changes, path: str = "") -> Any:
+    """Return a copy of JSON data in which values are redacted, but not keys."""
     if isinstance(data, Mapping):
-        return {key: _redacted_data(value, changes) for key, value in data.items()}
+        private = _private_keys(data)
+        # An answer to a private question is redacted as if its key were that of a secret.
+        inner = {key: f"{path}.{'password' if key in private else key}" for key in data}
+        return {key: _redacted_data(value, changes, inner[key]) for key, value in data.items()}
     if isinstance(data, list):
-        return [_redacted_data(value, changes) for value in data]
+        return [_redacted_data(one, changes, f"{path}.{n}") for n, one in enumerate(data)]
+    if path and is_private(path) and not is_form_key(path) and not _is_blank(data):
+        return REMOVED if isinstance(data, str) else type(data)()
     if isinstance(data, str):
         return _redacted_text(data, changes)
     if isinstance(data, int) and not isinstance(data, bool):
@@ -470,8 +456,19 @@ def _redacted_data(data: Any, changes: Changes) -> Any:
     return data
 
 
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _private_keys(data: Mapping[str, Any]) -> list[str]:
+    """Return the keys of the answers in an object whose question asks for private data."""
+    labels = [data[key] for key in QUESTIONS if isinstance(data.get(key), str)]
+    is_asked = any(is_private(one) for one in labels if not one.startswith(REMOVED))
+    return [key for key in ANSWERS if key in data] if is_asked else []
+
+
 def _redacted_text(text: str, changes: Changes) -> str:
-    """Return a redacted copy of a text. If the text is JSON, redact its values."""
+    """Return a redacted copy of a string. If the string is JSON, redact its values."""
     if text.lstrip()[:1] in ("{", "["):
         try:
             data = json.loads(text)
@@ -483,7 +480,7 @@ def _redacted_text(text: str, changes: Changes) -> str:
     return text.replace(plain, changes[plain]) if plain in changes else _replaced(text, changes)
 
 
-def _redacted_form(text: str, changes: Changes) -> str:
+def _redacted_form(text: str, changes: Changes, _payload: Any) -> str:
     """Return a copy of a URL-encoded form in which each value is redacted."""
     return "&".join(_redacted_pair(pair, changes) for pair in text.split("&"))
 
@@ -491,13 +488,24 @@ def _redacted_form(text: str, changes: Changes) -> str:
 def _redacted_pair(pair: str, changes: Changes) -> str:
     key, _, value = pair.partition("=")
     plain = urllib.parse.unquote_plus(value, errors="surrogateescape")
-    made_up = _redacted_text(plain, changes)
+    name = urllib.parse.unquote_plus(key, errors="surrogateescape")
+    made_up = _redacted_data(plain, changes, name)
     quoted = urllib.parse.quote_plus(made_up, errors="surrogateescape")
     return pair if made_up == plain else f"{key}={quoted}"
 
 
+def _redacted_markup(text: str, changes: Changes, payload: Any) -> str:
+    """Return a redacted copy of XML, of a multipart body, or of another text."""
+    for path, value in _leaves(payload, "", 0):
+        name = re.escape(path.rpartition(".")[2].removeprefix("@"))
+        if path and is_private(path) and not _is_blank(value):
+            before = rf"<(?:\w+:)?{name}(?: [^<>]*)?>|\b{name}=[\"']|name=\"{name}\"\r?\n\r?\n"
+            text = re.sub(rf"({before}){re.escape(str(value))}(?!\w)", rf"\1{REMOVED}", text)
+    return _replaced(text, changes)
+
+
 def _replaced(text: str, changes: Changes) -> str:
-    """Replace whole words in a text in upper or lower case, including words that are escaped."""
+    """Replace whole words in a text, ignoring case and including escaped words."""
     if not changes:
         return text
     text = changes.pattern.sub(lambda one: _like(one[0], changes.forms[one[0].lower()]), text)
@@ -507,14 +515,14 @@ def _replaced(text: str, changes: Changes) -> str:
 
 
 def _like(old: str, new: str) -> str:
-    """Return a replacement in upper or lower case if the original is."""
+    """Convert a replacement to upper or lower case if the original is entirely in that case."""
     if "@" in new or new == REMOVED or len(old) < 2:
         return new
     return new.upper() if old.isupper() else new.lower() if old.islower() else new
 
 
 def _word_pattern(form: str) -> str:
-    """Return a pattern that matches a string only as a whole word.
+    """Return a pattern that matches a text only as a whole word.
 
     A text that is a common word must be a whole value, or written in the same way.
     """
@@ -524,6 +532,10 @@ def _word_pattern(form: str) -> str:
     ignore = "" if COMMON.fullmatch(word) or len(form) < 3 else "i"
     start = r"(?:(?<!\w)|(?<=\\[nrt]))"
     return rf"{start}(?{ignore}:{re.escape(form)})(?!\w)"
+
+
+def _digits(text: str) -> str:
+    return re.sub(r"\D", "", text)[-10:]
 
 
 def _is_number(text: str) -> bool:

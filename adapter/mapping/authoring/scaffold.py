@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter import signatures
+from adapter.mapping.authoring.body_secrets import secret_lines, variable_for
 from adapter.mapping.authoring.cancellations import (
+    canceled_rows,
     cancellations,
     continued_cancellations,
     is_history,
@@ -143,7 +145,7 @@ class Draft:
         return list(dict.fromkeys(value for value in filled if value is not None))
 
     def lost(self) -> list[str]:
-        """Return the paths of values in lists inside lists that the draft does not read."""
+        """Return the paths of values in nested lists that the draft does not read."""
         paths = [path for paths in self.guesses.values() for path in paths]
         mail = self.observed.mail.paths if self.observed.mail else ()
         used = [*paths, *note_paths(self.observed, self.guesses), *mail, *self._names_read()]
@@ -196,6 +198,7 @@ class Draft:
             "",
             *([DRAFT_LINE, ""] if is_in_folder else []),
             _signature_line(self.name),
+            *secret_lines(self.name, self.samples, samples),
             "",
             *self._condition_lines(),
             *self._reading_lines(),
@@ -312,16 +315,27 @@ class Draft:
             return field_line("dedupe", self._with_start(self.guesses["dedupe"]))
         if ids := request_ids(self.observed):
             return f"dedupe: {TODO}   # an ID that is unique to each lead: {', '.join(ids[:4])}?"
-        who, asked = self._first_of("email_1", "phone_1"), self._first_of("sent_at")
+        who, asked = self._contacts(), self._first_of("sent_at")
         # A cancellation has the start of its booking, but often another time of the request.
         start = self._first_of("starts_at")
         starts = [start] if start else [self._first_of("date"), self._first_of("time")]
         days = starts if all(starts) else [asked or self._first_of("community")]
-        parts = [one for one in (who, *days) if one]
-        is_items = not self.observed.each or any(map(self.observed.is_of_item, parts))
-        if who is None or len(parts) < 2 or not is_items:
+        parts = [one for one in days if one]
+        is_items = not self.observed.each or any(map(self.observed.is_of_item, (*who, *parts)))
+        if not who or not parts or not is_items:
             return f"dedupe: {TODO}   {DEDUPE_HINT}"
-        return f"dedupe: {path_list(parts)}   {REPEAT_HINT}"
+        listed = ", ".join([path_list(who), *map(quoted, parts)])
+        return f"dedupe: [{listed}]   {REPEAT_HINT}"
+
+    def _contacts(self) -> list[str]:
+        """Return paths of contacts of which each lead in the samples has one, or an empty list."""
+        chosen: list[str] = []
+        rows = {*range(len(self.observed.rows))} - {*canceled_rows(self.observed)}
+        for path in (*self.guesses.get("email_1", ()), *self.guesses.get("phone_1", ())):
+            filled = {row for row in rows if self.observed.is_filled(path)[row]}
+            chosen += [path] if filled else []
+            rows -= filled
+        return chosen if not rows else []
 
     def _with_start(self, ids: Sequence[str]) -> Sequence[str]:
         """Add the tour's start to the ``dedupe`` paths if a rescheduled tour may keep its ID."""
@@ -411,7 +425,7 @@ def _test_lines(sample: str, outcome: str) -> Iterator[str]:
 
 def _signature_line(name: str) -> str:
     """Return a draft's ``signature`` line, with a preset if one matches the source's name."""
-    secrets = f"secrets: [{re.sub('[^A-Z0-9]', '_', name.upper())}_SECRET]"
+    secrets = f"secrets: [{variable_for(name)}]"
     presets = {preset.replace("-", ""): preset for preset in signatures.PRESETS}
     parts = name.replace("_", "-").split("-")
     for count in range(len(parts), 0, -1):

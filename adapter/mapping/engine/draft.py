@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Any
 
 from adapter.mapping.engine.results import Community
@@ -27,7 +27,7 @@ class Draft:
     #: Appointment fields that have already been validated.
     checked: set[str] = dataclasses.field(default_factory=set)
     #: The first part of the notes: the lines from the mapping.
-    text: str = ""
+    lines: Sequence[str] = ()
     reasons: list[Reason] = dataclasses.field(default_factory=list)
     #: The rest of the notes: information that does not fit any field.
     facts: list[str] = dataclasses.field(default_factory=list)
@@ -50,7 +50,7 @@ class Draft:
         """Merge the fields and reasons of another draft into this one."""
         self.appointment |= other.appointment
         self.checked |= other.checked
-        self.text = other.text or self.text
+        self.lines = other.lines or self.lines
         self.reasons += other.reasons
         self.blocking_reasons += other.blocking_reasons
         self.unread += other.unread

@@ -92,7 +92,7 @@ def _text(scope: Scope, path: Path) -> str:
 
 
 def _path_in(rest: str) -> str:
-    """Return the percent-encoded path in a sender's URL, without query string and dot segments."""
+    """Return the percent-encoded path in a sender's URL, without a query string or dot segments."""
     parts = rest.partition("?")[0].partition("#")[0].split("/")
     return "/".join(quote(part, safe="") for part in parts if part not in ("", ".", ".."))
 

@@ -147,7 +147,7 @@ def _value_at(scope: Scope, place: Path | Template) -> Any:
 
 
 def _inner_values(scope: Scope, path: Path) -> list[Any] | None:
-    """Return the values inside the list that a path passes through, or None without a list."""
+    """Return the values inside the list that a path passes through, or None if there is no list."""
     for number in range(len(path.parts) - 1, 0, -1):
         try:
             items = scope.read(Path(path.text, path.parts[:number], path.quoted))
@@ -318,7 +318,7 @@ class NotesFiller:
     def fill(self, scope: Scope, draft: Draft) -> None:
         """Set the notes to the lines whose placeholders all have values."""
         texts = (line.value(scope) for line in self.lines)
-        draft.text = "\n".join(text for text in texts if text)
+        draft.lines = [text for text in texts if text]
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -24,7 +24,7 @@ _DECORATION: Final = "*|-_ \n"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MailReader(abc.ABC):
-    """Reads the first nonempty text at the given paths (the option ``text``)."""
+    """Reads the first nonempty text at the given paths (the ``text`` option)."""
 
     path: Path
     #: The paths to try if the first one is empty, such as the path of the HTML.
@@ -90,7 +90,7 @@ class TextReader(MailReader):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class OwnTextReader(MailReader):
-    """Reads an email's text without quoted emails (the option ``without: quotes``)."""
+    """Reads an email's text without quoted emails (the ``without: quotes`` option)."""
 
     #: The path of the subject, which shows whether the email was forwarded.
     subject: Path | None = None
@@ -108,7 +108,7 @@ class OwnTextReader(MailReader):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SentenceReader(MailReader):
-    """Reads the first sentence that mentions a time or asks for a change (the option ``find``)."""
+    """Reads the first sentence that mentions a time or asks for a change (the ``find`` option)."""
 
     #: One of :data:`~adapter.parsing.sentences.MENTIONS`.
     mention: str

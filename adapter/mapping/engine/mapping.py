@@ -86,9 +86,9 @@ class CompiledMapping:
     for_each: Sequence[ForEach]
     #: The parts of the dedupe key. If there are none, only an identical body counts as a repeat.
     dedupe: Sequence[PathLookup]
-    #: Indexes of the parts of which at least one must have a value. With ``for_each``, these are
-    #: the parts that depend on the item.
-    identifying: Sequence[int]
+    #: The paths and templates under ``dedupe`` of which at least one must have a value, because the
+    #: others, such as the property, do not identify a lead.
+    identifying: Container[str]
     #: Lists from which only some items are read.
     partial_lists: Sequence[PartialList] = ()
     #: When the renter made the request, according to the sender.
@@ -314,21 +314,26 @@ class CompiledMapping:
     def _sent_at(self, scope: Scope) -> dt.datetime | None:
         """Return the UTC time when the renter made the request, or None if it is uncertain."""
         try:
-            _, value = self.sent_at.first(scope)
-            return read_absolute_instant(unwrap_single(value))
+            return self.read_sent_at(scope)
         except Unreadable:
             return None
 
+    def read_sent_at(self, scope: Scope) -> dt.datetime:
+        """Read the UTC time when the renter made the request. Raise :class:`Unreadable`."""
+        _, value = self.sent_at.first(scope)
+        return read_absolute_instant(unwrap_single(value))
+
     def _key_parts(self, scope: Scope) -> list[str] | None:
         """Return the text at each dedupe path, or None if the item cannot be identified."""
-        parts = []
+        parts, is_identified = [], False
         for lookup in self.dedupe:
             try:
-                value = lookup.first(scope)[1]
+                place, value = lookup.first(scope)
                 parts.append("" if value is None else _key_part(unwrap_single(value)))
             except Unreadable:
                 return None
-        return parts if any(parts[number] for number in self.identifying) else None
+            is_identified |= bool(parts[-1]) and place in self.identifying
+        return parts if is_identified else None
 
     def _left_out(self, scope: Scope, *, is_item: bool) -> list[Reason]:
         """Return a reason for each list with items that the mapping does not read."""
@@ -349,11 +354,11 @@ def _named(names: Container[str], readers: Iterable[NamedReader]) -> list[NamedR
 
 def _finish(draft: Draft) -> None:
     """Check the rules that involve several fields, and compose the notes."""
-    if not draft.found and not draft.text:
+    if not draft.found and not draft.lines:
         draft.block(reason_for("event", IDS_ONLY_REASON))
     elif not {"email_1", "phone_1"} & draft.appointment.keys():
         draft.block(reason_for("email_1", NO_CONTACT))
-    text = notes.compose(draft.text, draft.facts)
+    text = notes.compose(draft.lines, draft.facts)
     draft.appointment |= {"notes": text} if text else {}
 
 

@@ -46,7 +46,7 @@ class PayloadReader(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class JsonReader:
-    """Reads a string that contains JSON (the option ``json``)."""
+    """Reads a string that contains JSON (the ``json`` option)."""
 
     path: Path
 
@@ -70,7 +70,7 @@ class JsonReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class XmlReader:
-    """Reads a string that contains XML, such as an ADF lead (the option ``xml``)."""
+    """Reads a string that contains XML, such as an ADF lead (the ``xml`` option)."""
 
     path: Path
 
@@ -116,7 +116,7 @@ class Labels:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ListReader:
-    """Reads a list of answers, which can then be addressed by key (the option ``list``)."""
+    """Reads a list of answers, which can then be addressed by key (the ``list`` option)."""
 
     path: Path
     by: Path
@@ -172,7 +172,7 @@ class ListReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ItemReader:
-    """Reads the list item whose key equals the value at another path (the option ``equals``)."""
+    """Reads the list item whose key equals the value at another path (the ``equals`` option)."""
 
     #: The path of the value.
     path: Path

@@ -8,15 +8,16 @@ from typing import Any, Final
 from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.guess import event_paths
 from adapter.mapping.authoring.observe import observe
-from adapter.mapping.authoring.payload_keys import is_secret
+from adapter.mapping.authoring.payload_keys import REMOVED, is_secret, secret_name
 from adapter.mapping.communities_yaml import FILE
-from adapter.mapping.engine import Community, Outcome, Scope
+from adapter.mapping.engine import SENT_OUTCOMES, Community, Outcome, Scope
 from adapter.mapping.engine.fields import PathLookup
 from adapter.mapping.engine.mail_readers import MailReader, listed
 from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.engine.tour_time import TourTime
 from adapter.mapping.loader.compile_paths import UsedPath
 from adapter.mapping.loader.doubtful_values import doubtful_values
+from adapter.mapping.loader.key_parts import KeyPlaces
 from adapter.mapping.loader.yaml_document import KeyPath
 from adapter.mapping.problems import Problem
 from adapter.mapping.samples import Sample
@@ -40,6 +41,8 @@ NOT_CHANGEABLE: Final = (
 #: Limits for suggesting similar paths: number of samples, and length of a path.
 MAX_SCOPES: Final = 10
 MAX_PATH_LENGTH: Final = 100
+#: What to do about a secret in the body.
+STRIP_HINT: Final = "add strip: [NAME], or verify it with scheme: token"
 #: Shorter strings are not secrets, but words such as the name of a token.
 MIN_SECRET_LENGTH: Final = 16
 #: Test expectations for a lead that is booked or becomes a guest card.
@@ -148,7 +151,7 @@ def _hint(source: Source, used: UsedPath) -> str:
 
 
 def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
-    """Return a suggestion of a similar path, as the end of an error message, or ""."""
+    """Return the end of an error message that suggests a similar path, or "" if there is none."""
     known: dict[str, None] = {}
     for scope in scopes[:MAX_SCOPES]:
         whole = scope.payload if isinstance(scope.payload, Mapping) else {}
@@ -206,7 +209,7 @@ def _is_unfetched(source: Source, path: Path, scopes: Iterable[Scope]) -> bool:
 
 
 def check_changes(source: Source, number: int, test: Mapping[str, Any], sample: Sample) -> None:
-    """Report a test that changes a name under ``read:`` or ``fetch:``, which is not possible."""
+    """Report a test that tries to change a name under ``read:`` or ``fetch:``."""
     names = {*source.sections.get("read", {}), *source.sections.get("fetch", {})}
     for text in test.get("change", {}):
         first = text.partition(".")[0]
@@ -279,16 +282,29 @@ def _is_path(text: str, where: tuple[str, ...], scopes: Iterable[Scope]) -> bool
 
 
 def _warn_of_missing_keys(source: Source, scopes: Sequence[Scope]) -> None:
-    """Warn if no lead in the samples has a value at the dedupe paths."""
+    """Warn if leads in the samples have no value that identifies them at the dedupe paths."""
     if not source.compiled.dedupe or source.document.has_errors:
         return
     mapped = [source.compiled.apply(scope, None) for scope in scopes]
     leads = [one for one in mapped if one.outcome not in (Outcome.IGNORED, Outcome.UNREADABLE)]
-    if any(one.items for one in leads) and all(one.dedupe_key is None for one in leads):
+    without = [one for one in leads if one.items and one.dedupe_key is None]
+    message = ""
+    if without and len(without) == len([one for one in leads if one.items]):
         message = (
             "gives no key for any sample, so only an identical body counts as a repeat: "
             "name the sender's ID, or write 'dedupe: body'"
         )
+    elif any(one.outcome in SENT_OUTCOMES for one in without):
+        message = (
+            "gives no key for a sample that is booked, because it has no ID, contact or name "
+            "there: add alternatives in a nested list, such as [[email, phone], date]"
+        )
+    elif KeyPlaces.of(source.compiled.dedupe, source.compiled.fillers).are_shared:
+        message = (
+            "has no ID, contact or name, so different renters may have the same key: "
+            "add a value that only one lead has"
+        )
+    if message:
         source.document.add(("dedupe",), message, warning=True)
 
 
@@ -358,17 +374,32 @@ def _warn_of_unsigned_keys(source: Source, samples: Sequence[Sample]) -> None:
 
 
 def _warn_of_secrets(source: Source, samples: Mapping[int, Sample]) -> None:
+    """Warn about secrets in samples, and about those that are stored with each webhook."""
+    block = source.signature
+    verified = block.get("name") if block.get("in") in ("json", "form", "query") else None
+    removed = {verified, *source.stripped_names}
     for number, sample in samples.items():
-        for path in _secrets_in(sample):
+        for path, value in _secrets_in(sample):
+            name = secret_name(path)
             message = f"{path} looks like a secret: replace its value in the sample"
+            if value == REMOVED and (not name or name in removed):
+                continue
+            if value == REMOVED:
+                message = f"{path} was a secret, which is stored with each webhook: {STRIP_HINT}"
+            elif name and name not in removed:
+                message += f", and {STRIP_HINT}"
+            message = message.replace("NAME", name)
             source.document.add(("tests", str(number), "payload"), message, warning=True)
 
 
-def _secrets_in(sample: Sample) -> Iterator[str]:
+def _secrets_in(sample: Sample) -> Iterator[tuple[str, str]]:
+    """Yield the path and value of each secret in a sample. The value may be masked."""
     for path, value in leaves(sample.payload):
         is_name = path.rpartition(".")[2].lower() == "key"  # the name of a form field
-        if isinstance(value, str) and is_secret(path) and not is_name and _is_random(value):
-            yield path
+        if not isinstance(value, str) or not is_secret(path) or is_name:
+            continue
+        if value == REMOVED or _is_random(value):
+            yield path, value
 
 
 def _is_random(text: str) -> bool:

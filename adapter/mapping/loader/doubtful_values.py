@@ -1,4 +1,4 @@
-"""Find values that say that a tour was canceled or moved, although a mapping books it."""
+"""Find values that indicate a canceled or moved tour that a mapping would still book."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -32,7 +32,7 @@ def doubtful_values(source: Source, scope: Scope) -> list[str]:
 
 
 def _booked(source: Source, scope: Scope) -> Iterator[Any]:
-    """Yield the data of each item that the mapping books, and of the webhook around the items."""
+    """Yield the data of each item that the mapping books, and the data outside of all items."""
     outcomes = [item.outcome for item in source.compiled.apply(scope, None).items]
     if not any(outcome in SENT_OUTCOMES for outcome in outcomes):
         return

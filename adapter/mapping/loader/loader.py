@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from adapter.mapping.communities_yaml import (
     examples_file,
 )
 from adapter.mapping.engine import Community, CompiledMapping, WithoutTime
-from adapter.mapping.engine.fields import FieldFiller, PathLookup
+from adapter.mapping.engine.fields import FieldFiller
 from adapter.mapping.engine.mapping import ForEach, NamedReader
 from adapter.mapping.engine.partial_lists import partial_lists_from
 from adapter.mapping.engine.reshape import ListReader
@@ -24,6 +24,7 @@ from adapter.mapping.loader.check_todos import check_todos
 from adapter.mapping.loader.compile_fields import FieldCompiler
 from adapter.mapping.loader.compile_paths import PathRegistry
 from adapter.mapping.loader.compile_sections import SectionCompiler, split_filter
+from adapter.mapping.loader.key_parts import KeyPlaces
 from adapter.mapping.loader.run_tests import run_mapping_tests
 from adapter.mapping.loader.schema import Sections, load_into
 from adapter.mapping.loader.yaml_document import Document, document_from_bytes, document_from_file
@@ -219,14 +220,15 @@ class _Compiler:
         event_filter, item_filter = split_filter(sections.conditions_of(loaded), names)
         parts = loaded.get("dedupe", ()) if self.document.data.get("dedupe") != CONTENT else ()
         dedupe = [paths.lookup(part, ("dedupe",)) for part in parts]
+        community = sections.community(loaded.get("community"), self.communities)
+        attribution = sections.attribution(loaded.get("attribution"), community)
+        fillers: list[FieldFiller] = [community, attribution, *fields]
         own = _names_of(levels[-1]) if levels else None
-        identifying = [number for number, part in enumerate(dedupe) if _reads_any(part, own)]
+        identifying = KeyPlaces.of(dedupe, fillers).identifying(own)
         if dedupe and not identifying:
             inside = f"{levels[-1].name}.…"
             message = f"with for_each, at least one path must be inside the item: {inside}"
             self.document.add(("dedupe",), message)
-        community = sections.community(loaded.get("community"), self.communities)
-        attribution = sections.attribution(loaded.get("attribution"), community)
         return CompiledMapping(
             event_filter=event_filter,
             item_filter=item_filter,
@@ -235,7 +237,7 @@ class _Compiler:
             dedupe=dedupe,
             identifying=identifying,
             sent_at=paths.lookup(loaded.get("sent_at", ()), ("sent_at",)),
-            fillers=[community, attribution, *fields],
+            fillers=fillers,
             validate=validate,
             without_time=WithoutTime(loaded.get("without_time", WithoutTime.HOLD)),
             policy=self.policy,
@@ -327,11 +329,6 @@ def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMappin
             for level in compiled.for_each
         ],
     )
-
-
-def _reads_any(lookup: PathLookup, names: Container[str] | None) -> bool:
-    """Return True if any path starts with one of ``names``, or if ``names`` is None."""
-    return names is None or any(path.parts[0] in names for path in lookup.paths)
 
 
 def _names_of(level: ForEach) -> set[str]:

@@ -226,7 +226,7 @@ def _parsed_name(text: str) -> dict[str, str]:
     "email",
     description=(
         "The email address in the text, in lower case. Text with several addresses is unreadable. "
-        "The addresses in ADAPTER_PLACEHOLDER_EMAILS count as empty, because many people share "
+        "The addresses in `ADAPTER_PLACEHOLDER_EMAILS` count as empty, because many people share "
         "them."
     ),
     examples=[

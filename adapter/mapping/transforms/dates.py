@@ -36,7 +36,7 @@ def _date_formats(value: object) -> tuple[Format, ...]:
             read=_date_formats,
             default=(),
             takes="a format such as `MM/DD/YYYY`, or a list of formats",
-            meaning="How the sender writes dates. All matching formats must give the same date.",
+            meaning="The sender's date format. All matching formats must give the same date.",
         )
     ],
     examples=[

@@ -73,7 +73,7 @@ _TAKE: Final = Option(
     read=choice("low", "high"),
     allowed=("low", "high"),
     meaning=(
-        "Which end of a range to use. A single amount counts as the high end, and the low end is "
+        "The end of a range to use. A single amount counts as the high end, and the low end is "
         "then empty. Without `take`, a range is unreadable."
     ),
 )

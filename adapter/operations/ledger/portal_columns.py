@@ -55,7 +55,7 @@ _FIELD_OF: Final = {name: field for field, names in NAMES.items() for name in na
 
 
 def plain(name: str) -> str:
-    """Return a column name in lower case, without spaces and punctuation."""
+    """Return a column name in lower case, without spaces or punctuation."""
     return re.sub(r"[\W_]+", "", name).casefold()
 
 

@@ -30,13 +30,13 @@ SELECT day, state, leads FROM days, LATERAL (
 
 -- name: source_activity
 -- Return, for each source, the number of events since the given time, the time of the last event, the usual number
--- in the same 24 hours of recent weeks (NULL until a week has been counted), and the seconds from webhook to
--- booking for the newest bookings that no person was involved in.
+-- in the same 24 hours of recent weeks (NULL until the source has been counted for a week), and the seconds from
+-- webhook to booking for the newest bookings that no person was involved in.
 WITH arrivals AS (
     SELECT source, count(*) AS events FROM events WHERE received_at >= %(since)s GROUP BY source
 ), counted AS (
-    SELECT LEAST(4, floor(extract(epoch FROM %(since)s - min(hour)) / 604800)) AS weeks
-    FROM hourly_counts
+    SELECT source, LEAST(4, floor(extract(epoch FROM %(since)s - min(hour)) / 604800)) AS weeks
+    FROM hourly_counts GROUP BY source
 ), usual AS (
     SELECT source, sum(events) AS events FROM hourly_counts, generate_series(1, 4) AS week
     WHERE hour >= %(since)s - week * interval '7 days'
@@ -63,7 +63,8 @@ WITH arrivals AS (
 SELECT name, last.received_at AS last_event_at, COALESCE(arrivals.events, 0) AS events,
     CASE WHEN weeks >= 1 THEN COALESCE(usual.events, 0) / weeks END::float8 AS usual,
     p50_seconds, p95_seconds
-FROM unnest(%(sources)s::text[]) AS name CROSS JOIN counted
+FROM unnest(%(sources)s::text[]) AS name
+    LEFT JOIN counted ON counted.source = name
     LEFT JOIN arrivals ON arrivals.source = name
     LEFT JOIN usual ON usual.source = name
     LEFT JOIN latency ON latency.source = name

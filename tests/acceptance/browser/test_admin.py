@@ -174,7 +174,7 @@ def test_a_rejected_message_is_read_and_rechecked(ana: Reader) -> None:
     page.get_by_role("button", name="Search", exact=True).click()
     page.get_by_role("link", name=re.compile("Open")).click()
     expect(page.locator("pre").first).to_contain_text("Wei Mitchell")
-    expect(page.get_by_text("secret did not match ours.")).to_be_visible()
+    expect(page.get_by_text("signature doesn't match our secret for this source.")).to_be_visible()
     ana.go("/rejections")
     page.get_by_role("button", name=re.compile("Recheck all")).first.click()
     expect(page.get_by_text("still fails")).to_be_visible()

@@ -309,3 +309,37 @@ def test_the_list_and_the_panel_are_accessible(browser: Browser, site: Site) -> 
     )
     assert small == []
     context.close()
+
+
+def test_undo_brings_the_lead_back_to_its_list(ana: Reader) -> None:
+    """The list is shown again, with the lead open, so that the keys go on working."""
+    night_leads(ana.site, range(230, 233))
+    page = ana.page
+    ana.go("/queue?todo=call")
+    row = page.locator("#leads .lead", has_text="(720) 555-0131")
+    number = row.get_attribute("data-lead")
+    row.locator(".name").click()
+    page.locator(f"#panel [data-panel='{number}']").wait_for()
+    page.keyboard.press("d")
+    page.locator("#panel input[name=reason]").first.fill("Spam")
+    page.get_by_role("button", name="Dismiss this lead").click()
+    expect(page.locator(f"#row-{number}")).to_have_count(0)
+    page.locator("[data-undo]").click()
+    expect(page).to_have_url(re.compile(rf"/queue\?todo=call#row-{number}$"))
+    page.locator(f"#panel [data-panel='{number}']").wait_for()
+    expect(page.locator(f"#row-{number}")).to_have_class(re.compile("current"))
+
+
+def test_a_box_that_must_be_checked_says_what_to_do(ana: Reader) -> None:
+    [number] = night_leads(ana.site, range(233, 234))
+    ana.go(f"/leads/{number}")
+    page = ana.page
+    page.get_by_text("Already in Knock", exact=True).click()
+    page.get_by_role("button", name="Mark as already in Knock").click()
+    box = page.locator("input[name=seen]")
+    said = "Check this box after you have seen this lead in Knock."
+    assert box.evaluate("box => box.validationMessage") == said
+    box.check()
+    assert box.evaluate("box => box.validationMessage") == ""
+    page.get_by_role("button", name="Mark as already in Knock").click()
+    page.get_by_text("Marked as already in Knock.").wait_for()

@@ -1,0 +1,283 @@
+"""Test that different renters with the same dedupe key never replace each other."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter.cli.resolve import _lines
+from adapter.exceptions import NotPossible
+from adapter.mapping.registry import load
+from adapter.models import Booking, BookingState
+from adapter.operations.release import Repairs
+from adapter.operations.replay import Replays
+from adapter.operations.take_back import TakeBacks
+from adapter.settings import Policy
+from adapter.store import Database
+from adapter.webhooks.views import acknowledgement
+from tests.gunicorn_process import write_mappings
+from tests.harness import Harness, settle
+from tests.sandbox_client import SandboxClient
+
+PENDING, HELD, BOOKED = BookingState.PENDING, BookingState.HELD, BookingState.BOOKED
+SUPERSEDED, DUPLICATE = BookingState.SUPERSEDED, BookingState.DUPLICATE
+TIMES = ("2026-03-14T20:30:00Z", "2026-03-14T22:00:00Z", "2026-03-15T18:00:00Z")
+NAMES = ("Abel Aaa", "Bella Bbb", "Cora Ccc")
+
+
+def sections(dedupe: Any, **appointment: Any) -> dict[str, Any]:
+    fields = {"name": "name", "email_1": "email", "phone_1": "phone", "starts_at": "at"}
+    example = asks("Dana Okafor", TIMES[0], email="dana@example.com", phone="", ref="1", mail="")
+    return {
+        "signature": {"scheme": "hmac", "header": "X-Signature", "secrets": ["RENTFEED_SECRET"]},
+        "dedupe": dedupe,
+        "cancellation": {"kind": "cancellation"},
+        "appointment": fields | {"first_contact_type": {"always": "chat"}} | appointment,
+        "tests": [
+            {"name": "a tour", "payload": example, "expect_some": {"last_name": "Okafor"}},
+        ],
+    }
+
+
+def asks(name: str, at: str = TIMES[0], **more: Any) -> dict[str, Any]:
+    return {"kind": "tour", "community": "Maple Court", "name": name, "at": at} | more
+
+
+@pytest.fixture
+def player(opened: Database, upstream: SandboxClient, tmp_path: Path) -> Harness:
+    """Return a harness with a portal that has no ID, and a form whose IDs may be shared."""
+    portal, form = sections(["email", "community"]), sections("ref")
+    write_mappings(tmp_path, {"portal": portal, "form": form})
+    return Harness(opened, upstream, Policy(), mappings=tmp_path)
+
+
+def sent(player: Harness, source: str, payload: Any) -> Booking:
+    """Return the lead of a webhook that is not the same as an earlier one."""
+    player.clock.advance(60)
+    receipt = player.receive(source, payload)
+    event_id = receipt.changed_id or receipt.event_id
+    player.map_event(event_id)
+    (booking,) = player.story(event_id).bookings
+    return booking
+
+
+def states(player: Harness, bookings: list[Booking]) -> list[BookingState]:
+    return [player.state(one.id) for one in bookings]
+
+
+def test_renters_whose_contact_is_not_found_are_all_held(player: Harness) -> None:
+    """The sender has renamed the email, so only the community is left of the key."""
+    leads = [
+        sent(player, "portal", asks(name, at, mail=f"{name[:4].lower()}@example.com"))
+        for name, at in zip(NAMES, TIMES, strict=True)
+    ]
+    assert states(player, leads) == [HELD] * 3
+    receipts = [player.receive("portal", asks(name, TIMES[0], mail="new")) for name in NAMES]
+    assert [one.is_duplicate for one in receipts] == [False] * 3
+    assert player.receive("portal", asks(NAMES[0], TIMES[0], mail="new")).is_duplicate
+
+
+def test_a_lead_without_a_name_and_contact_is_no_ones_newer_request(player: Harness) -> None:
+    leads = [sent(player, "portal", asks("", at)) for at in TIMES]
+    assert states(player, leads) == [HELD] * 3
+
+
+def test_renters_with_one_key_and_no_contact_are_all_held(player: Harness) -> None:
+    leads = [
+        sent(player, "form", asks(name, at, ref="0")) for name, at in zip(NAMES, TIMES, strict=True)
+    ]
+    assert states(player, leads) == [HELD] * 3
+    note = player.booking(leads[1].id).reasons[-1]
+    assert note.field == "dedupe"
+    assert f"booking {leads[0].id}" in note.reason
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(range(3))], ids=str)
+def test_a_lead_without_a_name_under_a_key_of_several_people_replaces_none(
+    player: Harness, order: tuple[int, ...]
+) -> None:
+    """Neither the name nor the contact of the last two leads is found."""
+    known = sent(player, "form", asks("Abel Aaa", email="abel@example.com", ref="0"))
+    others = [
+        asks("Bella Bbb", TIMES[1], email="bella@example.com", ref="0"),
+        asks("", TIMES[1], ref="0"),
+        asks("", TIMES[2], ref="0"),
+    ]
+    leads = [sent(player, "form", others[number]) for number in order]
+    settle(player)
+    settle(player)
+    unread = [leads[order.index(number)] for number in (1, 2)]
+    if order == (0, 1, 2):
+        assert states(player, unread) == [HELD, HELD]
+    assert states(player, [known, leads[order.index(0)]]) == [BOOKED, BOOKED]
+
+
+def test_the_same_renter_again_is_one_lead(player: Harness) -> None:
+    first = sent(player, "form", asks("Abel Aaa", "", ref="7"))
+    second = sent(player, "form", asks("Abel Aaa", TIMES[0], ref="7"))
+    assert states(player, [first, second]) == [SUPERSEDED, HELD]
+    third = sent(player, "form", asks("Abel Aaa", TIMES[0], email="abel@example.com", ref="7"))
+    assert states(player, [second, third]) == [SUPERSEDED, PENDING]
+    again = asks("Abel Aaa", TIMES[0], email="abel@example.com", ref="7")
+    assert player.receive("form", again).is_duplicate
+
+
+def test_a_corrected_name_is_still_the_same_lead(player: Harness) -> None:
+    first = sent(player, "portal", asks("Dana Okafr", email="dana@example.com"))
+    second = sent(player, "portal", asks("Dana Okafor", TIMES[1], email="dana@example.com"))
+    assert states(player, [first, second]) == [SUPERSEDED, PENDING]
+    third = sent(player, "form", asks("Ben Roee", ref="8", phone="303-555-0142"))
+    fourth = sent(player, "form", asks("Ben Roe", TIMES[1], ref="8", phone="303-555-0142"))
+    assert states(player, [third, fourth]) == [SUPERSEDED, PENDING]
+
+
+def test_only_an_identical_webhook_is_answered_as_a_duplicate(player: Harness) -> None:
+    bodies = [asks(name, ref="0") for name in NAMES]
+    answers = [acknowledgement(player.receive("form", one))[0] for one in (*bodies, bodies[-1])]
+    assert [one["status"] for one in answers] == ["accepted"] * 3 + ["duplicate"]
+    assert len({one["event"] for one in answers[:3]}) == 3
+    assert answers[3]["event"] == answers[0]["event"]
+
+
+def test_three_renters_with_one_key_get_their_three_tours(
+    player: Harness, upstream: SandboxClient
+) -> None:
+    leads = [
+        sent(player, "form", asks(name, at, email=f"{name[:4].lower()}@example.com", ref="0"))
+        for name, at in zip(NAMES, TIMES, strict=True)
+    ]
+    settle(player)
+    settle(player)
+    assert states(player, leads) == [BOOKED] * 3
+    standing = [one for one in upstream.appointments() if not one["canceled_by"]]
+    assert sorted(one["starts_at"] for one in standing) == [*TIMES]
+
+
+def test_a_cancellation_of_a_key_of_several_people_replaces_none(player: Harness) -> None:
+    leads = [
+        sent(player, "form", asks(name, at, email=f"{name[:4].lower()}@example.com", ref="0"))
+        for name, at in zip(NAMES, TIMES, strict=True)
+    ]
+    held = [sent(player, "form", asks(name, ref="0")) for name in ("Dora Ddd", "Elias Eee")]
+    canceled = sent(player, "form", {"kind": "cancellation", "ref": "0"})
+    assert (canceled.state, canceled.reason) == (HELD, "cancellation_unclear")
+    assert states(player, [*leads, *held]) == [PENDING] * 3 + [HELD] * 2
+
+
+def test_a_cancellation_stops_the_renters_own_lead(player: Harness) -> None:
+    lead = sent(player, "form", asks("Abel Aaa", ref="7", email="abel@example.com"))
+    held = sent(player, "form", asks("Bella Bbb", ref="9"))
+    canceled = [sent(player, "form", {"kind": "cancellation", "ref": ref}) for ref in "79"]
+    assert states(player, [lead, held]) == [BookingState.DISCARDED] * 2
+    assert [one.reason for one in canceled] == ["cancellation_done"] * 2
+
+
+def test_renters_with_a_shared_address_and_one_key_are_not_one_person(
+    opened: Database, upstream: SandboxClient, tmp_path: Path
+) -> None:
+    write_mappings(tmp_path, {"form": sections("ref")})
+    policy = Policy(shared_contacts=frozenset({"office@example.com"}))
+    player = Harness(opened, upstream, policy, mappings=tmp_path)
+    first = sent(player, "form", asks("Abel Aaa", email="office@example.com", ref="0"))
+    second = sent(player, "form", asks("Bella Bbb", TIMES[1], email="office@example.com", ref="0"))
+    assert player.state(first.id) is PENDING
+    assert (second.state, second.reason, second.because_of) == (HELD, "another_name", first.id)
+    repairs = Repairs(player.settings, player.pipeline.store, player.pipeline.sources, player.clock)
+    repairs.release(second.id, {}, by="ana")
+    assert states(player, [first, second]) == [PENDING, PENDING]
+
+
+def replaced_before(player: Harness, tmp_path: Path) -> list[Booking]:
+    """Return leads that an earlier version replaced by each other, with the mapping fixed since."""
+    leads = [
+        sent(player, "form", asks(name, at, ref="0", mail=f"{name[:4].lower()}@example.com"))
+        for name, at in zip(NAMES, TIMES, strict=True)
+    ]
+    with player.pipeline.store.transaction() as tx:
+        for lead, newer in itertools.pairwise(leads):
+            now, because_of = player.clock(), newer.id
+            tx.bookings.move(
+                lead.id, SUPERSEDED, why="newer_request", because_of=because_of, now=now
+            )
+    assert states(player, leads) == [SUPERSEDED, SUPERSEDED, HELD]
+    (tmp_path / "portal.yaml").unlink()
+    write_mappings(tmp_path, {"form": sections("ref", email_1=["email", "mail"])})
+    player.pipeline.sources = load(tmp_path, Policy())
+    return leads
+
+
+def replays(player: Harness) -> Replays:
+    parts = (player.settings, player.pipeline.store, player.pipeline.sources, player.clock)
+    return Replays(*parts)
+
+
+def test_leads_that_replaced_each_other_are_replayed(
+    player: Harness, upstream: SandboxClient, tmp_path: Path
+) -> None:
+    leads = replaced_before(player, tmp_path)
+    for lead in leads:
+        planned = replays(player).replay(lead.event_id, by="ana", dry_run=True)
+        done = replays(player).replay(lead.event_id, by="ana", dry_run=False)
+        assert planned.refusal is done.refusal is None
+        assert planned.outcome == done.outcome == "book"
+    settle(player)
+    settle(player)
+    new = [player.story(lead.event_id).bookings[-1].state for lead in leads]
+    assert new == [BOOKED] * 3
+    again = replays(player).replay(leads[0].event_id, by="ana", dry_run=True)
+    assert again.refusal is not None
+    assert len([one for one in upstream.appointments() if not one["canceled_by"]]) == 3
+
+
+def test_a_lead_that_its_own_renter_replaced_is_not_replayed(
+    player: Harness, tmp_path: Path
+) -> None:
+    first = sent(player, "form", asks("Abel Aaa", "", ref="7", email="abel@example.com"))
+    second = sent(player, "form", asks("Abel Aaa", ref="7", email="abel@example.com"))
+    assert states(player, [first, second]) == [SUPERSEDED, PENDING]
+    planned = replays(player).replay(first.event_id, by="ana", dry_run=True)
+    assert planned.refusal == f"its booking {first.id} is superseded"
+    with pytest.raises(NotPossible):
+        TakeBacks(player.pipeline.store, player.clock).bring_back(first.id, by="ana")
+
+
+def test_a_user_brings_back_a_lead_that_another_renter_replaced(
+    player: Harness, tmp_path: Path
+) -> None:
+    first, second, third = replaced_before(player, tmp_path)
+    take_backs = TakeBacks(player.pipeline.store, player.clock)
+    take_backs.bring_back(first.id, by="ana")
+    take_backs.bring_back(second.id, by="ana")
+    assert states(player, [first, second, third]) == [HELD] * 3
+    assert player.booking(first.id).reason == "held_by_mapping"
+    assert player.booking(first.id).because_of is None
+
+
+def test_a_dry_run_says_that_another_person_stays_held(player: Harness) -> None:
+    sent(player, "form", asks("Abel Aaa", ref="7", phone="303-555-0142"))
+    held = sent(player, "form", asks("Bella Bbb", TIMES[1], ref="8", phone="303-555-0142"))
+    assert (held.state, held.reason) == (HELD, "another_person")
+    planned = replays(player).replay(held.event_id, by="ana", dry_run=True)
+    assert (planned.outcome, planned.fields) == ("held", {})
+    assert planned.not_booked == [held.reasons[-1].reason]
+    line, total = _lines([planned], dry_run=True)
+    assert "(form): still held: someone with another name uses the same" in line
+    assert total == "1 of 1 events would be replayed, 1 of them still held"
+    assert player.booking(held.id) == held, "nothing has changed"
+    done = replays(player).replay(held.event_id, by="ana", dry_run=False)
+    assert (done.outcome, done.not_booked) == (planned.outcome, planned.not_booked)
+
+
+def test_a_dry_run_says_that_a_repeat_is_a_duplicate(player: Harness) -> None:
+    sent(player, "form", asks("Abel Aaa", ref="7", phone="303-555-0142"))
+    event_id = player.receive("portal", asks("Abel Aaa", phone="303-555-0142")).event_id
+    sources, player.pipeline.sources = player.pipeline.sources, {}
+    player.clock.advance(3600)
+    player.map_event(event_id)
+    player.pipeline.sources = sources
+    planned = replays(player).replay(event_id, by="ana", dry_run=True)
+    assert (planned.outcome, planned.fields["0.outcome"]) == ("duplicate", (None, "duplicate"))
+    assert "already requested this tour" in planned.not_booked[0]
+    assert player.story(event_id).bookings == ()
+    assert replays(player).replay(event_id, by="ana", dry_run=False).outcome == "duplicate"

@@ -1,0 +1,224 @@
+"""Test what the console's lists and lead pages say about leads, with real PostgreSQL."""
+
+import dataclasses
+import datetime as dt
+import re
+
+import pytest
+
+from adapter.models import BookingState, Kind
+from tests.harness import Harness, sample
+from tests.integration.test_community_pages import Visit, Visitor, visit  # noqa: F401 - a fixture
+from tests.integration.test_put_in_place import at_unknown
+from tests.leads import lead, surname
+
+HELD = BookingState.HELD
+
+
+@pytest.fixture
+def ana(harness: Harness, visit: Visit) -> Visitor:  # noqa: F811
+    return visit()
+
+
+def text_of(page: str) -> str:
+    return re.sub(r"\s+", " ", re.sub("<[^>]+>", "", page))
+
+
+def held(harness: Harness, number: int = 1, **changes: object) -> int:
+    (booking,) = harness.mapped("rentfeed", lead(number, time="9:30 PM") | changes)
+    assert booking.state is HELD
+    return booking.id
+
+
+def move(harness: Harness, number: int, *states: BookingState, why: str) -> None:
+    with harness.pipeline.store.transaction() as tx:
+        for state in states:
+            tx.bookings.move(number, state, why=why, now=harness.clock())
+
+
+def test_a_row_without_a_phone_shows_the_email(harness: Harness, ana: Visitor) -> None:
+    held(harness)
+    for path in ("/queue", "/leads"):
+        assert 'href="mailto:person1@example.com"' in ana.page(path)
+
+
+def test_a_row_of_several_leads_names_the_properties(harness: Harness, ana: Visitor) -> None:
+    harness.mapped("rentfeed", at_unknown(1))
+    harness.mapped("rentfeed", at_unknown(2))
+    assert "The Residences at Cherry Creek · rentfeed" in text_of(ana.page("/queue"))
+
+
+def test_a_row_shows_the_day_of_a_tour_without_a_time(harness: Harness, ana: Visitor) -> None:
+    payload = lead(1) | {"tour": {"date": "03/14/2026", "time": None, "type": "IN_PERSON"}}
+    (booking,) = harness.mapped("rentfeed", payload)
+    assert booking.state is HELD
+    for path in ("/queue", "/leads"):
+        assert "03/14/2026, no time" in text_of(ana.page(path))
+
+
+def test_midnight_is_a_day_without_a_time(harness: Harness, ana: Visitor) -> None:
+    (booking,) = harness.mapped("rentfeed", lead(1, time="12:00 AM"))
+    page = text_of(ana.page(f"/leads/{booking.id}/panel"))
+    assert "The message has a date but no time." in page
+    assert "Tours can only be booked" not in page
+
+
+def test_a_refused_booking_does_not_look_like_a_rejected_message(
+    harness: Harness, ana: Visitor
+) -> None:
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    move(harness, booking.id, BookingState.SENDING, BookingState.FAILED, why="refused")
+    for path in ("/queue", "/leads"):
+        page = text_of(ana.page(path))
+        assert "Knock refused it" in page
+    assert 'class="soft small">Rejected<' not in ana.page("/leads")
+
+
+def test_a_request_that_was_canceled_before_it_was_sent_says_so(
+    harness: Harness, ana: Visitor
+) -> None:
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    move(harness, booking.id, BookingState.DISCARDED, why="canceled_by_renter")
+    assert 'class="state discarded">Canceled by the renter<' in ana.page("/leads")
+    assert ">Dismissed<" not in ana.page(f"/leads/{booking.id}")
+
+
+def test_a_missing_name_is_asked_for(harness: Harness, ana: Visitor) -> None:
+    payload = lead(1)
+    payload["contact"]["name"] = ""
+    (booking,) = harness.mapped("rentfeed", payload)
+    assert booking.state is HELD
+    page = ana.page(f"/leads/{booking.id}/panel")
+    fields = page.split("<summary>Change details")[0]
+    assert 'name="first_name"' in fields
+    assert 'name="last_name"' in fields
+    assert "No name" in text_of(ana.page("/queue?todo=details"))
+
+
+def test_a_duplicate_of_a_guest_card_reads_as_a_sentence(harness: Harness, ana: Visitor) -> None:
+    (first,) = harness.mapped("rentfeed", lead(1))
+    with harness.pipeline.store.transaction() as tx:
+        card = dataclasses.replace(
+            first, id=0, kind=Kind.PROSPECT, starts_at=None, match_keys=(77,), item_key=None
+        )
+        card = tx.bookings.insert(card, 1, now=harness.clock())
+    (second,) = harness.mapped("rentfeed", lead(2))
+    with harness.pipeline.store.transaction() as tx:
+        tx.bookings.move(
+            second.id,
+            BookingState.DUPLICATE,
+            why="same_person_asked_before",
+            because_of=card.id,
+            now=harness.clock(),
+        )
+    page = text_of(ana.page(f"/leads/{second.id}"))
+    assert f"Duplicate of Dana {surname(1)}'s guest card (waiting to send)" in page
+    assert "No tour (" not in page
+
+
+def test_a_value_leads_to_where_it_came_from(harness: Harness, ana: Visitor) -> None:
+    page = ana.page(f"/leads/{held(harness)}")
+    assert ">where from</a>" in page
+    assert ">source</a>" not in page
+
+
+def test_technical_times_are_marked_as_utc(harness: Harness, ana: Visitor) -> None:
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    page = text_of(ana.page(f"/leads/{booking.id}"))
+    assert f"{booking.appointment['appointment_time']} UTC" in page
+    assert "2026-03-14 UTC" in page
+
+
+def test_undo_leads_back_to_the_list(harness: Harness, ana: Visitor) -> None:
+    number = held(harness)
+    page = ana.page(f"/leads/{number}/panel?list=todo%3Dcall")
+    token = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert token is not None
+    answer = ana.client.post(
+        f"/console/leads/{number}/discard",
+        data={"csrf": token[1], "reason": "spam", "list": "todo=call"},
+        headers={"HX-Target": "panel"},
+    )
+    undo = re.search(r"<form[^>]*bring-back.*?</form>", answer.text, re.DOTALL)
+    assert undo is not None
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', undo[0]))
+    answer = ana.client.post(f"/console/leads/{number}/bring-back", data=fields)
+    assert answer.location == f"/console/queue?todo=call#row-{number}"
+
+
+def test_a_message_that_cannot_be_read_is_explained_without_code(
+    harness: Harness, ana: Visitor
+) -> None:
+    receipt = harness.receive("rentfeed", b'{"name": "Ken Broken", "mail": "ken@example.com"')
+    harness.map_event(receipt.event_id)
+    page = text_of(ana.page(f"/leads/{receipt.event_id}"))
+    agent, technical = page.split("Technical", 1)
+    assert "We can't read this message, so only the raw text is shown." in agent
+    assert "line 1" not in agent
+    assert "line 1" in technical
+    tab = re.search(r">Unreadable <span[^>]*>(\d+)<", ana.page("/leads"))
+    assert tab is not None
+    assert tab[1] == "1"
+    row = text_of(ana.page("/leads?kind=webhooks&state=held"))
+    assert "ken@example.com" in row, "so that an agent can recognize the renter"
+
+
+def test_an_ignored_message_says_why_and_who(harness: Harness, ana: Visitor) -> None:
+    payload = lead(1) | {"eventType": "price_alert"}
+    receipt = harness.receive("rentfeed", payload)
+    harness.map_event(receipt.event_id)
+    assert harness.story(receipt.event_id).event.state == "ignored"
+    for path in ("/decisions", "/leads?kind=webhooks&state=ignored"):
+        page = text_of(ana.page(path))
+        assert "This message is not a tour request (eventType is price_alert)" in page
+        assert "person1@example.com" in page
+
+
+def test_two_tours_in_one_message_name_each_other_once(harness: Harness, ana: Visitor) -> None:
+    handoff = sample("leasebot-handoff.json")
+    handoff["handoff"]["tours"][1] |= {"property": "Maple Court", "startsAt": "2026-03-15T10:00:00"}
+    first, second = harness.mapped("leasebot", handoff)
+    assert second.reason == "two_tours_at_once"
+    box = ana.page(f"/leads/{second.id}/panel").split('class="task')[1].split("<form")[0]
+    assert box.count(f'href="/console/leads/{first.id}') == 1
+    assert "If you book both, Knock keeps only the tour that you book last." in box
+
+
+def test_a_user_without_edit_access_reads_one_sentence(harness: Harness, visit: Visit) -> None:  # noqa: F811
+    rob = visit("rob")
+    number = held(harness)
+    sentence = "You have view-only access. Someone with edit access can change that under People."
+    paths = ["/rejections", "/sources/rentfeed", "/try", "/communities", f"/leads/{number}"]
+    for path in paths:
+        assert text_of(rob.page(path)).count(sentence) == 1, path
+    assert sentence in rob.post(f"/leads/{number}/discard", reason="spam").text
+
+
+def test_a_property_preview_names_renters_and_times(harness: Harness, ana: Visitor) -> None:
+    harness.mapped("rentfeed", at_unknown(1))
+    page = ana.page("/communities")
+    link = re.search(r'href="/console(/communities/pick[^"]*)"', page)
+    assert link is not None
+    page = ana.page(link[1] + "&community=maple-court")
+    (name,) = re.findall(r"<bdi>(Dana [^<]*)</bdi>", page)
+    assert name == f"Dana {surname(1)}"
+    assert "Sat, Mar 14, 2026, 2:30 PM MDT" in text_of(page)
+    assert "<h1>Assign <bdi>The Residences at Cherry Creek</bdi> to Maple Court" in page
+
+
+def test_a_new_source_has_no_usual_number(harness: Harness, visit: Visit) -> None:  # noqa: F811
+    assert not usual_numbers(visit())["rentfeed"].isdigit()
+    harness.mapped("rentfeed", lead(1))
+    with harness.pipeline.store.transaction() as tx:
+        tx.stats.count_hours(harness.clock() + dt.timedelta(hours=2))
+    harness.clock.advance(20 * 86400)
+    found = usual_numbers(visit())
+    assert found["rentfeed"].isdigit(), "it has been known for weeks"
+    others = [text for name, text in found.items() if name != "rentfeed"]
+    assert others
+    assert not any(map(str.isdigit, others))
+
+
+def usual_numbers(visitor: Visitor) -> dict[str, str]:
+    cell = r'<b>([\w-]+)</b>.*?data-t="Usually" class="number">([^<]*)<'
+    return dict(re.findall(cell, visitor.page("/sources"), re.DOTALL))
