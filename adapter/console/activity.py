@@ -129,7 +129,7 @@ MANY: Final[Mapping[str, str]] = {
     "released": "sent {leads} to Knock",
     "confirmed": "marked {leads} as already in Knock",
     "discarded": "dismissed {leads}",
-    "replayed": "reread {leads}",
+    "replayed": "read {leads} again",
     "undone": "undid the booking of {leads}",
     "snoozed": "snoozed {leads}",
     "assigned": "assigned {leads} to {detail}",
@@ -206,8 +206,8 @@ def _sentence_of(run: Sequence[AuditEntry], names: Mapping[int, str]) -> Markup:
     if first.action in OF_PROPERTY:
         return Markup("{} and read {} again").format(sentence(first, names), _leads(run[:-1]))
     text = "took {leads}" if _is_own(first) else MANY[first.action]
-    leads = Markup("{}: {}").format(_leads(run), _named(run, names))
-    return Markup(escape(text)).format(leads=leads, detail=first.detail)  # noqa: S704 - escaped
+    did = Markup(escape(text)).format(leads=_leads(run), detail=first.detail)  # noqa: S704 - escaped
+    return Markup("{}: {}").format(did, _named(run, names))
 
 
 def _leads(run: Sequence[AuditEntry]) -> Markup:

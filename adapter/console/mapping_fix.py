@@ -126,7 +126,7 @@ def _sentence(one: ExplainedChange) -> str:
     if one.unmet:
         return f"{sentence} {'. '.join(one.unmet)}."
     if one.change.kind is FormatKind.PATH and one.proposal is not None:
-        return f"Its messages now have “{one.fitting[0]}” instead of “{one.change.name}”."
+        return f"This sender's messages now have “{one.fitting[0]}” instead of “{one.change.name}”."
     return sentence
 
 

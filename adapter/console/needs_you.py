@@ -95,7 +95,7 @@ def _sentence(issue: Issue) -> str:
     """Describe a format change to a user."""
     path, name = missing_path(issue), new_name(issue)
     if path and name:
-        return f"Its messages now have “{renamed_path(path, name)}” instead of “{path}”."
+        return f"This sender's messages now have “{renamed_path(path, name)}” instead of “{path}”."
     if path:
         return f"Its messages no longer have “{path}”."
     found = [one for one in format_changes() if one.source == issue.source]

@@ -318,7 +318,7 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     "is more than … days ahead": ("The tour is too far ahead.", _CALL),
     "not JSON": (
         "We can't read this message.",
-        "Ask an admin to look into this message with the sender.",
+        "Ask an admin to contact the sender about this message.",
     ),
     "is in the past": ("This tour was already in the past when the request arrived.", _CALL),
     "there is a date but no time of day": ("The message has a date but no time.", _CALL),

@@ -285,8 +285,8 @@ def test_leads_that_were_reprocessed_together_are_one_line_of_activity(
             tx.audit.record("replayed", by="ana", at=harness.clock(), lead_id=number)
         tx.audit.record("assigned", by="ana", at=harness.clock(), lead_id=901, detail="ana")
     feed = re.sub("<[^>]+>", "", visit().page("/audit").split('class="feed"')[1])
-    assert "reread 10 leads: lead #910, lead #909, lead #908 and 7 more." in feed
-    assert feed.count("reread") == 1
+    assert "read 10 leads again: lead #910, lead #909, lead #908 and 7 more." in feed
+    assert feed.count(" leads again") == 1
     assert "ana took lead #901." in feed
 
 

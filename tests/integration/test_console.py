@@ -1390,7 +1390,7 @@ def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reade
     assert ana.text("/queue?todo=call").count('class="name"') == 0
     (key,) = set(re.findall(r"/console/queue/more/([0-9a-f]{12})", page))
     unfolded = html.unescape(ana.text(f"/queue/more/{key}"))
-    assert "Its messages now have “tour.tourDate” instead of “tour.date”." in unfolded
+    assert "This sender's messages now have “tour.tourDate” instead of “tour.date”." in unfolded
     assert f"&fix={key}" in unfolded
     event = ana.harness.booking(numbers[0]).event_id
     suggested = html.unescape(ana.text(f"/try?source=rentfeed&event={event}&fix={key}"))
@@ -1435,7 +1435,9 @@ def test_a_date_under_a_different_name_is_suggested_by_its_format(ana: Reader) -
     renamed_to_another_word(ana.harness, label="11/02/26 morning")
     suggested = suggestion_of(ana)
     assert "+ date: [tour.date, tour.scheduledDate]" in suggested
-    assert "Its messages now have “tour.scheduledDate” instead of “tour.date”." in suggested
+    assert (
+        "This sender's messages now have “tour.scheduledDate” instead of “tour.date”." in suggested
+    )
     assert "3 of the latest 3 messages would be booked, up from 0." in suggested
     assert "None of 2 earlier messages would change." in suggested
 

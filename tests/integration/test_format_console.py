@@ -71,7 +71,9 @@ def test_the_change_and_its_fix_are_shown_on_every_page(ana: Reader) -> None:  #
     for path in ("/", "/sources/rentfeed"):
         page = html.unescape(ana.text(path))
         assert "rentfeed changed its format." in page, path
-        assert "Its messages now have “tour.startTime” instead of “tour.time”." in page, path
+        assert "This sender's messages now have “tour.startTime” instead of “tour.time”." in page, (
+            path
+        )
         assert "+ time: [tour.time, tour.startTime]" in page, path
         assert "12 of the latest 12 messages would be booked, up from 0." in page, path
         assert "/console/try?source=rentfeed&fix=changes" in page, path

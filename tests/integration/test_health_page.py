@@ -181,7 +181,7 @@ def test_leads_that_a_rollback_no_longer_books_are_a_warning(
     at_night(harness, 7)  # neither version books it
     harness.clock.advance(3600)
     page = ana.page("/")
-    words = "2 leads from rentfeed were not booked since ana changed the mapping"
+    words = "2 leads from rentfeed were not booked since ana went back to the mapping file"
     assert words in page
     assert "(version 2). The previous version would have booked them." in page
     listed = ana.page(link_to(page, "See them"))

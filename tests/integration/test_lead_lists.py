@@ -118,7 +118,7 @@ def test_a_duplicate_of_a_guest_card_reads_as_a_sentence(harness: Harness, ana: 
 
 def test_a_value_leads_to_where_it_came_from(harness: Harness, ana: Visitor) -> None:
     page = ana.page(f"/leads/{held(harness)}")
-    assert ">where from</a>" in page
+    assert ">show in message</a>" in page
     assert ">source</a>" not in page
 
 
@@ -220,7 +220,7 @@ def test_a_new_source_has_no_usual_number(harness: Harness, visit: Visit) -> Non
 
 
 def usual_numbers(visitor: Visitor) -> dict[str, str]:
-    cell = r'<b>([\w-]+)</b>.*?data-t="Usually" class="number">([^<]*)<'
+    cell = r'<b>([\w-]+)</b>.*?data-t="Typical" class="number">([^<]*)<'
     return dict(re.findall(cell, visitor.page("/sources"), re.DOTALL))
 
 
