@@ -212,7 +212,7 @@ def _suffix(content_type: str) -> str:
 
 
 def _write_samples(folder: Path, draft: Draft, samples: Sequence[Sample]) -> list[Written]:
-    """Write the samples to new files, with the people replaced by made-up people."""
+    """Write the samples to new files, with made-up people in place of the real ones."""
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Written] = []
     kept = [str(one) for one in draft.communities()]

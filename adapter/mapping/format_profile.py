@@ -165,13 +165,13 @@ def _is_read_otherwise(
 
 
 def fields_of(source: Source) -> set[str]:
-    """Return the names of the values that a mapping fills."""
+    """Return the names of the fields that a mapping sets, such as ``first_name``."""
     fields = {*source.sections.get("appointment", {}), "community", "sent_at"}
     return {name for field in fields for name in names_of(field)}
 
 
 def names_of(field: str) -> set[str]:
-    """Return the names of the values that a field of a mapping fills."""
+    """Return the fields that a line of a mapping sets: two for ``name``, otherwise one."""
     return {"first_name", "last_name"} if field == "name" else {field}
 
 
@@ -197,7 +197,7 @@ def _has_value(scope: Scope, path: Path) -> bool:
 
 
 def fields_read(mapped: Mapped) -> set[str]:
-    """Return the names of the values that a mapping has read from a webhook."""
+    """Return the names of the fields whose values a mapping has read from a webhook."""
     return {name for item in mapped.items for name in _item_fields(item)}
 
 

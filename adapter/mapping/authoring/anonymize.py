@@ -67,7 +67,7 @@ def anonymized_parameter(source: Source, area: str, name: str, text: str) -> str
 
 
 def _names(mapped: Mapped) -> frozenset[str]:
-    """Return all words in the renters' first and last names."""
+    """Return the words in all first and last names of the renters, except single letters."""
     fields = ("first_name", "last_name")
     texts = [str(item.appointment.get(field, "")) for item in mapped.items for field in fields]
     return frozenset(word for text in texts for word in text.split() if len(word) > 1)

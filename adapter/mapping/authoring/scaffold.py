@@ -325,7 +325,7 @@ class Draft:
         return f"dedupe: [{listed}]   {REPEAT_HINT}"
 
     def _contacts(self) -> list[str]:
-        """Return paths of contacts of which each lead in the samples has one, or an empty list."""
+        """Return contact paths that together cover every lead in the samples, or an empty list."""
         chosen: list[str] = []
         rows = {*range(len(self.observed.rows))} - {*canceled_rows(self.observed)}
         for path in (*self.guesses.get("email_1", ()), *self.guesses.get("phone_1", ())):
