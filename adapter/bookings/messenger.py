@@ -523,7 +523,7 @@ def _texts(
 
 
 def _is_card(record: KnockRecord, card: Booking) -> bool:
-    """Return True if this guest card was created by a booking whose data has not been erased."""
+    """Return True if a record is a booking's guest card, judging by their contact details."""
     request = card.appointment
     return shares_contact(record, request) and is_complete_card(record, request)
 

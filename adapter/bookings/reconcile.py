@@ -134,7 +134,7 @@ def _is_of_several(booking: Booking, same: Iterable[Booking]) -> bool:
 
 
 def _one_per_person(rows: Iterable[Booking]) -> Sequence[Booking]:
-    """Return one of the requests with the same contacts, name and key."""
+    """Return one request from each group with the same contacts, name and key."""
     return [*{(one.person_keys, name_of(one), one.item_key): one for one in rows}.values()]
 
 

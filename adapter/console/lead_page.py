@@ -410,7 +410,7 @@ def _booking_view(
 
 
 def _is_canceled_by(booking: Booking, other: Booking | None, now: dt.datetime) -> bool:
-    """Return True if booking one lead's tour makes Knock cancel another's upcoming tour."""
+    """Return True if booking one lead's tour makes Knock cancel another lead's upcoming tour."""
     if other is None or Kind.PROSPECT in (booking.kind, other.kind) or is_repeat(booking, other):
         return False
     is_upcoming = other.starts_in_knock is not None and other.starts_in_knock > now

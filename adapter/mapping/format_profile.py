@@ -133,7 +133,7 @@ def places_of(source: Source, path: str) -> list[Place]:
 
 
 def _field_at(where: tuple[str, ...]) -> str:
-    """Return the field that is filled from the paths at a position, or "" if there is none."""
+    """Return the field that is read at a position in a mapping, or "" if there is none."""
     if where[0] == "appointment" and where[1] != "notes" and where[-1] != "all":
         return where[1]
     return where[0] if where in (("community",), ("sent_at",)) else ""

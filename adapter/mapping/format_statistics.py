@@ -251,7 +251,7 @@ def is_missing(count: Count, gap: int) -> bool:
 
 
 def is_new(count: Count, span: int) -> bool:
-    """Return True if a value is too recent and too frequent to be a coincidence."""
+    """Return True if a value appeared recently and occurs too often to be a coincidence."""
     before = count.first - 1
     if count.seen < FEWEST_NEW or before < FEWEST_BEFORE or count.seen < span * SHARE_NEW:
         return False

@@ -274,7 +274,7 @@ def _was_anothers(tx: Transaction, booking: Booking, drafts: Sequence[Booking]) 
 
 
 def _read_again(booking: Booking, draft: Booking) -> Booking:
-    """Return a booking as the current mapping reads it now, with its stored key added."""
+    """Return a booking with the current mapping's appointment, but still with its stored key."""
     keys = (*draft.person_keys, *filter(None, [booking.item_key]))
     return dataclasses.replace(booking, appointment=draft.appointment, match_keys=keys)
 
