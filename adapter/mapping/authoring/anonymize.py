@@ -52,7 +52,7 @@ def anonymized_payload(source: Source, request: WebhookRequest, scope: Scope) ->
 
 
 def anonymized_parameter(source: Source, area: str, name: str, text: str) -> str:
-    """Return the value of a header or a query parameter without personal data.
+    """Return the value of a header or query parameter, with personal data replaced or removed.
 
     ``area`` is the first key of its path, which is "headers" or "query".
     """

@@ -1,4 +1,4 @@
-"""Draft the lines about secrets in a sender's bodies."""
+"""Draft a mapping's lines about the secrets in webhook bodies."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -425,7 +425,7 @@ def _is_name(path: str, text: str) -> bool:
 
 
 def _name_changes(key: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
-    """Yield the replacements of a name and of each of its words."""
+    """Yield the replacements for a name and for each word in the name."""
     made_up, number, *_ = person
     name = VIA.sub("", text)
     if _is_sentence(text):
@@ -472,7 +472,7 @@ def _is_blank(value: Any) -> bool:
 
 
 def _private_keys(data: Mapping[str, Any]) -> list[str]:
-    """Return the keys of the answers in an object whose question asks for private data."""
+    """Return the keys of an object's answers if its question asks for private data."""
     labels = [data[key] for key in QUESTIONS if isinstance(data.get(key), str)]
     is_asked = any(is_private(one) for one in labels if not one.startswith(REMOVED))
     return [key for key in ANSWERS if key in data] if is_asked else []

@@ -114,7 +114,7 @@ MOST_OTHERS: Final = 5
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
-    """A draft of a mapping, with the guesses behind it."""
+    """A draft of a mapping, with the guesses that the draft is based on."""
 
     name: str
     samples: Sequence[Any]
