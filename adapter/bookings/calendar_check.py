@@ -130,7 +130,7 @@ class CalendarCheck:
         now: dt.datetime,
         answered: Answered | None,
     ) -> str | Postponed | None:
-        """Check a locked booking's tour time. Return the result's code if the booking may be sent.
+        """Check if a locked booking's time is available. Return a code if the booking may be sent.
 
         Return :class:`Postponed` if :meth:`finish` must be called after the transaction. Return
         None if the booking must wait for another process that asks the same question, or for
@@ -203,7 +203,7 @@ class CalendarCheck:
         return FREE if is_free else TIME_TAKEN
 
     def finish(self, postponed: Postponed) -> Answered | None:
-        """Ask Propexo for the available times, or hold a booking whose time is taken."""
+        """Hold a postponed booking if its time is taken, otherwise ask Propexo for the times."""
         booking = postponed.booking
         if postponed.question is None:
             self._hold(postponed)
@@ -236,7 +236,7 @@ class CalendarCheck:
         log.info("tour_time_taken", extra={"booking_id": booking.id})
 
     def began(self, attempt: Attempt) -> None:
-        """Mark an attempt as checked until :meth:`ended` is called for it."""
+        """Remember, until :meth:`ended` is called, that an attempt's tour time was checked."""
         self._checked.add(attempt.id)
 
     def ended(self, attempt: Attempt) -> None:

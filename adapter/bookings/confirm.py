@@ -35,7 +35,7 @@ class Confirmer:
         self.clock = clock
 
     def handle(self, record: KnockRecord) -> bool:
-        """Apply a new or changed record to the renter's bookings.
+        """Apply a new or changed record from Knock to the renter's bookings.
 
         If a record may be about an unknown booking, bring forward the next search for that booking.
         Return False if the record came too early and Propexo must send it again.

@@ -342,7 +342,7 @@ _KEY_IS_NOT_UNIQUE = Reason(
 
 
 def _key_warnings(draft: Booking, related: Related) -> Iterator[Reason]:
-    """Yield a reason if another person's lead has the same key."""
+    """Yield a reason for review if another person's lead has, or may have, the same key."""
     different = [one for one in related.different if one.item_key == draft.item_key is not None]
     if different or draft.item_key in related.crowded:
         yield _KEY_IS_NOT_UNIQUE

@@ -79,7 +79,7 @@ def said_in(request: Booking) -> Said:
 
 
 def new_lines(own: Said, said: Sequence[Said]) -> list[str]:
-    """Return the lines of a request that Knock lacks, such as a new move-in date.
+    """Return the lines of a request that are missing from Knock, such as a new move-in date.
 
     A field's value is not new if a later request has a different one.
     """

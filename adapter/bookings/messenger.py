@@ -160,12 +160,12 @@ class Messenger:
     # --- what to send
 
     def _drafted(self, message: Message) -> _Draft | None:
-        """Return a message's draft, or None if it must wait or contains nothing new."""
+        """Return the notes to send for a message, or None if it must wait or says nothing new."""
         with self.store.transaction() as tx:
             return self._draft(tx, message)
 
     def _draft(self, tx: Transaction, claimed: Message) -> _Draft | None:
-        """Lock the keys of a message's lead. Return the draft, or None if it cannot be sent now."""
+        """Lock the keys of a message's lead. Return the notes that can be sent now, or None."""
         now, lead = self.clock(), tx.bookings.get(claimed.booking_id or 0)
         if lead is None:
             tx.messages.delete(claimed.id)
@@ -293,7 +293,7 @@ class Messenger:
         return True
 
     def _is_propexo_working(self, message: Message) -> bool:
-        """Return False after a failed note, until a read shows that Propexo works."""
+        """After a note fails to send, return False until a read shows that Propexo works again."""
         with self.store.transaction() as tx:
             now, limiter = self.clock(), tx.rate_limit
             if not limiter.lock(now).note_failures:
@@ -472,7 +472,7 @@ def _facts(message: Message, **more: object) -> dict[str, object]:
 
 
 def _turn(message: Message, others: Sequence[Message]) -> dt.datetime | None:
-    """Return the due time of the messages ahead of this one, or None.
+    """Return when the messages that must be sent before this one are due, or None.
 
     These are the person's earlier waiting messages, and any message in flight.
     """
@@ -489,7 +489,7 @@ def _turn(message: Message, others: Sequence[Message]) -> dt.datetime | None:
 
 
 def _place(message: Message) -> tuple[dt.datetime, int, int]:
-    """Return a message's sort key. Several messages may belong to the same lead."""
+    """Return a message's sort key, which is unique even if a lead has several messages."""
     return *_order(message), message.id
 
 
@@ -523,7 +523,7 @@ def _texts(
 
 
 def _is_card(record: KnockRecord, card: Booking) -> bool:
-    """Return True if this guest card was created by a booking whose data has not been erased."""
+    """Return True if a record is a booking's guest card, judging by their contact details."""
     request = card.appointment
     return shares_contact(record, request) and is_complete_card(record, request)
 

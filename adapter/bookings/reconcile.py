@@ -100,7 +100,7 @@ class Related:
 def _of_anyone(
     booking: Booking, same: Sequence[Booking], others: Iterable[Booking]
 ) -> frozenset[int]:
-    """Return the IDs of requests that only a key of several people connects with a booking."""
+    """Return the IDs of requests linked to a booking only by a key that several people share."""
     by_key = [one for one in same if _is_only_by_key(booking, one)]
     rows = [one for one in (*same, *others, booking) if are_versions(one, booking)]
     if not by_key or not _are_several(rows):
@@ -134,7 +134,7 @@ def _is_of_several(booking: Booking, same: Iterable[Booking]) -> bool:
 
 
 def _one_per_person(rows: Iterable[Booking]) -> Sequence[Booking]:
-    """Return one of the requests with the same contacts, name and key."""
+    """Return one request from each group with the same contacts, name and key."""
     return [*{(one.person_keys, name_of(one), one.item_key): one for one in rows}.values()]
 
 

@@ -96,7 +96,7 @@ def names_agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool | None
 
 
 def _match(one: str, other: str) -> bool:
-    """Return True if two words are equal or one is the other's initial."""
+    """Return True if two words of a name are equal, or if one is the initial of the other."""
     return one == other or (1 in (len(one), len(other)) and one[0] == other[0])
 
 

@@ -74,7 +74,7 @@ def identity_of(request: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def owners(sources: Iterable[Source]) -> dict[tuple[object, ...], Owner]:
-    """Return a map from the Propexo IDs in a job to its source and community."""
+    """Return each source and community, keyed by the Propexo IDs that their jobs contain."""
     return {
         (community.integration_id, community.community_id, attribution): Owner(
             source=source.name, community=community

@@ -212,7 +212,7 @@ def _suffix(content_type: str) -> str:
 
 
 def _write_samples(folder: Path, draft: Draft, samples: Sequence[Sample]) -> list[Written]:
-    """Write the samples to new files, with the people replaced by made-up people."""
+    """Write the samples to new files, with made-up people in place of the real ones."""
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Written] = []
     kept = [str(one) for one in draft.communities()]
@@ -277,7 +277,7 @@ def _features(sample: Sample, draft: Draft) -> set[str]:
 
 
 def _sample_lines(samples: Sequence[Sample], written: Sequence[Written]) -> Iterator[str]:
-    """Yield lines that say which files became samples, and why the others did not."""
+    """Yield lines that say which files became samples, and why the other files did not."""
     if not samples[0].name:
         yield f"Samples: {len(written)} of the {len(samples)} stored webhooks, as different as"
         yield "possible. The draft is based on all of them."

@@ -180,7 +180,7 @@ def _label(name: str, zone: str) -> str:
 
 
 def zone_letters(zone: str) -> str:
-    """Return a time zone's current abbreviation, such as ``MST``, or its city if it has none."""
+    """Return a time zone's abbreviation, such as ``MST``, or its city if it has no abbreviation."""
     known = zone_named(zone)
     letters = services.now().astimezone(known).strftime("%Z") if known else ""
     return letters if letters.isalpha() else zone.rpartition("/")[2].replace("_", " ")

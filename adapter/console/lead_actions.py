@@ -270,7 +270,7 @@ _DID: Final = {
 def apply_each(
     act: Callable[[int], object], ids: Sequence[int]
 ) -> tuple[list[int], dict[str, list[int]]]:
-    """Act on each lead. Return the IDs of the successes, and those of the failures by reason."""
+    """Act on each lead. Return the IDs of the successes, and the IDs of the failures by reason."""
     errors: dict[str, list[int]] = {}
     for number in ids:
         try:

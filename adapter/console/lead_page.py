@@ -410,7 +410,7 @@ def _booking_view(
 
 
 def _is_canceled_by(booking: Booking, other: Booking | None, now: dt.datetime) -> bool:
-    """Return True if booking one lead's tour makes Knock cancel another's upcoming tour."""
+    """Return True if booking one lead's tour makes Knock cancel another lead's upcoming tour."""
     if other is None or Kind.PROSPECT in (booking.kind, other.kind) or is_repeat(booking, other):
         return False
     is_upcoming = other.starts_in_knock is not None and other.starts_in_knock > now
@@ -438,7 +438,7 @@ def _shared(booking: Booking, other: Booking | None) -> frozenset[str]:
 
 
 def _notes_reasons(booking: Booking) -> Sequence[Reason]:
-    """Return a booking's reasons, except the first if the mapping held the booking."""
+    """Return a booking's reasons, without the reason that its mapping gave for holding it."""
     return booking.reasons[booking.reason == "held_by_mapping" :]
 
 

@@ -79,7 +79,7 @@ def blueprint(pipeline: Pipeline) -> flask.Blueprint:
 
 @bp.get("/metrics", endpoint="metrics")
 def figures_for_users() -> Response:
-    """Return the metrics to a signed-in user, without a token."""
+    """Return the metrics to a signed-in user, who needs no token."""
     return figures(services.pipeline)
 
 

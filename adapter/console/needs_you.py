@@ -129,7 +129,7 @@ def affected_fields(change: FormatChange) -> set[str]:
 
 
 def review_groups() -> list[Group]:
-    """Return the groups of leads that need review, reading them once per request."""
+    """Return the groups of leads that need review. Load them at most once per request."""
     if "review_groups" not in flask.g:
         with services.store.transaction() as tx:
             flask.g.review_groups = tx.review_queue.groups(services.now())
@@ -138,7 +138,7 @@ def review_groups() -> list[Group]:
 
 
 def format_changes() -> Sequence[FormatChange]:
-    """Return the detected changes in senders' formats, reading them once per request."""
+    """Return the detected changes in senders' formats. Load them at most once per request."""
     if "format_changes" not in flask.g:
         with services.store.transaction() as tx:
             flask.g.format_changes = tx.formats.changes(services.sources)
@@ -152,7 +152,7 @@ def is_changed_format(source: str) -> bool:
 
 
 def known() -> Known:
-    """Return the format changes and readable leads in review, reading them once per request."""
+    """Return the format changes, and the leads in review that can now be read. Cache both."""
     if "known" not in flask.g:
         groups = review_groups()
         changes = format_changes() if any(map(is_held_by_mapping, groups)) else ()

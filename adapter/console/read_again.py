@@ -57,7 +57,7 @@ class Part:
 
     @property
     def query(self) -> Mapping[str, Any]:
-        """The query parameters for the next part."""
+        """The query parameters in the URL for the next part of the preview."""
         names = ("source", "after", "tried", "changed", "booked")
         return {name: getattr(self, name) for name in names}
 

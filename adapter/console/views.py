@@ -165,7 +165,7 @@ def _messages(which: Filter) -> Messages | None:
 
 
 def _filter() -> Filter:
-    """Return the filter in the URL. ``days`` counts back from today, for bookmarks."""
+    """Return the filter in the URL. Bookmarks can use ``days`` to count back from today."""
     args, zone = flask.request.args, reader_zone()
     which, days = filter_from(args, zone), args.get("days", "")
     if which.since is not None or days not in PERIODS:

@@ -386,7 +386,7 @@ def event_word(event: Event) -> str:
 
 
 def hours_text(text: str) -> str:
-    """Return a sentence for a time outside tour hours, or "" for any other text."""
+    """Return a sentence about the tour hours in an error message, or "" if it contains none."""
     hours = _HOURS.search(text)
     if hours is None:
         return ""

@@ -133,7 +133,7 @@ def places_of(source: Source, path: str) -> list[Place]:
 
 
 def _field_at(where: tuple[str, ...]) -> str:
-    """Return the field that is filled from the paths at a position, or "" if there is none."""
+    """Return the field that is read at a position in a mapping, or "" if there is none."""
     if where[0] == "appointment" and where[1] != "notes" and where[-1] != "all":
         return where[1]
     return where[0] if where in (("community",), ("sent_at",)) else ""
@@ -165,13 +165,13 @@ def _is_read_otherwise(
 
 
 def fields_of(source: Source) -> set[str]:
-    """Return the names of the values that a mapping fills."""
+    """Return the names of the fields that a mapping sets, such as ``first_name``."""
     fields = {*source.sections.get("appointment", {}), "community", "sent_at"}
     return {name for field in fields for name in names_of(field)}
 
 
 def names_of(field: str) -> set[str]:
-    """Return the names of the values that a field of a mapping fills."""
+    """Return the fields that a line of a mapping sets: two for ``name``, otherwise one."""
     return {"first_name", "last_name"} if field == "name" else {field}
 
 
@@ -197,7 +197,7 @@ def _has_value(scope: Scope, path: Path) -> bool:
 
 
 def fields_read(mapped: Mapped) -> set[str]:
-    """Return the names of the values that a mapping has read from a webhook."""
+    """Return the names of the fields whose values a mapping has read from a webhook."""
     return {name for item in mapped.items for name in _item_fields(item)}
 
 

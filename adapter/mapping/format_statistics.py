@@ -251,7 +251,7 @@ def is_missing(count: Count, gap: int) -> bool:
 
 
 def is_new(count: Count, span: int) -> bool:
-    """Return True if a value is too recent and too frequent to be a coincidence."""
+    """Return True if a value appeared recently and occurs too often to be a coincidence."""
     before = count.first - 1
     if count.seen < FEWEST_NEW or before < FEWEST_BEFORE or count.seen < span * SHARE_NEW:
         return False
@@ -259,7 +259,7 @@ def is_new(count: Count, span: int) -> bool:
 
 
 def _is_of(field: str, fields: Collection[str]) -> bool:
-    """Return True if a change to a field is already reported as a change to ``fields``."""
+    """Return True if a field, or one that belongs with it, is among the reported ``fields``."""
     groups = (
         {"starts_at", "appointment_date", "appointment_time", "date", "time", "from"},
         {"name", "first_name", "last_name"},

@@ -19,7 +19,7 @@ MOST_VALUES: Final = 5000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MessageReport:
-    """What a mapping does not find in a message, and what it does not read."""
+    """The differences between a message and its mapping: missing, unread and doubtful values."""
 
     #: For each line that finds nothing, its name and paths, such as ``email_1: contact.email``.
     missing: Sequence[str] = ()

@@ -69,7 +69,7 @@ def problems_of(draft: Source) -> tuple[Problem, ...]:
 def problems_for(
     draft: Source, request: WebhookRequest, problems: Sequence[Problem]
 ) -> tuple[Problem, ...]:
-    """Update the messages of problems about fields that are in this webhook but in no sample."""
+    """Reword the problems about paths that only this webhook has, and add its doubtful values."""
     try:
         scope = draft.scope(request)
     except PayloadError:

@@ -102,7 +102,7 @@ def renamed_path_of(
     others: Collection[str],
     policy: Policy,
 ) -> Renamed:
-    """Select webhooks that show what became of a path: recent ones without, older ones with it.
+    """Select the recent webhooks that lack a path, and the older webhooks that contain it.
 
     ``events`` contains the webhooks since and before the change. Webhooks from which the field is
     read through another path are left out.
@@ -206,7 +206,7 @@ def _may_be_sent(what: Renamed, path: str) -> bool:
 
 
 def mapped_event(source: Source, event: Event) -> Mapped:
-    """Map a stored event as of its arrival."""
+    """Map a stored event as of the time when it arrived."""
     return source.map(event.request, now=event.received_at)
 
 
@@ -253,14 +253,14 @@ def _words(path: str) -> set[str]:
 
 
 def _belongs_elsewhere(what: Renamed, path: str) -> bool:
-    """Return True if a path's name is far more similar to another missing path."""
+    """Return True if a new path is far more similar to another missing path than to this one."""
     own = similarity(what.path, path)
     best = max((similarity(other, path) for other in what.others), default=0)
     return best >= SIMILAR and best >= own + MORE_SIMILAR
 
 
 def _most_similar(what: Renamed, paths: Sequence[str]) -> list[str]:
-    """Return only the most similar path if the name alone can decide, otherwise all paths."""
+    """Return only the most similar path if its name is similar enough, otherwise all paths."""
     if any(field in _NEVER_BY_NAME or _is_renters(field) for field in what.fields):
         return [*paths]
     first, second = (similarity(what.path, path) for path in paths[:2])

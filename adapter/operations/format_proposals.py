@@ -297,7 +297,7 @@ def _texts_at(source: Source, event: Event, path: str) -> str:
 def _tried(
     evidence: _Evidence, edit: _Edit, affected: Sequence[Event], before: Sequence[Event]
 ) -> Proposal | None:
-    """Test an edited mapping on stored webhooks. Return None unless it helps without harm."""
+    """Test a mapping edit. Return None unless it helps and keeps older webhooks' results."""
     source, (fields, text) = evidence.source, edit
     edited = edited_source(source, text, evidence.policy)
     if edited is None or any(one.fields for one in compare_mappings(source, edited, before)):

@@ -57,7 +57,7 @@ class FormatWatch:
 
 
 def _recount(tx: Transaction, source: Source, fingerprints: Fingerprints) -> bool:
-    """Find out how an edited mapping reads the latest webhooks, and store the open changes.
+    """Count how an edited mapping reads the latest webhooks, and store the unfixed changes.
 
     Return False if another process counts.
     """

@@ -319,7 +319,7 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """The facts from which problems are derived."""
+    """The facts about the adapter from which its problems are derived."""
 
     now: dt.datetime
     processes: tuple[Process, ...] = ()

@@ -33,7 +33,7 @@ NOT_FORCEABLE = (BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKN
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """The changes from mapping an event again."""
+    """The changes that result from mapping an event again."""
 
     event_id: int
     source: str
@@ -69,7 +69,7 @@ class _Plan:
 
     @property
     def replaced(self) -> tuple[Booking, ...]:
-        """The bookings to replace, if their states allow it."""
+        """The event's bookings that will be replaced by the new ones."""
         return tuple(
             booking
             for booking in self.bookings
@@ -274,13 +274,13 @@ def _was_anothers(tx: Transaction, booking: Booking, drafts: Sequence[Booking]) 
 
 
 def _read_again(booking: Booking, draft: Booking) -> Booking:
-    """Return the booking with the person whom the current mapping finds. Keep its key."""
+    """Return a booking with the current mapping's appointment, but still with its stored key."""
     keys = (*draft.person_keys, *filter(None, [booking.item_key]))
     return dataclasses.replace(booking, appointment=draft.appointment, match_keys=keys)
 
 
 def _merged_with(tx: Transaction, booking: Booking) -> Iterator[Booking]:
-    """Yield the request with which a booking was merged, and those with which that one was."""
+    """Follow a chain of merges from a booking, and yield each request in the chain."""
     seen = {booking.id}
     while booking.state in MERGED and booking.because_of and booking.because_of not in seen:
         found = tx.bookings.get(booking.because_of)
@@ -298,7 +298,7 @@ def _without_settled(
     mapped: Mapped,
     left: Collection[int],
 ) -> Mapped:
-    """Return the mapping result without items whose bookings are not among those ``left``."""
+    """Return the mapping result with only those items whose bookings may still be replaced."""
     if not any(_is_settled(booking, left) for booking in bookings):
         return mapped
     replaceable = {booking.item_key for booking in bookings if booking.id in left}
@@ -366,7 +366,7 @@ def _difference(plan: _Plan, new: Sequence[Booking]) -> Difference:
 
 
 def _stopped(items: Sequence[Item], new: Sequence[Booking]) -> dict[int, Booking]:
-    """Return the bookings that the mapping can book, but that are merged or held, by position."""
+    """Return merged or held new bookings that the mapping would have sent, keyed by index."""
     return {
         number: booking
         for number, (item, booking) in enumerate(zip(items, new, strict=False))

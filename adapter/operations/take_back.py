@@ -65,7 +65,7 @@ class TakeBacks:
         return booking
 
     def bring_back(self, lead_id: int, *, by: str) -> None:
-        """Send a dismissed lead back to review, or one that was merged with another person's.
+        """Send a lead that was dismissed or merged with another person's lead back to review.
 
         Raise :class:`NotPossible` for other leads.
         """

@@ -125,7 +125,7 @@ class FreeTimesTable(Statements):
         times: Iterable[dt.datetime],
         since: dt.datetime | None = None,
     ) -> set[dt.datetime]:
-        """Return the given times at which we have other tours at a booking's community.
+        """Return which of the given times are already taken by our other tours at the community.
 
         These are tours that Knock has not booked yet, and tours that were sent after ``since``.
         """

@@ -124,7 +124,7 @@ class Events(Statements):
         header: str | None,
         scheme: Scheme | None,
     ) -> tuple[int, bool] | None:
-        """Find an earlier event with the same content.
+        """Find an earlier event with the same content as a new event.
 
         Return the event's ID, and True if both events are the same delivery. Return None if there
         is no such event. The delivery ID is in ``header`` or in one of the usual headers. If

@@ -90,7 +90,7 @@ class Outbox(Statements):
     """Reads and writes status webhooks within a transaction."""
 
     def horizon(self) -> Horizon:
-        """Return the end of the history. Do not call this while writing to the history."""
+        """Return the end of the history of state changes. Do not call this while writing to it."""
         row = self._one("history_horizon") or {}
         return Horizon(row["newest"] or 0, frozenset(row["writers"]))
 

@@ -52,7 +52,7 @@ def anonymized_payload(source: Source, request: WebhookRequest, scope: Scope) ->
 
 
 def anonymized_parameter(source: Source, area: str, name: str, text: str) -> str:
-    """Return the value of a header or a query parameter without personal data.
+    """Return the value of a header or query parameter, with personal data replaced or removed.
 
     ``area`` is the first key of its path, which is "headers" or "query".
     """
@@ -67,7 +67,7 @@ def anonymized_parameter(source: Source, area: str, name: str, text: str) -> str
 
 
 def _names(mapped: Mapped) -> frozenset[str]:
-    """Return all words in the renters' first and last names."""
+    """Return the words in all first and last names of the renters, except single letters."""
     fields = ("first_name", "last_name")
     texts = [str(item.appointment.get(field, "")) for item in mapped.items for field in fields]
     return frozenset(word for text in texts for word in text.split() if len(word) > 1)

@@ -1,4 +1,4 @@
-"""Draft the lines about secrets in a sender's bodies."""
+"""Draft a mapping's lines about the secrets in webhook bodies."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ _RANDOM: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[!-~]{8,}")
 
 
 def variable_for(source: str) -> str:
-    """Return the name of the environment variable with a source's secret."""
+    """Return the name of the environment variable that holds a source's secret."""
     return f"{re.sub('[^A-Z0-9]', '_', source.upper())}_SECRET"
 
 
@@ -40,7 +40,7 @@ def secret_lines(source: str, payloads: Sequence[Any], samples: Sequence[str]) -
 
 
 def _is_secret_of_body(path: str, value: str) -> bool:
-    """Return True if a field contains a secret. A bare ``key`` or ``token`` may be another word."""
+    """Return True if a field is a secret. A ``key`` or ``token`` must also look random."""
     name = "" if path.startswith("headers.") else secret_name(path)
     return bool(name) and (
         name.lower() not in ("key", "token") or _RANDOM.fullmatch(value) is not None

@@ -107,7 +107,7 @@ def says_moved(path: str, value: Any) -> bool:
 
 
 def _is_negative(value: Any) -> bool:
-    """Return True if a value is empty or means no."""
+    """Return True if a value is empty or means "no"."""
     return value is MISSING or value is None or str(value).strip().lower() in NEGATIVE
 
 

@@ -55,7 +55,7 @@ class MadeUpPeople:
         self._texts: dict[str, str] = {}
 
     def email(self, text: str, number: int) -> str:
-        """Return the made-up email address for an address."""
+        """Return the made-up email address that replaces a real address."""
         names = (f"{name}@example.com" for name in _mailboxes(number))
         return _chosen(self._emails, text.casefold(), names)
 
@@ -69,7 +69,7 @@ class MadeUpPeople:
         return re.sub(r"\d", lambda _: next(rest), text)
 
     def words(self, text: str, number: int, part: str) -> dict[str, str]:
-        """Return the made-up word for each word of a name.
+        """Return the made-up words that replace the words of a name.
 
         ``part`` is "first", "last" or "name", which stands for a full name.
         """
@@ -81,12 +81,12 @@ class MadeUpPeople:
         }
 
     def name(self, text: str, number: int, part: str) -> str:
-        """Return the made-up name for a name, with as many words, in the same order and case."""
+        """Return a made-up name with the same number of words as a real one, in the same case."""
         words = self.words(text, number, part)
         return WORD.sub(lambda found: words.get(found[0], found[0]), text)
 
     def whole(self, text: str, number: int) -> str:
-        """Return a made-up full name for a text that contains more than a name."""
+        """Return a made-up full name that replaces a text with more than a name in it."""
         firsts, lasts = _first_or_last(number, 0), _first_or_last(number, 1)
         pairs = (f"{first} {last}" for first, last in zip(firsts, lasts, strict=False))
         return _chosen(self._texts, text.casefold(), pairs)
@@ -100,7 +100,7 @@ class MadeUpPeople:
 
 
 def _chosen(known: dict[str, str], original: str, candidates: Iterator[str]) -> str:
-    """Return the made-up value for an original. If there is none yet, use the first free one."""
+    """Return the made-up value for a real one. If there is none yet, choose an unused one."""
     if original not in known:
         used, first = {*known.values()}, next(candidates)
         tried = itertools.chain([first], itertools.islice(candidates, MOST_TRIED))
@@ -109,7 +109,7 @@ def _chosen(known: dict[str, str], original: str, candidates: Iterator[str]) -> 
 
 
 def _mailboxes(number: int) -> Iterator[str]:
-    """Yield the person's name as in an email address, and then names that say no more."""
+    """Yield made-up email usernames to try for a person, starting with the person's own name."""
     again: int | str = number // len(RENTERS) or "" if number >= 0 else ""
     first, last = next(_first_or_last(number, 0)), next(_first_or_last(number, 1))
     yield f"{first}.{last}{again}".lower()
@@ -117,13 +117,13 @@ def _mailboxes(number: int) -> Iterator[str]:
 
 
 def _phones(number: int) -> Iterator[str]:
-    """Yield the person's number, and then numbers that few people have as their own."""
+    """Yield made-up phone numbers to try for a person, starting with the person's own."""
     yield f"{AREAS[0]}55501{(42 + number) % 100:02d}"
     yield from (f"{area}55501{(92 + n) % 100:02d}" for area in AREAS for n in range(100))
 
 
 def _first_or_last(number: int, part: int) -> Iterator[str]:
-    """Yield first names (part 0) or last names (part 1), the person's own first."""
+    """Yield made-up first names (part 0) or last names (part 1), starting with the person's own."""
     if number >= 0:
         yield RENTERS[number % len(RENTERS)][part]
     else:
@@ -135,7 +135,7 @@ def _first_or_last(number: int, part: int) -> Iterator[str]:
 
 
 def _first_names(text: str, words: list[str], part: str) -> list[bool]:
-    """Return True for each word that is a first name, and False for each that is a last name."""
+    """Return one Boolean per word: True for a first name, and False for a last name."""
     if part != "name" or len(words) < 2:
         return [part == "first"] * len(words)
     last = len(words_of_name(text.partition(",")[0])) if "," in text else 0

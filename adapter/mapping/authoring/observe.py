@@ -108,7 +108,7 @@ def _rows(sample: Any, levels: Sequence[tuple[str, str]]) -> Iterator[tuple[str,
 def _inner_rows(
     place: str, row: dict[str, Any], name: str, path: str, outer: Collection[str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the data and the path of each item of a list that is part of a row."""
+    """Yield the data and the path of each item in a list inside a lead's data."""
     items, whole = read(row, path), path.removesuffix(".*")
     first, _, rest = whole.partition(".")
     start = ".".join(filter(None, (place, rest))) if first in outer else whole

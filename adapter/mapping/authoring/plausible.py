@@ -78,7 +78,7 @@ def _is_event_type(path: str, value: Any) -> bool:
 
 
 def _are_events(path: str, filled: Sequence[Any], observed: Observed) -> bool:
-    """Return True if values distinguish between events.
+    """Return True if the values at a path can tell different kinds of events apart.
 
     They do if they differ or look like event names. Otherwise, leads with another value would be
     ignored because of a single sample.

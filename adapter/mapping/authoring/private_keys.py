@@ -1,4 +1,4 @@
-"""Recognize keys and values that say something about a person."""
+"""Recognize keys and values that contain, or may contain, a person's private data."""
 
 import re
 from typing import Final
@@ -67,14 +67,14 @@ _DIGITS: Final = re.compile(r"\+?1?[2-9]\d{2}[2-9]\d{6}")
 
 
 def is_private(path: str) -> bool:
-    """Return True if a path leads to a secret, or into private data."""
+    """Return True if a path leads to a secret or to data that is always private."""
     return is_secret(path) or any(
         PRIVATE.fullmatch(key_of(name)) for name in names_in(path) if not name.isdigit()
     )
 
 
 def may_be_personal(path: str, text: str) -> bool:
-    """Return True if a value may be personal, so that a user must decide about it."""
+    """Return True if a value may be personal, so that a user must decide whether to keep it."""
     looks = (NAME, _STREET, _DIGITS)
     if any(one.fullmatch(text) for one in looks) or _PRIVATE_WORDS & {*words_in(path)}:
         return True

@@ -69,7 +69,7 @@ class Mail:
 
     @property
     def names(self) -> tuple[str, str, str]:
-        """The ``read:`` names for an email's text, and for sentences about a time or a change."""
+        """The ``read:`` names for the email's text and its sentences about a time or a change."""
         return (self.name, self.asked, self.change)
 
     def line(self) -> str:
@@ -216,7 +216,7 @@ def _json(value: Any) -> Any:
 
 
 def mail_in(rows: Sequence[Row], free_name: Callable[[str], str]) -> Mail | None:
-    """Return the names and paths for reading emails, or None if the samples are not emails."""
+    """Return the ``read:`` names and paths for emails, or None if the samples are not emails."""
     texts = {path: value for row in rows for path, value in walk(row) if isinstance(value, str)}
     chats = {path for row in rows for path, value in walk(row) if _is_chat(path, value)}
     found = dict.fromkeys(

@@ -123,7 +123,7 @@ SHORTEST_TEXT, SHORTEST_NUMBER = 4, 6
 
 
 class Changes(dict[str, str]):
-    """The replacement for each text in a sample, and how to find the texts in a longer one.
+    """The replacement for each private text, with lookups to find private texts in longer strings.
 
     A batch has thousands of texts to replace, so each text is searched only for those of which it
     contains the first word.
@@ -131,13 +131,13 @@ class Changes(dict[str, str]):
 
     @functools.cached_property
     def forms(self) -> Mapping[str, str]:
-        """The replacements, keyed by every escaped form of a text in lowercase."""
+        """The escaped replacements, keyed by each escaped form of a private text in lowercase."""
         changes = ((old, new, escape) for old, new in self.items() for escape in _ESCAPES)
         return {escape(old).lower(): escape(new) for old, new, escape in changes}
 
     @functools.cached_property
     def by_word(self) -> Mapping[str, Sequence[str]]:
-        """The texts, in all ways to escape them, by their first word in lowercase."""
+        """Every escaped form of the private texts, keyed by its first word in lowercase."""
         found: dict[str, list[str]] = {}
         for form in dict.fromkeys(escape(old) for old in self for escape in _ESCAPES):
             for word in _WORD.findall(form.lower())[:1]:
@@ -146,11 +146,11 @@ class Changes(dict[str, str]):
 
     @functools.cached_property
     def phones(self) -> Mapping[str, str]:
-        """The new digits of each phone number."""
+        """The digits of the made-up phone numbers, keyed by the digits of the real ones."""
         return {_digits(old): _digits(new) for old, new in self.items() if _is_number(old)}
 
     def in_text(self, text: str) -> re.Pattern[str] | None:
-        """Return a pattern for the texts that a longer text may contain, or None."""
+        """Return a pattern for private texts that may be in ``text``, or None if there are none."""
         words = dict.fromkeys(_WORD.findall(_ESCAPED_BREAK.sub(" ", text).lower()))
         forms = [form for word in words for form in self.by_word.get(word, ())]
         return _pattern(tuple(sorted(forms, key=len, reverse=True))) if forms else None
@@ -208,7 +208,7 @@ def replacements(
 
 
 def _numbers_of_others(owners: Collection[str]) -> dict[str, int]:
-    """Return a negative number for each person who is not a renter.
+    """Assign a negative number to each person who is not a renter.
 
     Each person has the same number in all samples.
     """
@@ -226,14 +226,14 @@ def replaced_fields(payload: Any, changes: Changes) -> list[str]:
 
 
 def partly_replaced(payload: Any, changes: Changes) -> list[str]:
-    """Return the paths of the values of which the replacements would change only some words."""
+    """Return the paths of values in which the replacements would leave some words unchanged."""
     leaves = _replaced_leaves(payload, changes)
     kept = [path for path, text, new in leaves if new != REMOVED and _words_left(text, changes)]
     return list(dict.fromkeys(path for path in kept if not is_private(path)))
 
 
 def _replaced_leaves(payload: Any, changes: Changes) -> Iterator[tuple[str, str, str]]:
-    """Yield the path, the text and the new text of each value that would be changed."""
+    """Yield the path, the old text and the new text of each value that would be changed."""
     new = dict(_leaves(_redacted_data(payload, changes), "", 0))
     for path, value in _leaves(payload, "", 0):
         if str(new[path]) != str(value):
@@ -241,7 +241,7 @@ def _replaced_leaves(payload: Any, changes: Changes) -> Iterator[tuple[str, str,
 
 
 def _words_left(text: str, changes: Changes) -> bool:
-    """Return True if words or numbers of a text would not be replaced."""
+    """Return True if some words or numbers in a text would not be replaced."""
     if text.strip() in changes:
         return False
     pattern = changes.in_text(text)
@@ -355,7 +355,7 @@ class _Person(NamedTuple):
     known: Collection[str]
 
     def sender(self, name: str, mailbox: str) -> "_Person":
-        """Return the person before an email address, or another one if it is not the renter."""
+        """Return this person if the sender may be the renter, otherwise another person."""
         if not self.known or any(name in one or mailbox in one for one in self.known):
             return self
         return self._replace(number=min(_numbers_of_others([mailbox]).values()))
@@ -425,7 +425,7 @@ def _is_name(path: str, text: str) -> bool:
 
 
 def _name_changes(key: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
-    """Yield the replacements of a name and of each of its words."""
+    """Yield the replacements for a name and for each word in the name."""
     made_up, number, *_ = person
     name = VIA.sub("", text)
     if _is_sentence(text):
@@ -472,7 +472,7 @@ def _is_blank(value: Any) -> bool:
 
 
 def _private_keys(data: Mapping[str, Any]) -> list[str]:
-    """Return the keys of the answers in an object whose question asks for private data."""
+    """Return the keys of an object's answers if its question asks for private data."""
     labels = [data[key] for key in QUESTIONS if isinstance(data.get(key), str)]
     is_asked = any(is_private(one) for one in labels if not one.startswith(REMOVED))
     return [key for key in ANSWERS if key in data] if is_asked else []
@@ -556,7 +556,7 @@ def _is_number(text: str) -> bool:
 
 
 def _in_format(phones: Mapping[str, str], found: re.Match[str]) -> str:
-    """Return the new digits of a phone number in its format, or the number if it is kept."""
+    """Return the replacement for a phone number, in the same format, or the number itself."""
     left = iter(phones.get(_digits(found[0]), _digits(found[0])))
     rest = found[0][len(found[1]) :]
     return found[1] + "".join(next(left, "") if one.isdigit() else one for one in rest)

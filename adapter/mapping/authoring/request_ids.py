@@ -80,7 +80,7 @@ def _emails(observed: Observed, row: int) -> frozenset[str]:
 
 
 def _is_of_batch(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to the ID of an ``entry`` item: a page's ID, not a lead's."""
+    """Return True for the path of an ``entry`` item's ID, which identifies a page, not a lead."""
     parent, _, key = path.rpartition(".")
     is_entry = key == "id" and parent.endswith("entry")
     return is_entry and any(isinstance(read(row, parent), list) for row in observed.rows)

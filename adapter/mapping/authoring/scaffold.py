@@ -114,7 +114,7 @@ MOST_OTHERS: Final = 5
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
-    """A draft of a mapping, with the guesses behind it."""
+    """A draft of a mapping, with the guesses that the draft is based on."""
 
     name: str
     samples: Sequence[Any]
@@ -325,7 +325,7 @@ class Draft:
         return f"dedupe: [{listed}]   {REPEAT_HINT}"
 
     def _contacts(self) -> list[str]:
-        """Return paths of contacts of which each lead in the samples has one, or an empty list."""
+        """Return contact paths that together cover every lead in the samples, or an empty list."""
         chosen: list[str] = []
         rows = {*range(len(self.observed.rows))} - {*canceled_rows(self.observed)}
         for path in (*self.guesses.get("email_1", ()), *self.guesses.get("phone_1", ())):

@@ -127,7 +127,7 @@ def _optional_fields(source: Source, found: Collection[KeyPath]) -> Iterator[str
 def mark_new_paths(
     source: Source, scope: Scope, problems: Iterable[Problem]
 ) -> tuple[Problem, ...]:
-    """Update the messages of problems about paths that are in this webhook but in no sample."""
+    """Reword the problems about paths that this webhook contains but no sample does."""
     scopes = source.compiled.item_scopes(scope)
     found = tuple(
         f"{used.path.text!r} {NOT_IN_SAMPLES}"
@@ -282,7 +282,7 @@ def _is_path(text: str, where: tuple[str, ...], scopes: Iterable[Scope]) -> bool
 
 
 def _warn_of_missing_keys(source: Source, scopes: Sequence[Scope]) -> None:
-    """Warn if leads in the samples have no value that identifies them at the dedupe paths."""
+    """Warn if leads in the samples have no identifying value at the dedupe paths."""
     if not source.compiled.dedupe or source.document.has_errors:
         return
     mapped = [source.compiled.apply(scope, None) for scope in scopes]

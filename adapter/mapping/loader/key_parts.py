@@ -39,7 +39,7 @@ _WRAPPERS: Final = frozenset({"value", "values", "text"})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class KeyPlaces:
-    """The paths and templates of a dedupe key, and what the mapping's other sections read."""
+    """The paths in a dedupe key, and the paths that lead to personal data or to a community."""
 
     places: Sequence[Path | Template]
     #: The paths of the renter's contacts and name.
@@ -49,7 +49,7 @@ class KeyPlaces:
 
     @classmethod
     def of(cls, dedupe: Iterable[PathLookup], fillers: Iterable[FieldFiller]) -> Self:
-        """Collect the places of a key, and the paths that the field fillers read."""
+        """Collect the paths and templates of a dedupe key, and the paths that the fields read."""
         personal, shared = set[str](), set[str]()
         for fill in fillers:
             if isinstance(fill, Field) and fill.name in _PERSONAL:
@@ -60,7 +60,7 @@ class KeyPlaces:
         return cls(places, frozenset(personal), frozenset(shared - personal))
 
     def identifying(self, own: Container[str] | None) -> frozenset[str]:
-        """Return the places of which at least one must have a value.
+        """Return the paths and templates of which at least one must have a value in each lead.
 
         If no place is known to identify a lead, all count, because one may be an ID with an unusual
         name. With ``for_each``, a place counts only if it starts with a name in ``own``.
@@ -75,7 +75,7 @@ class KeyPlaces:
 
     @property
     def are_shared(self) -> bool:
-        """True if many leads have the same values at all places."""
+        """True if many leads have the same values at all paths of the dedupe key."""
         paths = [path for place in self.places for path in paths_of(place)]
         return not any(map(self._identifies, self.places)) and all(
             path.text in self.shared or _NOT_NAMING & {*_words(path)} for path in paths

@@ -255,7 +255,7 @@ class Comparison:
         lines: Sequence[PortalLine],
         unreadable: set[dt.date],
     ) -> bool:
-        """Search webhooks without bookings and rejected requests for the missing leads.
+        """Search rejected requests, and webhooks without bookings, for the missing leads.
 
         Add the dates of unreadable leads to ``unreadable``. Return False if time ran out.
         """
