@@ -23,11 +23,11 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "A service in `ADAPTER_ALARMS` did not accept a message. `reason` says why.",
         "Run `adapter alarms test`, and fix the URL.",
     ),
-    "attempt_not_started": ("An error prevented a POST, so the booking is held.", BUG),
+    "attempt_not_started": ("An error prevented a POST to Propexo, so the booking is held.", BUG),
     "background_write_dropped": (
         (
-            "Too many requests were rejected to save all of them. This request was counted but not "
-            "saved."
+            "Too many requests were rejected to save all of them, so a rejected request was "
+            "counted but not saved."
         ),
         NOTHING,
     ),
@@ -44,7 +44,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "booking_failed": ("Propexo accepted a booking, but it failed in Knock.", REVIEW),
     "booking_found": ("A booking with an unclear outcome was found in Propexo.", NOTHING),
     "booking_held": (
-        "Propexo accepts the API token, but rejected this booking as not authorized.",
+        "Propexo accepts the API token, but rejected a booking as not authorized.",
         REVIEW,
     ),
     "booking_not_checked": (
@@ -72,11 +72,11 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         ),
     ),
     "check_failed": ("A check by `adapter doctor` failed with an error.", BUG),
-    "clock_agrees": ("The clocks of this machine and PostgreSQL agree again.", NOTHING),
+    "clock_agrees": ("A machine's clock agrees with PostgreSQL's clock again.", NOTHING),
     "clock_differs": (
         (
-            "The clocks of this machine and PostgreSQL differ by `seconds`. "
-            "If the difference exceeds 30 seconds, the worker sends nothing."
+            "A machine's clock and PostgreSQL's clock differ by `seconds`. "
+            "If the difference exceeds 30 seconds, the machine's worker sends nothing."
         ),
         "Synchronize the clocks (NTP).",
     ),
@@ -107,7 +107,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Add the key that `reason` names to `ADAPTER_ENCRYPTION_KEYS`.",
     ),
     "erased": ("Old personal data was deleted.", NOTHING),
-    "error_ignored": ("Python ignored an error while it cleaned up.", NOTHING),
+    "error_ignored": (
+        "An error occurred while Python cleaned up an object, and Python ignored the error.",
+        NOTHING,
+    ),
     "event_not_mapped": ("A webhook could not be mapped because of an error, so it is held.", BUG),
     "event_settled": ("A webhook was mapped, held or ignored (`state`).", NOTHING),
     "fetch_failed": (
@@ -162,7 +165,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "The mapping files are invalid. The previous mappings stay in use.",
         "Run `adapter check`, fix the files, and reload.",
     ),
-    "mappings_reloaded": ("New mappings are in use.", NOTHING),
+    "mappings_reloaded": ("New mappings are now in use.", NOTHING),
     "outcome_returned": ("A sender that was waiting for the outcome got its response.", NOTHING),
     "outcome_waiter_disconnected": (
         (
@@ -173,7 +176,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "outcome_waiter_failed": ("An error interrupted the wait for outcomes.", BUG),
     "outcome_waiters_full": (
-        "Too many senders are waiting for an outcome. The sender got its response immediately.",
+        "Too many senders are waiting for an outcome, so a sender got its response immediately.",
         "If this happens often, raise `ADAPTER_WEB_THREADS`.",
     ),
     "note_not_processed": (
@@ -205,15 +208,15 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "problem_began": (
         (
-            "A [problem](#problems) began (`code`, `source`). The event is an error for a `broken` "
-            "problem, and otherwise a warning."
+            "A [problem](#problems) began. `code` and `source` show which one. The level is error "
+            "if the problem is `broken`, and otherwise warning."
         ),
         "See the table of problems.",
     ),
     "problem_over": ("A problem is over.", NOTHING),
     "process_crashed": ("A process or a thread has ended with an unexpected error.", BUG),
     "process_is_stuck": (
-        "A worker hung and ended itself. The supervisor restarts the worker.",
+        "A worker hung and stopped itself. The supervisor restarts the worker.",
         "If this happens again, report it with the value of `part`.",
     ),
     "propexo_unreachable": (
@@ -233,14 +236,17 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Follow the instructions in `todo`.",
     ),
     "put_in_place_loaded": (
-        "Changes to mappings and community names that were made in the console are in use.",
+        "Changes to mappings and community names that were made in the console are now in use.",
         NOTHING,
     ),
     "reconcile_read_failed": (
         "A search in Propexo failed. The adapter repeats the search.",
         NOTHING,
     ),
-    "request_cut_off": ("A client sent too slowly, or did not read its response.", NOTHING),
+    "request_cut_off": (
+        "A client sent its request too slowly, or did not read its response.",
+        NOTHING,
+    ),
     "restarting_with_new_secrets": (
         "A worker is restarting because a secret has changed.",
         NOTHING,
@@ -263,7 +269,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "renter_page_failed": ("The page for renters failed with an error.", BUG),
     "restore_not_excluded": (
         "Propexo's write log is not available, so a copied database cannot be recognized.",
-        "Make sure that no other installation uses a copy of this database.",
+        "Make sure that no other installation uses a copy of the adapter's database.",
     ),
     "run_failed": ("An error interrupted a task. The adapter repeats the task.", BUG),
     "run_postponed": ("A task is waiting for PostgreSQL.", NOTHING),
@@ -285,10 +291,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         'See ["Sending is stopped"](operations.md#sending-is-stopped).',
     ),
     "service_links_ignored": (
-        (
-            "Kubernetes has set variables that look like settings. The adapter ignores these "
-            "variables."
-        ),
+        ("Kubernetes has set variables that look like settings, and the adapter ignores them."),
         "No action is needed. To prevent this event, set `enableServiceLinks: false`.",
     ),
     "settings_invalid": (
@@ -328,7 +331,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "unexpected_error": ("A request failed with an error. The sender got a 503 response.", BUG),
     "web_started": (
-        "The web process is running, with this version, these sources and this database.",
+        "The web process started. The log line gives its version, sources and database.",
         NOTHING,
     ),
     "webhook_duplicate": ("A webhook repeats an earlier one.", NOTHING),
@@ -345,7 +348,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         BUG,
     ),
     "worker_started": (
-        "A worker is running, with this version, these sources and this database.",
+        "A worker started. The log line gives its version, sources and database.",
         NOTHING,
     ),
     "workers_not_notified": (

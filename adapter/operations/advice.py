@@ -90,7 +90,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "contact_of_many": (
         "Hundreds of leads have this email or phone, so Knock would treat them all as one person.",
-        "Enter the renter's own email or phone and book it.",
+        "Enter the renter's own email or phone and book the tour.",
     ),
     "not_proved": (
         "Two lead sources sent different requests for this renter, and one source isn't verified.",
@@ -308,7 +308,10 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     NO_TIME: ("{source} doesn't send tour times.", _CALL),
     NO_CONTACT: (
         "No phone or email.",
-        "Look for one in the original message. Add it and book the tour, or dismiss this lead.",
+        (
+            "Look for a phone or email in the original message. Add it and book the tour, or "
+            "dismiss this lead."
+        ),
     ),
     IDS_ONLY_REASON: (
         "The message has only IDs. The lead itself is in the sender's system.",

@@ -553,9 +553,9 @@ def _pauses(facts: Facts) -> Iterator[Problem]:
 def _failure(facts: Facts, *, is_failing: bool) -> str:
     queue = facts.queue
     if not is_failing:
-        return "No booking was sent, although some are due"
+        return "No booking has been sent, although some have been due"
     if queue.outcome == "not_sent":
-        return f"Propexo cannot be reached ({queue.answer or facts.propexo_host})"
+        return f"Propexo has been unreachable ({queue.answer or facts.propexo_host})"
     return f"Propexo has accepted no booking (its response: {queue.status or 'none'})"
 
 
@@ -571,9 +571,9 @@ def _sources(facts: Facts) -> Iterator[Problem]:
     for one in facts.sources:
         if is_refused(one, facts.now):
             count = "100 or more" if one.refused >= 100 else str(one.refused)
-            accepted = "none was ever accepted"
+            accepted = "none has ever been accepted"
             if one.accepted_at is not None:
-                accepted = f"none was accepted{_since(one.accepted_at, facts.now)}"
+                accepted = f"none has been accepted{_since(one.accepted_at, facts.now)}"
             yield Problem(
                 code="source_refused",
                 source=one.name,
@@ -586,8 +586,8 @@ def _sources(facts: Facts) -> Iterator[Problem]:
                 code="source_silent",
                 source=one.name,
                 since=one.accepted_at,
-                sentence=f"{one.name} has sent nothing{_since(one.accepted_at, facts.now)}: "
-                f"{one.usual:.0f} webhooks are usual in that time.",
+                sentence=f"{one.name} has sent nothing{_since(one.accepted_at, facts.now)}, "
+                f"although it usually sends {one.usual:.0f} webhooks in that time.",
             )
 
 
@@ -677,8 +677,8 @@ def _webhooks(facts: Facts) -> Iterator[Problem]:
         since = one.failing_since or one.oldest_at
         who = "has been failing" if one.failing_since else "has rejected some of them"
         sentence = f"The receiver of status webhooks {who}{_since(since, now)} ({one.last_error}): "
-        waiting = _count(one.waiting, "status webhook is", "status webhooks are")
-        sentence += f"{waiting} not delivered."
+        waiting = _count(one.waiting, "status webhook has", "status webhooks have")
+        sentence += f"{waiting} not been delivered."
         yield Problem(code="status_webhooks_failing", since=since, sentence=sentence)
     if one.given_up_at is not None and now - one.given_up_at < GIVEN_UP_FOR:
         count = _count(one.given_up, "status webhook")
@@ -693,7 +693,7 @@ def _invitations(facts: Facts) -> Iterator[Problem]:
     if now - one.failing_since >= MAIL_FAILING_AFTER:
         since = _since(one.failing_since, now)
         waiting = _count(one.waiting, "email is waiting", "emails are waiting")
-        sentence = f"No invitation was emailed{since}: {one.last_error}. {waiting}."
+        sentence = f"No invitation has been emailed{since}: {one.last_error}. {waiting}."
         yield Problem(code="invitations_failing", since=one.failing_since, sentence=sentence)
 
 

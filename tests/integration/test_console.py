@@ -1909,13 +1909,15 @@ def test_leads_that_a_fixed_mapping_reads_are_booked_and_undone(
     page = html.unescape(ana.text(f"/leads/{numbers[0]}"))
     assert "we can read it now" in page
     assert "Fix the mapping" not in page
-    assert "can read leads that it could not read on arrival" in ana.text("/")
+    assert "can now read leads that it could not read when they arrived" in ana.text("/")
     row = ana.text("/queue")
     assert "3 leads: the mapping can read them now" in row
     assert ">Read again</span>" in row
     assert ">Ask an admin</span>" not in row
     (key,) = set(re.findall(r"/console/queue/more/([0-9a-f]{12})", row))
-    assert "<h1>3 leads: the mapping can read them now</h1>" in ana.text(f"/queue/more/{key}")
+    fold = html.unescape(ana.text(f"/queue/more/{key}"))
+    assert "<h1>3 leads: the mapping can read them now</h1>" in fold
+    assert "when they arrived. The current mapping can read them, so you can try again." in fold
 
     preview = html.unescape(ana.text("/read-again?source=rentfeed"))
     assert "3 of 3 leads would be booked" in preview
@@ -2382,6 +2384,8 @@ def test_a_backtest_shows_what_would_change(ana: Reader) -> None:
     text = (MAPPINGS / "rentfeed.yaml").read_text()
     same = ana.post("/try/backtest", source="rentfeed", mapping=text, last="20").text
     assert "Nothing would change for the last 2 messages" in same
+    one = ana.post("/try/backtest", source="rentfeed", mapping=text, last="1").text
+    assert "Nothing would change for the last message" in one
     edited = text.replace("email_1: contact.email", "email_1: contact.mail")
     other = ana.post("/try/backtest", source="rentfeed", mapping=edited, last="20").text
     assert "2 of the last 2 messages would change" in other

@@ -133,7 +133,7 @@ def test_a_roll_back_takes_back_what_was_said(ana: Reader) -> None:  # noqa: F81
     row = html.unescape(ana.text("/queue?todo=admin"))
     assert "the mapping can read" not in row
     assert "12 leads: the sender changed its format" in row
-    assert "can read leads that it could not" not in ana.text("/")
+    assert "can now read leads that it could not" not in ana.text("/")
     assert "12 of the latest 12 messages would be booked" in ana.text("/")
 
 

@@ -238,7 +238,7 @@ def test_emails_that_keep_failing_are_a_problem_until_one_is_accepted(
     send(harness)
     problem = problems(harness)["invitations_failing"]
     assert problem.sentence == (
-        "No invitation was emailed since 18:00 UTC (3 min ago): "
+        "No invitation has been emailed since 18:00 UTC (3 min ago): "
         "127.0.0.1 rejects the sender's address: SMTP 553. 1 email is waiting."
     )
     assert "ADAPTER_SMTP_URL" in problem.next_step

@@ -42,6 +42,13 @@ def test_a_row_without_a_phone_shows_the_email(harness: Harness, ana: Visitor) -
         assert 'href="mailto:person1@example.com"' in ana.page(path)
 
 
+def test_an_empty_tab_leads_to_the_only_lead(harness: Harness, ana: Visitor) -> None:
+    held(harness, 1)
+    assert ">See the 1 lead that needs you<" in ana.page("/queue?todo=knock")
+    held(harness, 2)
+    assert ">See all 2 leads that need you<" in ana.page("/queue?todo=knock")
+
+
 def test_a_row_of_several_leads_names_the_properties(harness: Harness, ana: Visitor) -> None:
     harness.mapped("rentfeed", at_unknown(1))
     harness.mapped("rentfeed", at_unknown(2))
@@ -204,6 +211,23 @@ def test_a_property_preview_names_renters_and_times(harness: Harness, ana: Visit
     assert name == f"Dana {surname(1)}"
     assert "Sat, Mar 14, 2026, 2:30 PM MDT" in text_of(page)
     assert "<h1>Assign <bdi>The Residences at Cherry Creek</bdi> to Maple Court" in page
+
+
+@pytest.mark.parametrize(
+    ("days", "sentence"),
+    [
+        ([2], "1 tour, today: Knock will email the renter."),
+        ([2, 14], "2 tours, 1 of them today: Knock will email each renter."),
+    ],
+)
+def test_a_property_preview_counts_the_tours_of_today(
+    harness: Harness, ana: Visitor, days: list[int], sentence: str
+) -> None:
+    for number, day in enumerate(days, 1):
+        harness.mapped("rentfeed", at_unknown(number, day=day))
+    link = re.search(r'href="/console(/communities/pick[^"]*)"', ana.page("/communities"))
+    assert link is not None
+    assert sentence in text_of(ana.page(link[1] + "&community=maple-court"))
 
 
 def test_a_new_source_has_no_usual_number(harness: Harness, visit: Visit) -> None:  # noqa: F811

@@ -158,7 +158,7 @@ def test_a_failing_receiver_is_named_in_stats_and_metrics(
     assert "status webhook" not in shell("stats", "--check", exit_code=2)
     told.mapped("rentfeed", lead(1, time="11:30 PM"))
     notify(told)
-    assert "(HTTP 500): 1 status webhook is not delivered." in shell(
+    assert "(HTTP 500): 1 status webhook has not been delivered." in shell(
         "stats", "--check", exit_code=2
     )
     web = client(told, metrics_token="open sesame", status_webhook_url=receiver.url)

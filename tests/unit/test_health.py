@@ -186,7 +186,7 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         webhooks(failing_since=NOW - MINUTE, waiting=12, failed=1),
         (
             "The receiver of status webhooks has been failing since 17:59 UTC (60 s ago) "
-            "(HTTP 500): 12 status webhooks are not delivered."
+            "(HTTP 500): 12 status webhooks have not been delivered."
         ),
         webhooks(waiting=12),
     ),
@@ -195,7 +195,7 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         webhooks(waiting=1, failed=1, oldest_at=NOW - MINUTE),
         (
             "The receiver of status webhooks has rejected some of them since 17:59 UTC (60 s ago) "
-            "(HTTP 500): 1 status webhook is not delivered."
+            "(HTTP 500): 1 status webhook has not been delivered."
         ),
         GOOD,
     ),
@@ -215,7 +215,7 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
             answer="Connection refused: api.propexo.com",
         ),
         (
-            "Propexo cannot be reached (Connection refused: api.propexo.com) since 17:55 UTC "
+            "Propexo has been unreachable (Connection refused: api.propexo.com) since 17:55 UTC "
             "(5 min ago): 8 bookings are waiting."
         ),
         queue(
@@ -237,7 +237,7 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         "nothing_sent",
         queue(is_late=True, oldest_due_at=NOW - 6 * MINUTE, pending=2),
         (
-            "No booking was sent, although some are due since 17:54 UTC (6 min ago): "
+            "No booking has been sent, although some have been due since 17:54 UTC (6 min ago): "
             "2 bookings are waiting."
         ),
         queue(is_late=True, oldest_due_at=NOW - 6 * MINUTE, answered_at=NOW - MINUTE),
@@ -252,8 +252,8 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         "source_refused",
         source(refused=3, refused_since=NOW - 2 * MINUTE, accepted_at=NOW - 90 * MINUTE),
         (
-            "3 requests from rentfeed failed verification, and none was accepted since 16:30 UTC "
-            "(90 min ago): the sender's secret may have changed."
+            "3 requests from rentfeed failed verification, and none has been accepted since 16:30 "
+            "UTC (90 min ago): the sender's secret may have changed."
         ),
         source(refused=2, refused_since=NOW - 2 * MINUTE),
     ),
@@ -261,15 +261,18 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         "source_refused",
         source(refused=100, refused_since=NOW - 2 * MINUTE),
         (
-            "100 or more requests from rentfeed failed verification, and none was ever accepted: "
-            "the sender's secret may have changed."
+            "100 or more requests from rentfeed failed verification, and none has ever been "
+            "accepted: the sender's secret may have changed."
         ),
         source(refused=100, refused_since=NOW - 2 * MINUTE + SECOND),
     ),
     (
         "source_silent",
         source(usual=SILENT_USUAL + 0.01, accepted_at=NOW - 7 * 60 * MINUTE),
-        "rentfeed has sent nothing since 11:00 UTC (7 h ago): 7 webhooks are usual in that time.",
+        (
+            "rentfeed has sent nothing since 11:00 UTC (7 h ago), although it usually sends "
+            "7 webhooks in that time."
+        ),
         source(usual=SILENT_USUAL, accepted_at=NOW - 7 * 60 * MINUTE),
     ),
     (
@@ -339,7 +342,7 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         "invitations_failing",
         mails(failures=3, failing_since=NOW - 2 * MINUTE),
         (
-            "No invitation was emailed since 17:58 UTC (2 min ago): "
+            "No invitation has been emailed since 17:58 UTC (2 min ago): "
             "mail.example.com cannot be reached: Connection refused. 2 emails are waiting."
         ),
         mails(failures=3, failing_since=NOW - 2 * MINUTE + SECOND),
@@ -348,7 +351,7 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         "invitations_failing",
         mails(failures=3, failing_since=NOW - 9 * MINUTE, failed_at=NOW - GIVEN_UP_FOR + SECOND),
         (
-            "No invitation was emailed since 17:51 UTC (9 min ago): "
+            "No invitation has been emailed since 17:51 UTC (9 min ago): "
             "mail.example.com cannot be reached: Connection refused. 2 emails are waiting."
         ),
         mails(failures=2, failing_since=NOW - 9 * MINUTE),
