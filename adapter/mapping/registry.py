@@ -44,6 +44,11 @@ def is_draft(file: Path) -> bool:
         return False
 
 
+def drafts_in(folder: Path) -> frozenset[str]:
+    """Return the names of the mappings in a folder that are marked as drafts."""
+    return frozenset(path.stem for path in _mapping_files(folder) if is_draft(path))
+
+
 def load_one(folder: Path, name: str, policy: Policy, *, strict: bool = True) -> Source:
     """Load one mapping from a folder, ignoring errors in other mappings.
 
