@@ -2,7 +2,6 @@
 
 import datetime as dt
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,9 @@ from adapter.bookings.calendar_check import REASON
 from adapter.models import TIME_TAKEN, BookingState
 from adapter.store import Database
 from tests.harness import Harness, load_cached, settle
-from tests.integration.test_calendar_check import NEAREST, OTHERS
+from tests.integration.test_calendar_check import NEAREST, OTHERS, checked_mappings
 from tests.integration.test_community_pages import Visit, Visitor, visit  # noqa: F401 - a fixture
 from tests.leads import lead
-from tests.paths import MAPPINGS
 from tests.sandbox_client import SandboxClient
 
 HELD, PENDING, BOOKED = BookingState.HELD, BookingState.PENDING, BookingState.BOOKED
@@ -22,14 +20,11 @@ HELD, PENDING, BOOKED = BookingState.HELD, BookingState.PENDING, BookingState.BO
 
 @pytest.fixture(scope="module")
 def mappings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a mappings folder in which the times of all tours are checked."""
-    folder = tmp_path_factory.mktemp("checked") / "mappings"
-    shutil.copytree(MAPPINGS, folder)
+    """Return a mappings folder in which tours at both communities are checked."""
+    folder = checked_mappings(tmp_path_factory.mktemp("checked"))
     file = folder / "communities.yaml"
-    text = re.sub(
-        "(?m)^  community_id: .*$", r"\g<0>\n  check_availability: true", file.read_text()
-    )
-    file.write_text(text)
+    line = "  community_id: com_harbor\n"
+    file.write_text(file.read_text().replace(line, line + "  check_availability: true\n"))
     return folder
 
 

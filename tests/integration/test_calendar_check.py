@@ -32,8 +32,12 @@ NEAREST = tuple(OTHERS[1:4])
 
 @pytest.fixture(scope="module")
 def mappings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a mappings folder in which tours at one community are checked, for every source."""
-    folder = tmp_path_factory.mktemp("checked") / "mappings"
+    return checked_mappings(tmp_path_factory.mktemp("checked"))
+
+
+def checked_mappings(parent: Path) -> Path:
+    """Create a mappings folder in which tours at one community are checked, for every source."""
+    folder = parent / "mappings"
     shutil.copytree(MAPPINGS, folder)
     file = folder / "communities.yaml"
     line = "  community_id: com_maple\n"

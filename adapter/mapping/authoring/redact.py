@@ -123,7 +123,7 @@ SHORTEST_TEXT, SHORTEST_NUMBER = 4, 6
 
 
 class Changes(dict[str, str]):
-    """The replacement of each text in a sample, and how to find the texts in a longer one.
+    """The replacement for each text in a sample, and how to find the texts in a longer one.
 
     A batch has thousands of texts to replace, so each text is searched only for those of which it
     contains the first word.
