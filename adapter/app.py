@@ -15,6 +15,7 @@ from adapter.bookings.invitations import renter_links
 from adapter.bookings.renter_tours import RenterTours
 from adapter.console import lead_api, metrics_page
 from adapter.exceptions import StoreUnavailable, WrongSchema
+from adapter.mapping.registry import drafts_in
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
 from adapter.operations.start_checks import database_url
@@ -65,7 +66,12 @@ def create_app(
     app.extensions["pipeline"] = pipeline
     app.wsgi_app = tolerate_paths(app.wsgi_app)  # type: ignore[method-assign] # as Flask documents
     error_handlers.register_error_handlers(app)
-    webhooks = views.WebhookServices(pipeline.receiver, endpoints, outcome_waiter(store, settings))
+    webhooks = views.WebhookServices(
+        pipeline.receiver,
+        endpoints,
+        outcome_waiter(store, settings),
+        drafts_in(settings.mappings_dir),
+    )
     app.extensions["webhooks"] = webhooks
     app.extensions["refresh_sources"] = functools.partial(refresh_sources, pipeline, webhooks)
     app.register_blueprint(views.bp)

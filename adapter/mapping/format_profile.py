@@ -268,20 +268,6 @@ def roots_of(source: Source, request: WebhookRequest) -> set[str]:
     return {name for scope in each for name in scope.names}
 
 
-def blocks_at(source: Source, request: WebhookRequest, path: str) -> list[Mapping[str, Any]]:
-    """Return a webhook's objects at a path, or its whole payload if the path is empty."""
-    try:
-        whole, each = source.compiled.scopes(source.scope(request))
-    except PayloadError:
-        return []
-    found = (
-        [value for scope in each for value in _found(scope, path_from_text(path))]
-        if path
-        else [whole.payload]
-    )
-    return [one for one in found if isinstance(one, Mapping)]
-
-
 def _found(scope: Scope, path: Path) -> list[Any]:
     """Return the value at a path as a list. A single value becomes a one-item list."""
     try:

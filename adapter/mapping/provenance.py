@@ -1,7 +1,6 @@
 """Trace the fields of an appointment back to mapping lines and locations in the payload."""
 
 import dataclasses
-import datetime as dt
 import functools
 import operator
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -10,11 +9,9 @@ from typing import Any, Final
 from adapter.exceptions import PayloadError, Unreadable
 from adapter.mapping.engine import Scope
 from adapter.mapping.engine.community import Attribution, CommunityLookup
-from adapter.mapping.engine.draft import Draft
 from adapter.mapping.engine.fields import Field, FieldFiller, NotesFiller, PathLookup, paths_of
 from adapter.mapping.engine.mapping import CompiledMapping, ForEach, NamedReader
 from adapter.mapping.engine.reshape import ListReader
-from adapter.mapping.engine.tour_time import UTC, TourTime
 from adapter.mapping.source import Source
 from adapter.mapping.transforms import clean_text
 from adapter.models import WebhookRequest
@@ -87,23 +84,6 @@ def read_locations(source: Source, request: WebhookRequest) -> frozenset[Locatio
 def is_covered(location: Location, read: Collection[Location]) -> bool:
     """Return True if a location, or an object or list that contains it, is in ``read``."""
     return any(location[:length] in read for length in range(1, len(location) + 1))
-
-
-def wall_clock_time(source: Source, request: WebhookRequest, number: int) -> dt.datetime | None:
-    """Return a tour's start time as sent, without a time zone, or None if it cannot be read.
-
-    This is for leads whose community, and therefore time zone, is not yet known.
-    """
-    try:
-        scopes = source.compiled.item_scopes(source.scope(request))
-    except PayloadError:
-        return None
-    start = next((fill for fill in source.compiled.fillers if isinstance(fill, TourTime)), None)
-    if start is None or start.zone or start.zone_from or number >= len(scopes):
-        return None
-    draft = Draft()
-    dataclasses.replace(start, zone=UTC).fill(scopes[number], draft)  # UTC keeps the time as sent
-    return draft.starts_at.replace(tzinfo=None) if draft.starts_at is not None else None
 
 
 def _provenance(

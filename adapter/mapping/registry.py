@@ -34,8 +34,19 @@ def load(folder: Path, policy: Policy) -> Mapping[str, Source]:
 
 
 def is_draft(file: Path) -> bool:
-    """Return True if a mapping is marked as a draft, so that its errors do not matter yet."""
-    return DRAFT.search(file.read_bytes()) is not None
+    """Return True if a mapping is marked as a draft, so that its errors do not matter yet.
+
+    A file that cannot be read is not a draft, so that loading it reports the error.
+    """
+    try:
+        return DRAFT.search(file.read_bytes()) is not None
+    except OSError:
+        return False
+
+
+def drafts_in(folder: Path) -> frozenset[str]:
+    """Return the names of the mappings in a folder that are marked as drafts."""
+    return frozenset(path.stem for path in _mapping_files(folder) if is_draft(path))
 
 
 def load_one(folder: Path, name: str, policy: Policy, *, strict: bool = True) -> Source:

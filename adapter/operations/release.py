@@ -111,13 +111,14 @@ class Repairs:
             tx.audit.record(action, by=by, at=now, lead_id=released.id, detail=detail)
         return released
 
-    def check_unchanged(self, booking_id: int) -> None:
+    def check_unchanged(self, booking_id: int, *, is_taken_time: bool = False) -> None:
         """Raise :class:`NotPossible` if a booking cannot be released without changes."""
         with self._store.transaction() as tx:
             booking = _booking(tx, booking_id)
         check_release(booking, is_not_in_knock=False)
         release_changes.check(booking, self._settings, self._clock(), is_any_hour=False)
-        self._refuse_taken_time(booking_id, {}, is_any_hour=False)
+        if not is_taken_time:
+            self._refuse_taken_time(booking_id, {}, is_any_hour=False)
 
     def _refuse_taken_time(
         self, booking_id: int, changes: Mapping[str, Any], *, is_any_hour: bool

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from http import HTTPStatus
 from typing import Any
 
 import flask
@@ -28,6 +29,8 @@ def register_error_handlers(app: flask.Flask) -> None:
             _reject(reason_of(error), status=error.code, similar=similar)
         allowed = getattr(error, "valid_methods", None)
         headers = {"Allow": ", ".join(sorted(allowed))} if allowed else {}
+        if error.code == HTTPStatus.SERVICE_UNAVAILABLE:
+            headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return {"error": (error.name or "error").lower()}, error.code or 500, headers
 
     @app.errorhandler(VerificationError)

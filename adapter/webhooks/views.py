@@ -9,12 +9,12 @@ import dataclasses
 import io
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import cast
 
 import flask
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, ServiceUnavailable
 from werkzeug.wrappers import Response
 
 from adapter import tracing
@@ -57,16 +57,32 @@ class UnknownSource(NotFound):
         self.similar = similar
 
 
+class DraftMapping(ServiceUnavailable):
+    """Raised if the mapping is marked as a draft. The sender retries until the mapping is used."""
+
+    name = "Mapping is draft"
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.similar = source
+
+
 class WebhookServices:
     """The services that all webhook views of a Flask application share."""
 
     def __init__(
-        self, receiver: Receiver, endpoints: Mapping[str, Endpoint], waiter: OutcomeWaiter
+        self,
+        receiver: Receiver,
+        endpoints: Mapping[str, Endpoint],
+        waiter: OutcomeWaiter,
+        drafts: Collection[str] = (),
     ) -> None:
+        """Create the services. ``drafts`` contains the names of the mappings that are not used."""
         self.receiver = receiver
         self.endpoints = endpoints
         self._sources: Mapping[str, Source] = {}
         self.waiter = waiter
+        self._drafts = drafts
         self.address_limit = RequestLimit(receiver.settings.address_limit_per_minute)
         self.source_limit = RequestLimit(receiver.settings.source_limit_per_minute)
 
@@ -80,7 +96,9 @@ class WebhookServices:
         }
 
     def endpoint(self, source: str) -> Endpoint:
-        """Return a source's endpoint. Raise UnknownSource if there is no such source."""
+        """Return a source's endpoint. Raise UnknownSource or DraftMapping if there is none."""
+        if source not in self.endpoints and source in self._drafts:
+            raise DraftMapping(source)
         if source not in self.endpoints:
             raise UnknownSource(next(iter(get_close_matches(source[:60], self.endpoints, 1)), None))
         return self.endpoints[source]

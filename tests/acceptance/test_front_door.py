@@ -544,6 +544,20 @@ def test_requests_rejected_over_http_are_stored_without_credentials(web: Gunicor
     assert "very-secret" not in repr(rejection)
 
 
+def test_the_sender_of_a_draft_keeps_its_webhooks(
+    tmp_path: Path, fresh_database: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The line ``draft: true`` may have been deployed for a mapping that was in use."""
+    acme: dict[str, Any] = {"signature": HMAC, "draft": True}
+    write_mappings(tmp_path, {"plain": {"signature": HMAC}, "acme": acme})
+    with running_gunicorn(tmp_path, fresh_database, **environment(ADAPTER_LOG_LEVEL="INFO")) as web:
+        answer = web.post("acme", {}, BODY)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "30")
+    log = capfd.readouterr().err
+    (line,) = [json.loads(line) for line in log.splitlines() if "webhook_rejected" in line]
+    assert (line["reason"], line["similar"]) == ("mapping_is_draft", "acme")
+
+
 # senders that accept only 200 ----------------------------------------------------------
 
 

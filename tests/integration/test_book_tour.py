@@ -20,7 +20,12 @@ HELD, PENDING, BOOKED = BookingState.HELD, BookingState.PENDING, BookingState.BO
 
 @pytest.fixture(scope="module")
 def mappings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checked_mappings(tmp_path_factory.mktemp("checked"))
+    """Return a mappings folder in which tours at both communities are checked."""
+    folder = checked_mappings(tmp_path_factory.mktemp("checked"))
+    file = folder / "communities.yaml"
+    line = "  community_id: com_harbor\n"
+    file.write_text(file.read_text().replace(line, line + "  check_availability: true\n"))
+    return folder
 
 
 @pytest.fixture
@@ -142,3 +147,24 @@ def test_the_preview_of_several_leads_names_a_taken_time(
     form = {"csrf": token, "act": "release", "ids": [str(first), str(second)]}
     answer = ana.client.post("/console/queue/act", data=form)
     assert "This time is not available in Knock." in answer.text
+
+
+def test_several_leads_do_not_wait_for_each_slow_calendar(
+    harness: Harness, upstream: SandboxClient, ana: Visitor
+) -> None:
+    """Three calendars are to be read, and each takes 2.7 seconds."""
+    self_guided = {"date": "03/14/2026", "time": "3:30 PM", "type": "SELF_GUIDED"}
+    harbor = {"propertyId": "20555", "propertyName": "Harbor Flats"}
+    payloads = [lead(1), lead(2) | {"tour": self_guided}, lead(3) | {"listing": harbor}]
+    bookings = [harness.mapped("rentfeed", payload)[0] for payload in payloads]
+    with harness.pipeline.store.transaction() as tx:
+        for one in bookings:
+            tx.bookings.move(one.id, HELD, why="held_by_mapping", now=harness.clock(), reasons=[])
+    upstream.fault(*[{"on": "availability", "delay": 2.7}] * 3)
+    token = csrf_of(ana.page(f"/leads/{bookings[0].id}/panel"))
+    ids = [str(one.id) for one in bookings]
+    form = {"csrf": token, "act": "release", "ids": ids}
+    assert ana.client.post("/console/queue/act", data=form).status_code == 200
+    assert len(upstream.questions()) == 2
+    ana.client.post("/console/queue/act", data=form | {"sure": "1"})
+    assert [harness.state(one.id) for one in bookings] == [PENDING] * 3

@@ -421,6 +421,16 @@ def test_new_writes_a_draft_mapping(project: Path) -> None:
     assert appointment["move_in_date"] == "2026-05-01"
 
 
+def test_a_mapping_that_cannot_be_read_is_an_error(project: Path) -> None:
+    """Its link points to a file that a deployment has not written yet."""
+    folder = project / "mappings"
+    sources = registry.load(folder, Policy())
+    (folder / "acme.yaml").symlink_to(project / "missing")
+    with pytest.raises(ConfigurationError, match=r"acme.yaml.*: cannot be read"):
+        registry.load(folder, Policy())
+    assert registry.changed_since_load(folder, sources) == ["acme"]
+
+
 def test_a_draft_does_not_affect_other_mappings(project: Path) -> None:
     folder = project / "mappings"
     loaded = registry.load(folder, Policy())
