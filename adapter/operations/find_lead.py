@@ -72,9 +72,12 @@ class Searched:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Messages:
-    """Messages that contain a contact but have no bookings, newest first."""
+    """Messages that contain a contact and have no bookings or need review, newest first."""
 
+    #: The messages without bookings.
     events: tuple[Event, ...]
+    #: The bookings that need review. Their own fields may lack the contact, such as a first name.
+    bookings: tuple[Booking, ...]
     rejections: tuple[Rejection, ...]
     searched: Searched
 
@@ -168,10 +171,16 @@ class LeadFinder:
             ids = [*self._events(contact, which, searched, deadline, limit)]
         with self._store.transaction() as tx:
             events = tx.search.events(which, ids=ids, limit=limit) if ids else []
-            unbooked = tuple(one for one in events if one.state is not EventState.MAPPED)
-            found = len(unbooked) + len(rejections[:limit])
+            mapped = [one.id for one in events if one.state is EventState.MAPPED]
+            bookings = [one for one in tx.bookings.of_events(mapped) if one.reason != REPLAYED]
+            found = len(events) + len(rejections[:limit])
             tx.audit.record("searched", by=by, at=now, detail=f"{found} messages found")
-        return Messages(events=unbooked, rejections=tuple(rejections[:limit]), searched=searched)
+        return Messages(
+            events=tuple(one for one in events if one.state is not EventState.MAPPED),
+            bookings=tuple(bookings),
+            rejections=tuple(rejections[:limit]),
+            searched=searched,
+        )
 
     def _searched(self, which: Filter, contact: Contact | None, now: dt.datetime) -> Searched:
         return Searched(

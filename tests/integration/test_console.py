@@ -2476,6 +2476,13 @@ def test_a_search_also_lists_messages_that_did_not_become_leads(ana: Reader) -> 
     with harness.pipeline.store.transaction() as tx:
         assert "searched" in [one.action for one in tx.audit.entries()]
 
+    # A search by name does not find a lead without a usable name, but its message has the name.
+    (ursula,) = harness.mapped("rentfeed", lead(4, name="Ursula Unknown"))
+    assert ursula.state is HELD
+    by_first_name = ana.text("/leads?q=Ursula&messages=1")
+    assert "No lead has this name" in by_first_name
+    assert f"/console/leads/{ursula.id}" in by_first_name.partition("Also found in messages")[2]
+
     nobody = ana.text("/leads?q=Igor+Price&messages=1")
     assert "No lead has this name" in nobody
     assert "No other message contains “<bdi>Igor Price</bdi>”" in nobody
