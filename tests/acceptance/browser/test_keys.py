@@ -48,6 +48,12 @@ class Desk:
         route = self._held.pop(0)
         route.fulfill(status=500) if fails else route.continue_()
 
+    def wait_for_posts(self, *paths: str) -> None:
+        """Wait for this number of POSTs, and check their paths."""
+        while len(self.posts) < len(paths):
+            self.page.wait_for_timeout(10)  # runs the browser's events
+        assert self.posts == [*paths]
+
     def press(self, *keys: str) -> None:
         for key in keys:
             self.page.keyboard.press(key)
@@ -100,11 +106,11 @@ def test_keys_act_on_the_lead_that_they_lead_to(desk: Desk) -> None:
     desk.let_go()
     desk.panel(third)
     expect(desk.page.locator("#panel")).to_have_attribute("aria-busy", "true")
-    assert desk.posts == [f"/leads/{third}/assign"]
+    desk.wait_for_posts(f"/leads/{third}/assign")
     desk.let_go()
     desk.let_go()
     expect(desk.page.locator("#panel [aria-invalid]").first).to_be_visible()
-    assert desk.posts == [f"/leads/{third}/assign", f"/leads/{third}/release"]
+    desk.wait_for_posts(f"/leads/{third}/assign", f"/leads/{third}/release")
 
 
 def test_a_second_b_books_no_lead_that_nobody_has_seen(desk: Desk) -> None:
