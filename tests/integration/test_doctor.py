@@ -295,7 +295,7 @@ PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, 
         waiting_event, "work", Status.FAULT, "1 webhook is waiting .*10 min ago", "worker's log",
     ),
     "bookings are not sent": (
-        waiting_booking, "work", Status.FAULT, "No booking was sent", "worker's log",
+        waiting_booking, "work", Status.FAULT, "No booking has been sent", "worker's log",
     ),
     "sending is stopped": (
         sql("UPDATE rate_limit SET stopped_for = 'not_authorized'"),
