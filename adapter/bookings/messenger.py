@@ -187,7 +187,7 @@ class Messenger:
         if card.state is not BookingState.BOOKED:
             self._wait_for_booking(tx, message, card, now)
             return None
-        if tx.send_queue.is_paused(lead.source, card.community or ""):
+        if tx.send_queue.pause_of(lead.source, card.community) is not None:
             tx.messages.postpone(message.id, now + PAUSE_DELAY)
             return None
         texts = _texts(message, lead, person, others)

@@ -81,8 +81,7 @@ def _booked_text(booking: Booking) -> str:
 
 def _pause_of(booking: Booking) -> Pause | None:
     with services.store.statement() as tx:
-        pauses = tx.send_queue.pauses()
-    return next((one for one in pauses if one.covers(booking.source, booking.community)), None)
+        return tx.send_queue.pause_of(booking.source, booking.community)
 
 
 def _is_emailed(booking: Booking) -> bool:

@@ -54,13 +54,8 @@ def load_facts(tx: Transaction, story: LeadHistory) -> LeadFacts:
 
 def _pauses(tx: Transaction, story: LeadHistory) -> Mapping[int, Pause]:
     pending = [one for one in story.current if one.state is BookingState.PENDING]
-    pauses = tx.send_queue.pauses() if pending else []
-    return {
-        one.id: pause
-        for one in pending
-        for pause in pauses
-        if pause.covers(one.source, one.community)
-    }
+    found = ((one.id, tx.send_queue.pause_of(one.source, one.community)) for one in pending)
+    return {number: pause for number, pause in found if pause is not None}
 
 
 def _unsent(story: LeadHistory, number: int) -> list[Booking]:

@@ -85,9 +85,9 @@ class SendQueue(Statements):
         """Return all pauses that users have set, oldest first."""
         return [Pause(**row) for row in self._all("pauses")]
 
-    def is_paused(self, source: str, community: str) -> bool:
-        """Return True if a user has paused this source, this community, or everything."""
-        return any(one.covers(source, community) for one in self.pauses())
+    def pause_of(self, source: str, community: str | None) -> Pause | None:
+        """Return the oldest pause for this source, this community or everything, or None."""
+        return next((one for one in self.pauses() if one.covers(source, community)), None)
 
     def has_bookings(self, *, source: str, community: str) -> bool:
         """Return True if there is at least one booking for this source and community."""
