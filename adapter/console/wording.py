@@ -366,13 +366,18 @@ def ignored_text(reasons: Iterable[Reason]) -> str:
 
 
 def _condition(reasons: Sequence[Reason]) -> str:
-    """Return the values for which a mapping ignores messages, such as `` (type is alert)``."""
+    """Return why a mapping ignores messages, such as `` (event type: price alert)``."""
     texts = [
-        f"{one.path.rpartition('.')[2]} is {shorten(value, 40, placeholder=' …')}"
+        f"{_words(one.path.rpartition('.')[2])}: {shorten(_words(value), 40, placeholder=' …')}"
         for one in reasons
         if one.path and (value := value_text(one))
     ]
     return f" ({', '.join(texts[:2])})" if texts else ""
+
+
+def _words(name: str) -> str:
+    """Return a name or a code word as words, such as ``event type`` for ``eventType``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]+", " ", name).strip().lower()
 
 
 def _is_test(reasons: Iterable[Reason]) -> bool:
