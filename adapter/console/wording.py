@@ -259,6 +259,8 @@ def cents_from_dollars(text: str) -> int | str:
 def shown_value(name: str, value: Any) -> str:
     """Format a field's value for users."""
     if isinstance(value, list):
+        if name == _BEDROOMS and len(value) > 1:
+            return _bedrooms_text([*map(str, value)])
         return ", ".join(shown_value(name, one) for one in value)
     if name.endswith(_IN_CENTS) and isinstance(value, int):
         return f"${dollars(value)}"
@@ -320,6 +322,14 @@ def choice_word(name: str, choice: str) -> str:
         return {"0": "Studio", "1": "1 bedroom"}.get(choice, f"{choice} bedrooms")
     is_enum = name in ("tour_type", "first_contact_type", "pets")
     return CHOICES.get(choice, choice) if is_enum else choice
+
+
+def _bedrooms_text(numbers: Sequence[str]) -> str:
+    """Return several numbers of bedrooms as a phrase, such as ``1, 2 or 3 bedrooms``."""
+    *first, last = ["studio" if one == "0" else one for one in numbers]
+    what = {"studio": "", "1": " bedroom"}.get(last, " bedrooms")
+    text = f"{', '.join(first)} or {last}{what}"
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def date_text(text: str) -> str:

@@ -180,6 +180,8 @@ def test_an_ignored_message_says_why_and_who(harness: Harness, ana: Visitor) -> 
         assert "This message is not a tour request (event type: price alert)" in page
         assert "person1@example.com" in page
         assert "eventType" not in page.partition("Technical")[0]
+    for path in ("/sources/rentfeed", "/try?source=rentfeed"):
+        assert "Message from rentfeed" in ana.page(path), path
     title = "1 message was handled automatically in the last 24 hours"
     assert title in ana.page("/decisions"), "it never became a lead"
 
