@@ -335,7 +335,7 @@ def _would_be_replaced(one: Booking, new: Booking, now: dt.datetime) -> bool:
 
 
 def _last_tour(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Booking | None:
-    """Return a person's last requested tour at the community of a new request, or None."""
+    """Return the person's most recently requested tour at the new request's community, or None."""
     return Person(tuple(same), now).at(new.community).last
 
 

@@ -302,7 +302,7 @@ def keep_words(
 
 
 def _checked(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> Decision:
-    """Return the decision, or a hold if a different person may have made the request."""
+    """Return the decision, or hold the request if a different person may have made it."""
     if decision.state is not BookingState.PENDING:
         return decision
     tx.bookings.lock_related([booking], now)  # its keys may not be those that the caller locked
@@ -323,7 +323,7 @@ def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime
     )
 
 
-#: Maximum number of earlier bookings to name that a tour followed in Knock.
+#: Maximum number of earlier bookings to list for the tour that followed them in Knock.
 MOST_BEFORE = 5
 
 
