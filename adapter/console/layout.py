@@ -37,7 +37,7 @@ class NavigationItem:
         return endpoint in (self.endpoint, *self.also)
 
 
-#: The pages that lack their buttons if a user has view-only access.
+#: The pages whose buttons are hidden from users with view-only access.
 PAGES_TO_EDIT: Final = frozenset(
     f"console.{name}"
     for name in (

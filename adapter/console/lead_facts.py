@@ -29,7 +29,7 @@ class LeadFacts:
     actions: Sequence[AuditEntry] = ()
 
 
-#: No facts, to describe only what the history contains.
+#: An empty set of facts, for a description based only on the history.
 NO_FACTS: Final = LeadFacts()
 
 

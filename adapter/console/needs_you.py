@@ -35,7 +35,7 @@ from adapter.operations.todo import (
 from adapter.store import MOST_COUNTED, Group, Issue, Transaction
 
 PAGE_SIZE: Final = 50
-#: How many of a row's leads are named.
+#: Maximum number of renters to name in a row.
 MOST_NAMED: Final = 3
 #: Maximum number of messages to read to find the names of unrecognized properties.
 MOST_PLACES: Final = 12
@@ -57,7 +57,7 @@ class Row:
     #: The first lead, and the first renters' names.
     lead: Booking | Event
     names: Sequence[str]
-    #: True if the row has more leads than the names describe.
+    #: True if the row has more leads than it names.
     has_others: bool
     #: When the first lead was received.
     received_at: dt.datetime
@@ -405,7 +405,7 @@ def _names(entry: Entry, bookings: Mapping[int, Booking]) -> list[str]:
 class Neighbors:
     """The previous and next lead in the list from which a lead was opened."""
 
-    #: The IDs of the next and previous leads, and the name in the next one.
+    #: The IDs of the next and previous leads, and the next lead's name.
     next_id: int | None = None
     previous_id: int | None = None
     next_name: str = ""

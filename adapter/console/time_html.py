@@ -66,7 +66,7 @@ def clock(at: dt.datetime | dt.time) -> str:
 
 
 def clock_in(at: dt.datetime, zone: ZoneInfo) -> str:
-    """Format a time of day in a time zone. Name the zone unless it is the user's."""
+    """Format a time of day in a time zone. Include the zone unless it is the user's."""
     local = at.astimezone(zone)
     is_own = local.utcoffset() == at.astimezone(reader_zone()).utcoffset()
     return clock(local) if is_own else f"{clock(local)} {local:%Z}"
