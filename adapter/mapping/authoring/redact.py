@@ -118,15 +118,15 @@ COMMON: Final = re.compile(
 MOST_WORDS: Final = 6
 EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 PHONE: Final = re.compile(r"(?<![\w.-])\+?1?[-. (]{0,2}[2-9]\d\d[-. )]{1,2}\d{3}[-. ]\d{4}(?!\w)")
-#: The shortest private text, and number, that is also replaced outside its own field.
+#: Minimum lengths of a private text and of a number that are also replaced outside their own field.
 SHORTEST_TEXT, SHORTEST_NUMBER = 4, 6
 
 
 class Changes(dict[str, str]):
     """The replacement for each private text, with lookups to find private texts in longer strings.
 
-    A batch has thousands of texts to replace, so each text is searched only for those of which it
-    contains the first word.
+    A batch has thousands of texts to replace, so each text is searched only for private texts whose
+    first word it contains.
     """
 
     @functools.cached_property
@@ -299,7 +299,7 @@ def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
     found += [(f".{label}", text, 0) for label, text in _answers_beside(payload, 0)]
     items = {text: item for _, text, item in reversed(found)}
     given = {f".{_PEOPLES_KEYS[target]}": texts for target, texts in people.items()}
-    # ``people`` may also be those of other samples.
+    # ``people`` may also contain the people in other samples.
     every = "\n".join(text for _, text, _ in found)
     for path, texts in given.items():
         here = (text.strip() for text in texts if text.strip() in every)

@@ -1,4 +1,4 @@
-"""Tell the parts of a dedupe key that identify a lead from those that many leads share.
+"""Distinguish the parts of a dedupe key that identify a lead from those that many leads share.
 
 An ID, an email address, a phone number and a name identify a lead. The property and the date do
 not: if they are the only values in a webhook, different renters would have the same key.
@@ -89,7 +89,7 @@ class KeyPlaces:
 
 
 def _has_naming_key(path: Path) -> bool:
-    """Return True if a path's key is that of an ID, contact or name that only one lead has."""
+    """Return True if a path's key belongs to an ID, contact or name that only one lead has."""
     words = _words(path)
     while words and words[-1] in _WRAPPERS:
         words.pop()
