@@ -51,7 +51,7 @@ MOST_BYTES: Final = 256 * 1024
 MOST_FILES: Final = 200
 #: Samples of this size take seconds.
 SHOWS_PROGRESS: Final = 100 * 1024
-#: Fields of which a sample may lack some, so that it is another kind of lead.
+#: Fields that some samples may lack, because they are different kinds of leads.
 DISTINCT: Final = CONTACT | {"starts_at", "date", "time", "community"}
 #: Maximum number of fields to list as replaced.
 MOST_NAMED: Final = 20

@@ -39,7 +39,7 @@ class Found:
 
     events: tuple[int, ...]
     rejections: tuple[int, ...]
-    #: Requests that could not be searched. Only the bookings of events were.
+    #: Requests that could not be searched. For events, only their bookings were searched.
     undecryptable: Undecryptable = dataclasses.field(default_factory=Undecryptable)
 
 

@@ -25,8 +25,8 @@ from adapter.settings import Policy
 
 #: Maximum number of paths to try, most similar names first.
 MOST_TRIED: Final = 12
-#: Minimum share of the webhooks that must have a value at the new path, and of these values, the
-#: share that the field must accept.
+#: Minimum share of the webhooks that must have a value at the new path, and minimum share of these
+#: values that the field must accept.
 SHARE_SENT: Final = 0.25
 SHARE_READ: Final = 0.8
 #: Minimum similarity of two names, and by how much it must exceed that of all others.

@@ -36,11 +36,11 @@ from adapter.store import Database
 
 #: Maximum number of affected webhooks to read for a proposal.
 MOST_AFFECTED: Final = 50
-#: Number of webhooks from before the change, for which the edit must change nothing.
+#: Number of webhooks from before the change whose results the edit must not change.
 BEFORE: Final = 20
 #: Maximum number of unmet conditions to name.
 MOST_UNMET: Final = 5
-#: Fields without which nothing is sent, or which are not sent.
+#: Fields that a booking requires, or that are not sent.
 NOT_SENT: Final = frozenset({"starts_at", "community", "sent_at"})
 #: States of bookings that are or may be in Knock.
 SENT_STATES: Final = frozenset(

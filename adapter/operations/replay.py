@@ -42,7 +42,8 @@ class Difference:
     outcome: str
     #: ``item.field`` → (before, after).
     fields: Mapping[str, tuple[Any, Any]]
-    #: Why leads that the mapping can book are not booked, such as another person's same contact.
+    #: Why leads that the mapping can book are not booked, such as a contact shared with another
+    #: person.
     not_booked: Sequence[str] = ()
 
 

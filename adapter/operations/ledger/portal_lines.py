@@ -31,7 +31,7 @@ SHOWN_EVERY: Final = 1000
 _TOTAL: Final = re.compile(
     r"(?i)(?:grand |invoice |sub[ -]?)?totals?(?: due| amount| charges| credits)?:?"
 )
-#: What else such a cell may contain, if the line has no contact.
+#: Other text that such a cell may contain if the line has no contact.
 _LONG_TOTAL: Final = re.compile(
     r"(?i)(?:(?:(?:grand|invoice|net|page|sub)[ -]?)?totals?|(?:amount|balance) due)(?:\W.{0,40})?"
 )
@@ -101,7 +101,7 @@ class PortalList:
     #: Number of lines without a renter, such as totals, and the sum of their amounts in cents.
     skipped: int
     skipped_cents: int
-    #: Names of communities that are not known here, with the number of their lines.
+    #: Names of communities that the adapter does not know, with the number of lines for each.
     unknown_communities: Mapping[str, int]
 
     @property
