@@ -1,4 +1,4 @@
-"""Test the worker as a process: graceful shutdown, and parts that hang."""
+"""Test the worker process: graceful shutdown, and parts that hang."""
 
 import contextlib
 import json

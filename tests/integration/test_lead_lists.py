@@ -1,4 +1,4 @@
-"""Test what the console's lists and lead pages say about leads, with real PostgreSQL."""
+"""Test the texts about leads in the console's lists and on lead pages, with real PostgreSQL."""
 
 import dataclasses
 import datetime as dt
@@ -249,7 +249,7 @@ def usual_numbers(visitor: Visitor) -> dict[str, str]:
 
 
 def test_health_counts_leads_that_were_not_read_yet(harness: Harness, ana: Visitor) -> None:
-    """The line about bookings has the same number as the problem above it."""
+    """Check that the line about bookings shows the same number as the problem above it."""
     harness.mapped("rentfeed", lead(1))
     harness.receive("rentfeed", lead(2))
     page = text_of(ana.page("/"))

@@ -1,4 +1,4 @@
-"""Test output and exit codes of the mapping commands."""
+"""Test the output and exit codes of the mapping commands."""
 
 import datetime as dt
 import json
@@ -27,7 +27,7 @@ NOW = ("--now", "2026-03-01T00:00:00Z")
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Copy the mappings and make the copy the current folder."""
+    """Copy the mappings, and make the copy the current folder."""
     shutil.copytree(ROOT / "mappings", tmp_path / "mappings")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -422,7 +422,7 @@ def test_new_writes_a_draft_mapping(project: Path) -> None:
 
 
 def test_a_mapping_that_cannot_be_read_is_an_error(project: Path) -> None:
-    """Its link points to a file that a deployment has not written yet."""
+    """Use a symbolic link to a file that a deployment has not written yet."""
     folder = project / "mappings"
     sources = registry.load(folder, Policy())
     (folder / "acme.yaml").symlink_to(project / "missing")
