@@ -65,7 +65,7 @@ FILL = (
 )
 TABLES = ("events", "claims", "history", "bookings")
 
-#: The statements with which a worker finds due rows and claims an event or booking. They are rolled
+#: The statements that a worker uses to find due rows and claim an event or booking. They are rolled
 #: back.
 CLAIMS = {
     "counting due rows": STATEMENTS["due_rows"],

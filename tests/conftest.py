@@ -138,7 +138,7 @@ def opened_fresh(fresh_database: str) -> Iterator[store.Database]:
 
 @pytest.fixture
 def upstream() -> Iterator[SandboxClient]:
-    """Yield a sandbox with the tests' clock, by which a tour in March 2026 is upcoming."""
+    """Yield a sandbox that uses the tests' clock, so that tours in March 2026 are upcoming."""
     with running_sandbox(clock=lambda: START) as upstream:
         yield upstream
 

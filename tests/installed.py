@@ -10,7 +10,7 @@ from adapter.store.embedded import EmbeddedServer
 
 #: The folder with `postgres` and `initdb`.
 VARIABLE = "TEST_POSTGRES_BIN"
-#: The folder in which Debian installs its versions.
+#: The folder where Debian installs its versions.
 DEBIAN = Path("/usr/lib/postgresql")
 
 

@@ -52,7 +52,7 @@ class PostgresProxy:
                     is_waiting = ready is client
 
     def _count_statements(self, data: bytes) -> bytes:
-        """Count the complete messages, and return the remaining bytes."""
+        """Count complete messages. Return the rest. A connection's first message has no type."""
         if data[:1] == b"\x00":
             return data[struct.unpack("!I", data[:4])[0] :]
         while len(data) >= 5 and len(data) > struct.unpack("!I", data[1:5])[0]:

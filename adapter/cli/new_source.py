@@ -246,7 +246,7 @@ def _free_file(folder: Path, name: str, suffix: str) -> Path:
 def _most_different(samples: Sequence[Sample], draft: Draft) -> Iterator[Sample]:
     """Yield up to five samples, starting with the sample that has the most paths.
 
-    Each of the others has a path, an event or an outcome that the ones before it do not have.
+    Each further sample has a path, an event or an outcome that the previous samples lack.
     """
     left = [(sample, _features(sample, draft)) for sample in samples]
     seen: set[str] = set()

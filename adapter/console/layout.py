@@ -27,7 +27,7 @@ class NavigationItem:
     endpoint: str
     title: str
     icon: str
-    #: Other endpoints at which this item counts as current.
+    #: Other endpoints for which this item is highlighted as current.
     also: tuple[str, ...] = ()
 
     @property

@@ -403,7 +403,7 @@ def _names(entry: Entry, bookings: Mapping[int, Booking]) -> list[str]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Neighbors:
-    """The previous and next lead in the list from which a lead was opened."""
+    """The previous and next lead in the list that a lead was opened from."""
 
     #: The IDs of the next and previous leads, and the next lead's name.
     next_id: int | None = None

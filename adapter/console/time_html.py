@@ -15,7 +15,7 @@ from adapter.console.context import services
 from adapter.models import Booking, Kind
 from adapter.operations import serializers
 
-#: The cookie in which console.js stores the user's time zone.
+#: The cookie that console.js stores the user's time zone in.
 ZONE_COOKIE: Final = "console_zone"
 #: The cookie for a user who wants to see all times in UTC.
 UTC_COOKIE: Final = "console_utc"

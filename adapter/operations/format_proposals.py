@@ -323,7 +323,7 @@ def _tried(
 
 
 def _read(source: Source, events: Sequence[Event], fields: Sequence[str]) -> int:
-    """Return the number of webhooks from which all of the given fields are read."""
+    """Return the number of webhooks that have readable values for all of the given fields."""
     mapped = [mapped_event(source, event) for event in events]
     return sum(all(values_of(one, field) for field in fields) for one in mapped)
 

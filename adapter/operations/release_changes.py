@@ -24,7 +24,7 @@ INPUT_TRANSFORMS: Mapping[str, str] = {
     "phone_1": "phone",
 }
 
-#: The fields by which Knock identifies a person.
+#: The fields that Knock identifies a person by.
 CONTACTS = frozenset({"email_1", "phone_1"})
 
 #: The fields that a user may set: appointment fields, ``community`` and ``starts_at``.

@@ -139,7 +139,7 @@ class Bookings(Statements):
         )
 
     def why_gone(self, booking: Booking) -> Change | None:
-        """Return the state change in another lead by which a user reported a booking as gone."""
+        """Return the state change in another lead that reports a booking as gone."""
         if booking.gone_at is None:
             return None
         rows = self._all(

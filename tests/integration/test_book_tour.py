@@ -20,7 +20,7 @@ HELD, PENDING, BOOKED = BookingState.HELD, BookingState.PENDING, BookingState.BO
 
 @pytest.fixture(scope="module")
 def mappings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a mappings folder in which tours at both communities are checked."""
+    """Return a mappings folder that checks the times of tours at both communities."""
     folder = checked_mappings(tmp_path_factory.mktemp("checked"))
     file = folder / "communities.yaml"
     line = "  community_id: com_harbor\n"

@@ -36,7 +36,7 @@ def mappings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def checked_mappings(parent: Path) -> Path:
-    """Create a mappings folder in which tours at one community are checked, for every source."""
+    """Create a mappings folder that checks the times of tours at one community."""
     folder = parent / "mappings"
     shutil.copytree(MAPPINGS, folder)
     file = folder / "communities.yaml"

@@ -396,7 +396,7 @@ def count_hours(harness: Harness, hours: int, events: int | None, each: int = 1)
 
 
 def silent_after(harness: Harness) -> float:
-    """Return the number of hours after which the source is reported as silent."""
+    """Return how many hours pass before the source is reported as silent."""
     began = harness.clock()
     while "source_silent" not in problems(harness):
         harness.clock.advance(360)

@@ -150,7 +150,7 @@ def test_the_labeled_time_of_an_email_comes_after_a_change_and_before_a_sentence
 
 
 def test_the_envelope_of_an_email_is_not_the_renter() -> None:
-    """Use an email from a portal, in which the renter's address is in a line with a label."""
+    """Use an email from a portal with the renter's address in a labeled line."""
     envelope = json.dumps({"from": "leads@portal.example.com", "to": ["maple@example.net"]})
     mail = {
         "text": MAIL,

@@ -57,7 +57,7 @@ class Lead:
 
     @property
     def place(self) -> tuple[str, str]:
-        """Return the person and the community, for which Knock keeps only one upcoming tour."""
+        """Return the person and the community. Knock keeps one upcoming tour for each such pair."""
         return (self.person, self.community)
 
     @property

@@ -17,7 +17,7 @@ from tools.chaos.senders import Senders, Told
 from tools.chaos.stage import Stage
 from tools.people.record import WAITING
 
-#: Responses to a create after which nothing can have been booked, such as the sandbox's 503.
+#: Responses to a create request that prove that nothing was booked, such as the sandbox's 503.
 CLEAR_NO = frozenset({400, 401, 403, 404, 429, 503})
 #: More rows than any run creates.
 ALL = 1_000_000
@@ -46,7 +46,7 @@ class Tour:
     canceled_by: str | None = None
     #: Its status in Knock.
     status: str = "booked"
-    #: The lines of the notes with which it was booked.
+    #: The lines of the notes that it was booked with.
     lines: tuple[str, ...] = ()
 
 
@@ -101,7 +101,7 @@ class Record:
     worst_row: str
     #: When each lead was written, by its sender's clock.
     sent_at: Mapping[str, dt.datetime] = dataclasses.field(default_factory=dict)
-    #: All notes on guest cards, in the order in which they were added.
+    #: All notes on guest cards, in the order they were added.
     notes: Sequence[Note] = ()
     #: The later messages that the adapter keeps for each lead.
     messages: Mapping[str, Sequence[Message]] = dataclasses.field(default_factory=dict)
@@ -151,7 +151,7 @@ def posts_from(calls: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]) ->
 
 
 def tours_from(appointments: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]) -> list[Tour]:
-    """Return the appointments of the given leads, in the order in which they were booked."""
+    """Return the appointments of the given leads, in the order they were booked."""
     return [
         Tour(
             lead_id=lead_id,

@@ -51,7 +51,7 @@ class Renters:
         self._stage = stage
         self._inject = inject
         self._stopping = stopping
-        #: In the order in which they were submitted.
+        #: The chosen times, in the order they were submitted.
         self.chosen: list[Chosen] = []
         #: Leads whose renters got no link, or were offered no time.
         self.gave_up: list[str] = []

@@ -31,7 +31,7 @@ class Told:
     #: The final response, or None without a clear response in time.
     status: int | None = None
     event_id: int | None = None
-    #: The link in the response with which the renter chooses a time, or "".
+    #: The link in the response that the renter uses to choose a time, or "".
     link: str = ""
     #: Seconds from the first attempt to that response.
     waited_seconds: float = 0.0

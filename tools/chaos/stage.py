@@ -30,7 +30,7 @@ SECRETS = {
     "FORM_SECRET": "made-up-2",
     "CHAT_SECRET": "made-up-3",
 }
-#: The secret with which Propexo signs its own webhooks.
+#: The secret that Propexo uses to sign its own webhooks.
 UPSTREAM_SECRET = "made-up-4"
 START_SECONDS = 60.0
 #: Pause before Propexo sends a webhook again. It does so ten times, longer than any outage.

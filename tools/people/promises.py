@@ -385,7 +385,7 @@ def _open_cancellation_is_true(known: Knowledge, lead: Lead) -> Iterator[str]:
             )
             for made in known.leads_of(own[-1])
         )
-        # A tour at the community from which it was moved is not wanted again.
+        # A tour at the community that it was moved away from is not wanted again.
         and all(known.person_of(known.leads[name]) == word.person for name in lead.names & ids)
     ):
         yield f"lead {lead.id} has a user cancel what was requested again: {own[-1].text}"

@@ -226,7 +226,7 @@ def replaced_fields(payload: Any, changes: Changes) -> list[str]:
 
 
 def partly_replaced(payload: Any, changes: Changes) -> list[str]:
-    """Return the paths of values in which the replacements would leave some words unchanged."""
+    """Return the paths of values that the replacements would change only in part."""
     leaves = _replaced_leaves(payload, changes)
     kept = [path for path, text, new in leaves if new != REMOVED and _words_left(text, changes)]
     return list(dict.fromkeys(path for path in kept if not is_private(path)))
@@ -342,7 +342,7 @@ def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
 
 
 class _Person(NamedTuple):
-    """A person in a sample, for whom made-up values are chosen.
+    """A person in a sample, with the made-up values that replace the person's data.
 
     A negative number stands for a person who is not a renter.
     """
@@ -449,10 +449,10 @@ def _is_sentence(text: str) -> bool:
 
 
 def _redacted_data(data: Any, changes: Changes, path: str = "") -> Any:
-    """Return a copy of JSON data in which values are redacted, but not keys."""
+    """Return a copy of JSON data with redacted values. Keys are not changed."""
     if isinstance(data, Mapping):
         private = _private_keys(data)
-        # An answer to a private question is redacted as if its key were that of a secret.
+        # An answer to a private question is redacted like a secret.
         inner = {key: f"{path}.{'password' if key in private else key}" for key in data}
         return {key: _redacted_data(value, changes, inner[key]) for key, value in data.items()}
     if isinstance(data, list):
@@ -492,7 +492,7 @@ def _redacted_text(text: str, changes: Changes) -> str:
 
 
 def _redacted_form(text: str, changes: Changes, _payload: Any) -> str:
-    """Return a copy of a URL-encoded form in which each value is redacted."""
+    """Return a copy of a URL-encoded form with redacted values."""
     return "&".join(_redacted_pair(pair, changes) for pair in text.split("&"))
 
 

@@ -66,7 +66,7 @@ CHANGE_FLAG: Final = re.compile(r"cancel|reschedul")
 STATUS: Final = re.compile(r"intent|(tour|appointment|booking|lead)?status|(function|tool)(name)?")
 CHANGE_HINT: Final = "does true cancel a tour ('cancellation') or need review ('ignore')?"
 STATUS_HINT: Final = "do other values need 'accept', 'ignore' or 'cancellation'?"
-#: Keys of the number from which a call was made.
+#: Keys of the phone number that a call was made from.
 FROM_NUMBER: Final = re.compile(r"(call)?fromnumber")
 
 #: Fields to add if the samples have them, each with the option that it needs.

@@ -177,7 +177,7 @@ class ItemReader:
 
     #: The path of the value.
     path: Path
-    #: The name under which a :class:`ListReader` stores the list's items by key.
+    #: The name that a :class:`ListReader` stores the list's items under, by key.
     index: str
 
     def read(self, scope: Scope) -> ReadResult:

@@ -245,7 +245,7 @@ def _found(path: Path, scope: Scope) -> list[Any]:
 
 
 def _warn_of_items_left_out(source: Source, scopes: Sequence[Scope]) -> None:
-    """Warn about lists in the samples from which the mapping reads only some items."""
+    """Warn about lists in the samples if the mapping reads only some of their items."""
     for one in source.compiled.partial_lists:
         most = max(len(one.left_out(scope)) for scope in scopes)
         if not most:
@@ -374,7 +374,7 @@ def _warn_of_unsigned_keys(source: Source, samples: Sequence[Sample]) -> None:
 
 
 def _warn_of_secrets(source: Source, samples: Mapping[int, Sample]) -> None:
-    """Warn about secrets in samples, and about those that are stored with each webhook."""
+    """Warn about secrets in samples and about secrets that are stored with each webhook."""
     block = source.signature
     verified = block.get("name") if block.get("in") in ("json", "form", "query") else None
     removed = {verified, *source.stripped_names}

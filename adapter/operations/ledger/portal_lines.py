@@ -24,7 +24,7 @@ Value = TypeVar("Value")
 MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_LINES: Final = 200_000
 _MAX_CELL: Final = 300
-#: The number of lines after which progress is shown.
+#: Progress is shown each time this many lines have been read.
 SHOWN_EVERY: Final = 1000
 
 #: Text in a cell that marks a line with a total.

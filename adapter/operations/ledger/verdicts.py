@@ -42,7 +42,7 @@ class Verdict(enum.StrEnum):
     CREDITED = "credited"
 
 
-#: The verdicts for which the portal owes a credit.
+#: The verdicts that entitle us to a credit.
 CLAIMS = (Verdict.NOT_ARRIVED, Verdict.CHARGED_TWICE, Verdict.DUPLICATE)
 
 
