@@ -61,7 +61,7 @@ def _text(alarm: Alarm) -> str:
 def test(as_json: bool) -> None:
     """Send a test message to each service in ADAPTER_ALARMS.
 
-    The command exits with code 1 if a service does not accept the message.
+    The exit code is 1 if a service does not accept the message.
     """
     settings = settings_from()
     if not settings.alarms:

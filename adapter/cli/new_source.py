@@ -114,9 +114,9 @@ def new(
 ) -> None:
     """Draft a mapping from samples of a sender's webhooks.
 
-    Each FILE contains one body. More files make a better draft, so use at least one of each kind,
-    such as a tour, a lead without a time and a cancellation. The command copies up to five files to
-    the samples, with made-up people and without secrets.
+    Each FILE contains one body. Use at least one file of each kind, such as a tour, a lead without
+    a time and a cancellation. The command copies up to five files to the samples, with made-up
+    people and without secrets.
 
     If SOURCE already has a mapping, --stored writes the draft to SOURCE.yaml.draft, which you can
     compare with the mapping by running `adapter backtest`. Confirm each guess in the draft.

@@ -85,15 +85,14 @@ def reconcile(
 ) -> None:
     """Compare a portal's invoice or list of leads with the leads that arrived.
 
-    FILE is a CSV file with a line for each lead that the portal charges for. The command recognizes
-    common column names, dates and amounts, in any common encoding and with any separator. The
-    command compares each line with the source's leads by date and by the portal's lead ID, email or
-    phone, or else by name. The command reports leads that never arrived, were charged twice, or
-    were from a renter who was already a lead. The command also reports leads that arrived but are
-    not in Knock.
+    FILE is a CSV file with a line for each lead that the portal charges for. Common column names,
+    dates, amounts, encodings and separators are recognized. Each line is compared with the source's
+    leads by date and by the portal's lead ID, email or phone, or else by name.
 
-    Ambiguous lines are listed as doubtful and never claimed. The command does not store anything
-    from the file. The exit code is 1 if there are claims or doubtful lines.
+    The command reports leads that never arrived, were charged twice, were from a renter who was
+    already a lead, or arrived but are not in Knock. Ambiguous lines are listed as doubtful and
+    never claimed. Nothing from the file is stored. The exit code is 1 if there are claims or
+    doubtful lines.
     """
     settings = settings_from()
     with opened_store(settings) as store:

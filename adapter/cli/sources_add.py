@@ -82,9 +82,9 @@ def add(
 ) -> None:
     """Install a sender's mapping, samples and tests from the gallery.
 
-    If the sender sends leads without a tour time, the command asks what to do with them. The
-    command prints the remaining steps, including the lines to add to communities.yaml. The command
-    never overwrites a file. To list the available senders, run `adapter sources gallery`.
+    If the sender sends leads without a tour time, the command asks what to do with them. It then
+    prints the remaining steps, including the lines to add to communities.yaml. Files are never
+    overwritten. To list the available senders, run `adapter sources gallery`.
     """
     settings = settings_from()
     folder = folder or settings.mappings_dir
