@@ -38,7 +38,7 @@ def opened_store(settings: Settings) -> Iterator[Database]:
             if not server.folder.exists():
                 raise ConfigurationError(
                     f"there is no database yet in {server.folder}: `adapter run` creates it. If "
-                    "yours is elsewhere, name its settings with `adapter --env-file FILE`, or set "
+                    "yours is elsewhere, pass its settings with `adapter --env-file FILE`, or set "
                     "DATABASE_URL or ADAPTER_DATA_DIR"
                 )
             url = stack.enter_context(server.running())

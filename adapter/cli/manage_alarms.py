@@ -65,7 +65,7 @@ def test(as_json: bool) -> None:
     """
     settings = settings_from()
     if not settings.alarms:
-        output.fail("ADAPTER_ALARMS is not set, so nobody is notified of problems; set it")
+        output.fail("ADAPTER_ALARMS is not set; set it to notify people of problems")
     message = message_of(settings, [Line(Level.OK, "test", "This is a test. There is no problem.")])
     errors = Notifier(settings.alarms).send_to_each(message)
     rows = [

@@ -255,7 +255,7 @@ def _item_lines(item: Item) -> Iterator[str]:
         local = item.starts_at.astimezone(item.community.timezone)
         yield f"  starts at: {local:%Y-%m-%d %H:%M} {item.community.timezone.key}"
     if item.sent_at:
-        yield f"  sent at: {item.sent_at:%Y-%m-%d %H:%M:%S} UTC, by which the latest request wins"
+        yield f"  sent at: {item.sent_at:%Y-%m-%d %H:%M:%S} UTC (the latest request wins)"
     for field, value in item.appointment.items():
         text = value if isinstance(value, str) else json.dumps(value)
         yield f"  {field}: " + text.replace("\n", "\n" + " " * (len(field) + 4))

@@ -183,7 +183,7 @@ def _total_rows(ledger: Ledger) -> Iterator[Sequence[str]]:
     if ledger.unlisted is None:
         yield ("Arrived, not listed", "unknown", "", "not everything was compared in time")
     else:
-        hint = "leads the portal does not charge"
+        hint = "leads that the portal does not charge for"
         yield ("Arrived, not listed", f"{ledger.unlisted:,}", "", hint)
 
 
@@ -227,8 +227,8 @@ def _next_lines(ledger: Ledger, csv_file: Path | None) -> Iterator[str]:
         )
     if ledger.cut_short:
         yield (
-            f"The time ran out: {_count(ledger.cut_short)} not compared. Divide the list, and "
-            "compare its parts"
+            f"Time ran out: {_count(ledger.cut_short)} not compared. Split the list, and "
+            "check each part separately"
         )
     doubtful = ledger.of(Verdict.DOUBTFUL)
     if sum("the portal's date" in one.why for one in doubtful) * 2 > len(ledger.lines):

@@ -107,7 +107,9 @@ def _require_terminal(*, is_needed: bool) -> None:
 
 def _accept(restore: Restore, by: str, *, is_confirmed: bool, dry_run: bool) -> None:
     if not is_confirmed:
-        click.confirm("Was nothing received or sent since the backup?", abort=True, err=True)
+        click.confirm(
+            "Are you sure that nothing was received or sent since the backup?", abort=True, err=True
+        )
     if not dry_run:
         restore.resume(by=by, detail="nothing lost")
     click.echo("sending would be resumed" if dry_run else "sending resumed")

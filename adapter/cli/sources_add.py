@@ -172,7 +172,7 @@ def _lines(result: Mapping[str, Any], communities: Path, *, is_public: bool) -> 
 
 def _steps(result: Mapping[str, Any], *, is_public: bool) -> Iterator[str]:
     name, url = result["source"], result["address"]
-    yield f"Compare {result['mapping']} with one of your real requests: adapter map {name} FILE"
+    yield f"Try {result['mapping']} with one of your real requests: adapter map {name} FILE"
     yield f"Check it: adapter check {name}"
     if result["without_time"] is not None:
         missing = "" if is_public else "ADAPTER_PUBLIC_URL, and "
