@@ -58,7 +58,7 @@ MOST_NAMED: Final = 20
 
 #: What to do about a file whose content type is unclear from its extension.
 CONTENT_TYPE_HINT: Final = (
-    "if it is not JSON, name its content type, such as --content-type "
+    "if it is not JSON, give its content type, such as --content-type "
     "application/x-www-form-urlencoded"
 )
 
@@ -114,9 +114,9 @@ def new(
 ) -> None:
     """Draft a mapping from samples of a sender's webhooks.
 
-    Each FILE contains one body. More files make a better draft, so use at least one of each kind,
-    such as a tour, a lead without a time and a cancellation. The command copies up to five files to
-    the samples, with made-up people and without secrets.
+    Each FILE contains one body. Use at least one file of each kind, such as a tour, a lead without
+    a time and a cancellation. The command copies up to five files to the samples, with made-up
+    people and without secrets.
 
     If SOURCE already has a mapping, --stored writes the draft to SOURCE.yaml.draft, which you can
     compare with the mapping by running `adapter backtest`. Confirm each guess in the draft.
@@ -133,7 +133,7 @@ def new(
     if stored is bool(given):
         raise click.UsageError("pass files with the sender's webhooks, or use --stored")
     if len(given) > MOST_FILES:
-        raise click.UsageError(f"pass at most {MOST_FILES} files, of which each is different")
+        raise click.UsageError(f"pass at most {MOST_FILES} files, each with a different body")
     samples = _stored(name, last) if stored else [_from_file(one, content_type) for one in given]
     if not samples:
         raise ConfigurationError(f"there are no stored webhooks from {name} with a payload")
@@ -170,7 +170,7 @@ def _from_file(file: Path, content_type: str | None) -> Sample:
     body = read_file(file)
     if len(body) > MOST_BYTES:
         size, most = -(-len(body) // 1024), MOST_BYTES // 1024
-        raise PayloadError(f"{file} has {size} kB; shorten it to {most} kB, such as a few leads")
+        raise PayloadError(f"{file} is {size} kB; shorten it to at most {most} kB")
     kind = content_type or content_type_of(file, body)
     try:
         return Sample(body, file.suffix or ".json", kind, parse(body, kind), file.name)

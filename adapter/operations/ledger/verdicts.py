@@ -104,7 +104,7 @@ _MESSAGES = {
 
 
 #: The reason for a line that was not compared.
-NOT_IN_TIME = "It was not compared in time. Divide the list, and compare its parts."
+NOT_IN_TIME = "There was no time to compare it. Split the list, and check each part separately."
 
 
 def judge(
