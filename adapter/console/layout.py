@@ -108,9 +108,7 @@ def layout_helpers() -> dict[str, Any]:
         "view_only_text": wording.VIEW_ONLY,
         "pages_to_edit": PAGES_TO_EDIT,
         "ignored_text": wording.ignored_text,
-        "exact": time_html.exact,
         "is_utc_chosen": time_html.is_utc_chosen,
-        "hour_text": time_html.hour_text,
         "now_at": services.now,
         "soon": lambda epoch: 0 < epoch - services.now().timestamp() < SOON_SECONDS,
         "time_ago_epoch": lambda epoch: time_html.time_ago(
@@ -124,15 +122,11 @@ def layout_helpers() -> dict[str, Any]:
         "in_knock_sentence": wording.in_knock_sentence,
         "phone_text": wording.phone_text,
         "error_text": wording.error_text,
-        "community_name": _community_name,
+        "community_name": services.community_name,
         "siblings": lambda views, booking: [
             one.booking for one in views if one.booking.id != booking.id
         ],
     }
-
-
-def _community_name(key: str) -> str:
-    return services.community_name(key)
 
 
 def need_count(*, is_live: bool = False) -> Markup:
