@@ -10,13 +10,11 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
 from adapter.console.wording import phone_text
 from adapter.mapping.provenance import is_covered
-from adapter.mapping.respond import format_tour_time
 from adapter.models import Booking
 from adapter.parsing.paths import Location
 
@@ -72,14 +70,6 @@ def name_or_contact(booking: Booking) -> str:
     """Return the renter's name, or else the phone number or email address, or ""."""
     phone = phone_text(booking.appointment.get("phone_1"))
     return full_name(booking) or phone or str(booking.appointment.get("email_1") or "")
-
-
-def tour_text(booking: Booking) -> str:
-    """Format a tour's start, such as ``Saturday, March 14 at 2:30 PM MDT``."""
-    text = format_tour_time(booking.starts_at, booking.timezone)
-    if not text or booking.starts_at is None or booking.timezone is None:
-        return "no tour time"
-    return f"{text} {booking.starts_at.astimezone(ZoneInfo(booking.timezone)):%Z}"
 
 
 def duration(seconds: float) -> str:

@@ -123,7 +123,7 @@ def _days_text(at: dt.datetime, now: dt.datetime, zone: ZoneInfo) -> str:
     return f"in {days} days" if days > 0 else f"{-days} days ago"
 
 
-def exact(at: dt.datetime) -> str:
+def _exact(at: dt.datetime) -> str:
     """Format a time to the second, in the user's time zone."""
     local = at.astimezone(reader_zone())
     return f"{local:%a, %b} {local.day}, {local.year}, {local.hour % 12 or 12}:{local:%M:%S %p %Z}"
@@ -131,7 +131,7 @@ def exact(at: dt.datetime) -> str:
 
 def _element(at: dt.datetime, text: str) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        at.astimezone(dt.UTC).isoformat(timespec="seconds"), exact(at), text
+        at.astimezone(dt.UTC).isoformat(timespec="seconds"), _exact(at), text
     )
 
 

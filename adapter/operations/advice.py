@@ -413,11 +413,6 @@ def in_short(issue: Issue) -> str:
     return SHORT_FIELD.get(issue.field) or (f"{label} can't be used" if label else "Needs review")
 
 
-def explanation_of(booking: Booking) -> str:
-    """Return a sentence that explains a booking's state to users."""
-    return DECISIONS.get(booking.reason or "") or advice_for(Issue.of(booking)).wrong
-
-
 def advice_for(issue: Issue) -> Advice:
     """Return the advice for an issue: the problem, and how to solve it."""
     template = _template(issue)

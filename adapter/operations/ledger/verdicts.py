@@ -226,8 +226,8 @@ def _claim(
     return Judged(line=line, verdict=verdict, why=why, lead=lead, ask_by=ask_by)
 
 
-def _doubtful(line: PortalLine, why: str, lead: int | None = None) -> Judged:
-    return Judged(line=line, verdict=Verdict.DOUBTFUL, why=why, lead=lead)
+def _doubtful(line: PortalLine, why: str) -> Judged:
+    return Judged(line=line, verdict=Verdict.DOUBTFUL, why=why)
 
 
 def _charged_before(
