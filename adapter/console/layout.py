@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from adapter.console import time_html, wording
 from adapter.console.context import bp, services
+from adapter.console.display import tour_html
 from adapter.console.needs_you import leads_that_need_you
 from adapter.console.status_line import (
     current_verdict,
@@ -98,7 +99,7 @@ def layout_helpers() -> dict[str, Any]:
         "problem_sentence": problem_sentence,
         "moment": time_html.moment,
         "time_ago": time_html.time_ago,
-        "tour_html": time_html.tour_html,
+        "tour_html": tour_html,
         "tour_time": time_html.tour_time,
         "full_text": time_html.full_text,
         "shown_value": wording.shown_value,

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from adapter.bookings.reconcile import replacing_in_knock
 from adapter.console.booking_form import text_of
 from adapter.console.context import bp, one_at_a_time, services
-from adapter.console.display import duration, form_value, renter_name, tour_text
+from adapter.console.display import duration, form_value, renter_name
 from adapter.console.form_input import filter_from, row_id_from
 from adapter.console.lead_page import format_advice
 from adapter.console.needs_you import (
@@ -27,7 +27,7 @@ from adapter.console.time_html import ago_text, reader_zone
 from adapter.mapping import registry
 from adapter.models import Booking, BookingState
 from adapter.operations import csv_export, serializers
-from adapter.operations.advice import DECISIONS, Advice, explanation_of, in_short, label_of
+from adapter.operations.advice import DECISIONS, Advice, explanation_of, label_of, lead_in_short
 from adapter.operations.allowed_actions import (
     RELEASABLE,
     can_be_booked_unchanged,
@@ -66,7 +66,6 @@ def template_helpers() -> dict[str, Any]:
         "label_of": label_of,
         "explanation_of": explanation_of,
         "outcome_of": outcome_of,
-        "tour_text": tour_text,
         "person": serializers.person,
         "renter_name": renter_name,
         "text_of": text_of,
@@ -92,7 +91,7 @@ def _short_of(booking: Booking) -> str:
             return FORMAT_CHANGED
         if booking.is_cancellation:
             return ""  # the state's label already says who canceled
-        return in_short(Issue.of(booking))
+        return lead_in_short(booking)
     return "" if booking.state is BookingState.BOOKED else DECISIONS.get(booking.reason or "", "")
 
 
