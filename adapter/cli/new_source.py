@@ -170,7 +170,7 @@ def _origin(samples: Sequence[Sample], names: Sequence[str]) -> str:
 
 def _from_files(files: Sequence[Path], content_type: str | None) -> list[Sample]:
     if len(files) > MOST_FILES:
-        raise click.UsageError(f"pass at most {MOST_FILES} files, of which each is different")
+        raise click.UsageError(f"pass at most {MOST_FILES} files, each with a different body")
     return [_from_file(one, content_type) for one in files]
 
 

@@ -27,7 +27,7 @@ from adapter.console.time_html import ago_text, reader_zone
 from adapter.mapping import registry
 from adapter.models import Booking, BookingState
 from adapter.operations import csv_export, serializers
-from adapter.operations.advice import DECISIONS, Advice, in_short, label_of
+from adapter.operations.advice import DECISIONS, Advice, label_of, lead_in_short
 from adapter.operations.allowed_actions import (
     RELEASABLE,
     can_be_booked_unchanged,
@@ -87,7 +87,7 @@ def _short_of(booking: Booking) -> str:
             return FORMAT_CHANGED
         if booking.is_cancellation:
             return ""  # the state's label already says who canceled
-        return in_short(Issue.of(booking))
+        return lead_in_short(booking)
     return "" if booking.state is BookingState.BOOKED else DECISIONS.get(booking.reason or "", "")
 
 
