@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from adapter.mapping.engine.mapping import IDS_ONLY_REASON
 from adapter.mapping.engine.tour_time import NO_TIME
 from adapter.models import Booking, Reason
+from adapter.parsing.date_parts import NOT_A_TOUR
 from adapter.propexo.appointment import NO_CONTACT, TARGETS
 from adapter.store import IGNORED, Issue
 
@@ -325,6 +326,7 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "is in the past": ("This tour was already in the past when the request arrived.", _CALL),
     "there is a date but no time of day": ("The message has a date but no time.", _CALL),
+    NOT_A_TOUR: ("The renter said between when they could come, but not at what time.", _CALL),
     "the time does not exist": (
         "This time doesn't exist: clocks spring forward that night.",
         _CALL,
@@ -354,6 +356,7 @@ SHORT_MESSAGE: Final[Mapping[str, str]] = {
     "is more than … days ahead": "Too far ahead",
     "is in the past": "Tour time has passed",
     "there is a date but no time of day": "No time of day",
+    NOT_A_TOUR: "A period, not a time",
 }
 SHORT_FIELD: Final[Mapping[str, str]] = {
     "starts_at": "Can't read the tour time",
