@@ -8,7 +8,10 @@ from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.field_keys import matching_pattern
 from adapter.mapping.authoring.observe import Observed
 from adapter.mapping.authoring.payload_keys import (
+    FIRST_NAME,
     FULL_NAME,
+    LAST_NAME,
+    NAME_WORD,
     ROLE_ALONE,
     key_of,
     words_around,
@@ -46,6 +49,12 @@ MEETING: Final = re.compile(
 )
 
 
+#: Keys beside which a plain name is a person's.
+OF_A_PERSON: Final = re.compile(rf".*email|{FIRST_NAME}|{LAST_NAME}")
+#: Keys of a name that may also be a thing's.
+PLAIN_NAME: Final = re.compile(rf"name|displayname|profilename|{NAME_WORD}")
+
+
 def is_plausible(target: str, path: str, filled: Sequence[Any], observed: Observed) -> bool:
     """Return True if all values at a path are plausible for a field."""
     if target == "accept" and not _are_events(path, filled, observed):
@@ -54,7 +63,7 @@ def is_plausible(target: str, path: str, filled: Sequence[Any], observed: Observ
         return False
     if target == "finished" and path.split(".")[0] in observed.readers:
         return False
-    if target == "name" and any(key.endswith("email") for key in observed.beside(path)):
+    if target == "name" and any(map(OF_A_PERSON.fullmatch, observed.beside(path))):
         return all(isinstance(value, str) for value in filled)
     fits = _PLAUSIBLE.get(target, _is_simple)
     return all(fits(path, value) for value in filled)
@@ -110,7 +119,7 @@ def _is_renters_name(path: str, value: Any) -> bool:
     key, around = key_of(path), {*words_around(path)}
     if ROLE_ALONE.fullmatch(key):
         return isinstance(value, str) and FULL_NAME.fullmatch(value.strip()) is not None
-    is_plain = key in ("name", "displayname", "profilename") and "[name]" not in path
+    is_plain = PLAIN_NAME.fullmatch(key) is not None and "[name]" not in path
     is_renters = not is_plain or "." not in path or (RENTER | VISITS | PEOPLE) & around
     return _is_name(path, value) and bool(is_renters)
 

@@ -344,7 +344,8 @@ class Draft:
 
     def _appointment_lines(self) -> Iterator[str]:
         guesses = self.guesses
-        names = ("first_name", "last_name") if "last_name" in guesses else ("name",)
+        parts = ("first_name", "last_name")
+        names = parts if {*parts} & guesses.keys() else ("name",)
         notes = note_paths(self.observed, guesses)
         contacts = contact_paths(self.observed)
         if not (notes or contacts or (CONTACT | {"starts_at", "date"}) & guesses.keys()):
