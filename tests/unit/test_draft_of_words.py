@@ -136,10 +136,10 @@ def test_a_full_name_beside_a_first_name_is_no_last_name() -> None:
     assert (guesses["first_name"], "last_name" in guesses) == ("firstName", False)
 
 
-def test_a_first_name_alone_leaves_the_last_name_open() -> None:
+def test_a_first_name_alone_is_no_last_name() -> None:
     text = mapping_from_sample("acme", "a.json", {"answers": {"Prénom": "Rosa"}})
     assert "first_name: answers.Prénom" in text
-    assert "last_name: TODO   # or 'last_name: { always: Unknown }'" in text
+    assert "last_name: { always: Unknown }   # only a first name was found: confirm" in text
     assert guess_paths({"nombre": "Rosa Vale"})["name"] == "nombre"
 
 

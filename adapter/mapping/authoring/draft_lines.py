@@ -30,7 +30,7 @@ MINUTES: Final = frozenset({"minute", "minutes", "min", "mins"})
 HALVES: Final = frozenset({"ampm", "meridiem", "meridian"})
 #: Keys of dates that are not the tour's.
 NOT_A_TOURS: Final = re.compile(
-    r"creat|updat|modif|submit|sent|receiv|birth|dob|move|mudanza|expir|timestamp|lastactiv|lease"
+    r"creat|updat|modif|cancel|delet|submit|sent|receiv|birth|dob|move|mudanza|expir|timestamp|lastactiv|lease"
     r"|phone|zip|postal|version|size|birthday|enviado"
 )
 #: A text that consists of a date, a time or a range of them.

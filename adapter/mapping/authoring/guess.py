@@ -7,8 +7,8 @@ from typing import Final
 from adapter.mapping.authoring.field_keys import KEYS, VALUES, Guesses, matching_pattern
 from adapter.mapping.authoring.observe import Observed
 from adapter.mapping.authoring.payload_keys import SPANISH_NAME, key_of, words_around, words_in
-from adapter.mapping.authoring.plausible import EVENT, STARTS, VISITS, is_plausible
-from adapter.mapping.authoring.request_ids import identifies, is_request_id
+from adapter.mapping.authoring.plausible import EVENT, HELD_EVENT, STARTS, VISITS, is_plausible
+from adapter.mapping.authoring.request_ids import identifies, is_event_id, is_request_id
 from adapter.mapping.authoring.whose import (
     CONTACT,
     RENTER,
@@ -23,7 +23,9 @@ MOST_FALLBACKS: Final = 3
 #: Parts of the names of events that book no tour.
 NOT_A_LEAD: Final = re.compile(
     r"start(ed)?(?![a-z])|ended|rejected|reminder|no[-_ ]?show|opened|viewed|abandoned|partial"
-    r"|ringing|in[-_ ]progress|paid|ping",
+    r"|ringing|in[-_ ]progress|paid|(?<![a-z])ping|recording|payment|refund|transcription"
+    rf"|{HELD_EVENT}[-_. ]?(completed|finished|attended|over)"
+    rf"|(completed|finished)[-_. ]?{HELD_EVENT}",
     re.IGNORECASE,
 )
 
@@ -170,7 +172,7 @@ def _rank(target: str, path: str, observed: Observed) -> tuple[bool, int, int]:
     is_renters = RENTER & {*words_around(path)} or path in observed.readers
     is_others = target in CONTACT and not is_renters
     if target == "dedupe":
-        return not is_request_id(path), 0, 0
+        return not is_request_id(path), is_event_id(path), 0
     filled = len(observed.filled(path)) if target in ("starts_at", "date", "time") else 0
     position = matching_pattern(target, path)
     return is_others, len(KEYS[target]) if position is None else position, -filled

@@ -36,6 +36,15 @@ EVENT: Final = re.compile(
     r"|cancel|delete|decline|report|analyzed|^new|new$",
     re.IGNORECASE,
 )
+#: Words for a tour in the name of an event.
+HELD_EVENT: Final = "(meeting|tour|appointment|visit|showing|viewing)"
+#: Events after a tour or around it. Without other events in the samples, they are ignored.
+NO_BOOKING: Final = re.compile(
+    rf"no[-_ ]?show|(?<![a-z])ping|recording|payment|refund|reminder|{HELD_EVENT}[-_. ]?"
+    r"(started|ended|completed|finished|attended|over)"
+    rf"|(ended|completed|finished)[-_. ]?{HELD_EVENT}",
+    re.IGNORECASE,
+)
 #: Keys next to the type of a form question.
 ANSWER: Final = frozenset({"label", "value", "question", "answer", "answers"})
 #: A word for a kind of object, such as ``FORM_RESPONSE``, rather than the name of an object.
@@ -82,7 +91,8 @@ def is_kind(path: str, observed: Observed) -> bool:
 
 def _is_event_type(path: str, value: Any) -> bool:
     others = THINGS & {*words_in(path)} or RENTER & {*words_around(path)}
-    is_name = isinstance(value, str) and not re.search("@|//", path + value)
+    # A ``tag.list`` is a kind of object.
+    is_name = isinstance(value, str) and not re.search(r"@|//|[._]list$", path + value)
     return is_name and not others
 
 
@@ -97,7 +107,10 @@ def _are_events(path: str, filled: Sequence[Any], observed: Observed) -> bool:
     if ANSWER & beside or is_question:
         return False
     texts = {str(value) for value in filled}
-    return len(texts) > 1 or all(EVENT.search(text) for text in texts)
+    is_named = matching_pattern("accept", path) == 0
+    return len(texts) > 1 or all(
+        EVENT.search(text) or (is_named and NO_BOOKING.search(text)) for text in texts
+    )
 
 
 def _is_community(path: str, value: Any) -> bool:
