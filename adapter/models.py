@@ -630,7 +630,7 @@ class FormatChange:
 
     source: str
     kind: FormatKind
-    #: The path or field that is missing, or at which a new value arrived.
+    #: The path or field that is missing or has a new value.
     name: str
     #: The hash of the new value, or "".
     value: str = ""

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 #: A session ends this many hours after sign-in, even if it is in use.
 SESSION_HOURS: Final = 12
 
-#: The cookie that marks a browser in which a user has signed in, and its lifetime.
+#: The cookie that marks a browser after a user has signed in with it, and its lifetime.
 BROWSER_COOKIE: Final = "console_browser"
 BROWSER_DAYS: Final = 365
 

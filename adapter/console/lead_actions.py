@@ -329,7 +329,7 @@ def flash_with_undo(
 ) -> None:
     """Show a message about an action on several leads, with an undo button if it can be undone.
 
-    ``were`` are the users to whom the leads were assigned before.
+    ``were`` contains the users that the leads were assigned to before.
     """
     if act == "confirm":
         flask.flash(text, "good")

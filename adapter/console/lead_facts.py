@@ -22,7 +22,7 @@ class LeadFacts:
     before: Mapping[int, Sequence[Booking]] = dataclasses.field(default_factory=dict)
     #: The renter's cancellation that still needs review, by the ID of the tour in Knock.
     cancellations: Mapping[int, Booking] = dataclasses.field(default_factory=dict)
-    #: The change with which a user reported that a booking is no longer in Knock, by its ID.
+    #: The change by which a user reported a booking as no longer in Knock, by the booking's ID.
     gone: Mapping[int, Change] = dataclasses.field(default_factory=dict)
     #: The pause that keeps a pending booking from being sent, by the booking's ID.
     pauses: Mapping[int, Pause] = dataclasses.field(default_factory=dict)
@@ -34,7 +34,7 @@ class LeadFacts:
 
 #: Maximum time between a property's assignment and a lead that it changes.
 ONE_CLICK: Final = dt.timedelta(minutes=2)
-#: No facts, to describe only what the history contains.
+#: An empty set of facts, for a description based only on the history.
 NO_FACTS: Final = LeadFacts()
 
 

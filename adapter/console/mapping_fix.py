@@ -26,7 +26,7 @@ from adapter.operations.format_proposals import (
 )
 from adapter.operations.todo import Entry, Selection
 
-#: Maximum number of leads for which an edit is looked for.
+#: Maximum number of leads to find an edit for.
 MOST_LEADS: Final = 50
 #: The key of the fix for all detected changes in a source's format.
 CHANGES: Final = "changes"
@@ -44,7 +44,7 @@ class MappingFix:
     #: A sentence for each change.
     sentences: tuple[str, ...]
     proposal: Proposal | None
-    #: The paths that all fit, if no edit is suggested because of that.
+    #: The candidate paths, if no edit is suggested because several paths fit.
     fitting: tuple[str, ...] = ()
     #: Leads that were sent to Knock without the missing value, and the names of the values.
     sent_without: tuple[int, ...] = ()

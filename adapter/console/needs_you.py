@@ -17,7 +17,7 @@ from adapter.console.readable import is_held_by_mapping, readable_leads
 from adapter.console.stored_messages import event_of
 from adapter.mapping.format_profile import places_of
 from adapter.models import Booking, Event, FormatChange, FormatKind
-from adapter.operations.advice import label_of
+from adapter.operations.advice import label_of, lead_in_short
 from adapter.operations.aliases import names_in
 from adapter.operations.todo import (
     Entry,
@@ -35,7 +35,7 @@ from adapter.operations.todo import (
 from adapter.store import MOST_COUNTED, Group, Issue, Transaction
 
 PAGE_SIZE: Final = 50
-#: How many of a row's leads are named.
+#: Maximum number of renters to name in a row.
 MOST_NAMED: Final = 3
 #: Maximum number of messages to read to find the names of unrecognized properties.
 MOST_PLACES: Final = 12
@@ -57,7 +57,7 @@ class Row:
     #: The first lead, and the first renters' names.
     lead: Booking | Event
     names: Sequence[str]
-    #: True if the row has more leads than the names describe.
+    #: True if the row has more leads than it names.
     has_others: bool
     #: When the first lead was received.
     received_at: dt.datetime
@@ -70,6 +70,14 @@ class Row:
     def is_fold(self) -> bool:
         """True if the row combines several leads with the same problem."""
         return len(self.entry.ids) > 1
+
+    @property
+    def short(self) -> str:
+        """A short description of the problem."""
+        of_group = self.is_fold or self.entry.is_readable or self.entry.is_format_change
+        if of_group or not isinstance(self.lead, Booking):
+            return self.entry.short
+        return lead_in_short(self.lead)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -407,9 +415,9 @@ def _names(entry: Entry, bookings: Mapping[int, Booking]) -> list[str]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Neighbors:
-    """The previous and next lead in the list from which a lead was opened."""
+    """The previous and next lead in the list that a lead was opened from."""
 
-    #: The IDs of the next and previous leads, and the name in the next one.
+    #: The IDs of the next and previous leads, and the next lead's name.
     next_id: int | None = None
     previous_id: int | None = None
     next_name: str = ""

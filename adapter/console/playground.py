@@ -43,7 +43,7 @@ DRAFT: Final = "draft"
 MAX_TYPED_MAPPING: Final = 32_000
 DEFAULT_CONTENT_TYPE: Final = "application/json"
 DEFAULT_BACKTEST_EVENTS: Final = 100
-#: Maximum number of a webhook's lines beside the mapping.
+#: Maximum number of a webhook's lines to show beside the mapping.
 MAX_MESSAGE_LINES: Final = 400
 MAX_REASON: Final = 500
 #: Maximum number of changed webhooks that a backtest lists.
@@ -74,7 +74,7 @@ class PlaygroundResult:
     """The result of mapping a webhook, or the problems that prevented it."""
 
     problems: tuple[Problem, ...] = ()
-    #: What ``adapter check`` would report for a mapping that can be tried.
+    #: The problems that ``adapter check`` would report for a mapping that can be tried.
     checked: tuple[Problem, ...] = ()
     mapped: Mapped | None = None
     #: The values of each changed ``item.field``, with the current mapping and with the edited one.

@@ -31,7 +31,7 @@ class Message:
         return self.name or ("No name" if self.bookings else f"Message from {self.event.source}")
 
 
-#: How much of a message is searched for contacts, in bytes, and how many messages of a list.
+#: Maximum number of bytes per message, and of messages per list, that are searched for contacts.
 MAX_SEARCHED: Final = 20_000
 MAX_MESSAGES: Final = 50
 _CONTACTS: Final = (

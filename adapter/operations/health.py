@@ -319,7 +319,7 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """The facts about the adapter from which its problems are derived."""
+    """The facts about the adapter that its problems are derived from."""
 
     now: dt.datetime
     processes: tuple[Process, ...] = ()

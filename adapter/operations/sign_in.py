@@ -57,7 +57,7 @@ class SignIn:
         """Verify a password and return the user. Raise :class:`SignInRefused` if it is incorrect.
 
         Failures are counted by name and by ``client``, the IP address, if it is known. A
-        ``browser`` in which this user has signed in before is counted separately, so that no one
+        ``browser`` that this user has signed in with before is counted separately, so that no one
         else can lock it out.
         """
         user, now = self.users().get(name), self._clock()
@@ -136,7 +136,7 @@ class SignIn:
         return self._hash(f"session\0{user.password}").hex()[:32]
 
     def browser_mark(self, user: User) -> str:
-        """Return the cookie value for a browser in which the user has signed in."""
+        """Return the cookie value for a browser that the user has signed in with."""
         return self._hash(f"browser\0{user.name}\0{user.password}").hex()[:32]
 
     def session_key(self) -> bytes:
@@ -192,7 +192,7 @@ class SignIn:
         self._replace_password(user, new, "password_changed", by=user.name)
 
     def set_password(self, user: User, new: str, *, by: str) -> None:
-        """Set another user's password. Raise NotPossible if the user was changed meanwhile."""
+        """Set another user's password. Raise NotPossible if the user was changed in between."""
         self._replace_password(user, new, "password_set", by=by)
 
     def _replace_password(self, user: User, new: str, action: str, *, by: str) -> None:

@@ -1,4 +1,4 @@
-"""Test the console's pages for sources, rejected messages, activity and people."""
+"""Test the console's pages about sources, rejected messages, activity and users."""
 
 import dataclasses
 import json
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("harness")
 
 
 def rejected(harness: Harness, reason: str = "signature_mismatch", **changes: Any) -> int:
-    """Store a rejected request that passes with the current secrets. Return its ID."""
+    """Store a rejected request that would pass with the current secrets. Return its ID."""
     source = harness.pipeline.sources["rentfeed"]
     body = json.dumps(tour(**changes)).encode()
     url = "https://adapter.example.com/hooks/rentfeed"

@@ -1,4 +1,4 @@
-"""Test that the console leads a user from a changed format to booked leads."""
+"""Test that the console guides a user from a changed format to booked leads."""
 
 import html
 import re
@@ -17,14 +17,14 @@ from tests.leads import lead
 
 
 def start_time(number: int) -> Any:
-    """Return a lead whose sender has renamed the tour's time."""
+    """Return a lead after its sender has renamed the tour's time."""
     body = lead(number)
     body["tour"]["startTime"] = body["tour"].pop("time")
     return body
 
 
 def full_name(number: int) -> Any:
-    """Return a lead whose sender has also renamed the renter's name."""
+    """Return a lead after its sender has also renamed the field with the renter's name."""
     body = start_time(number)
     body["contact"]["fullName"] = body["contact"].pop("name")
     return body
@@ -45,7 +45,7 @@ def changed_format(harness: Harness) -> list[int]:
 
 
 def publish_fix(reader: Reader) -> str:
-    """Publish the suggested edit, and let all processes use it. Return the next page."""
+    """Publish the suggested edit, and let all processes use it. Return the page that follows."""
     page = html.unescape(reader.text("/try?source=rentfeed&fix=changes"))
     mapping = page.partition('name="mapping"')[2].partition(">\n")[2].partition("</textarea>")[0]
     seen = re.search(r'name="seen" value="(\d+)"', page)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("harness")
 
 
 def check(page: str, title: str) -> tuple[str, str]:
-    """Return the level and the text of one line of the page."""
+    """Return the level and the text of a line on the page."""
     found = re.search(
         rf'<li class="(\w+)">(?:(?!</li>).)*<b>{title}</b>(.*?)</li>', page, re.DOTALL
     )
@@ -126,7 +126,7 @@ def test_the_typical_time_covers_only_leads_booked_without_a_person(
     harness: Harness,
     visit: Visit,  # noqa: F811
 ) -> None:
-    """A lead that was read again has a new booking, which nobody had to review."""
+    """Include a lead that was read again, whose new booking needed no review."""
     event_id = harness.receive("rentfeed", lead(1)).event_id
     late = at_night(harness, 2)
     with harness.pipeline.store.transaction() as tx:
@@ -156,7 +156,7 @@ def test_leads_that_a_rollback_no_longer_books_are_a_warning(
     harness: Harness,
     visit: Visit,  # noqa: F811
 ) -> None:
-    """The mapping that was published reads a renamed field, and the file does not."""
+    """Publish a mapping that also books showings, then roll back to the file, which does not."""
     ana = visit(environ=SECRETS)
     text = harness.pipeline.sources["rentfeed"].text
     assert "eventType: tour_request" in text

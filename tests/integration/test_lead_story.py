@@ -1,4 +1,4 @@
-"""Test what a lead's page says about other bookings and about what users did."""
+"""Test the sentences on a lead's page about other bookings and users' actions."""
 
 import dataclasses
 import re
@@ -26,7 +26,7 @@ def text_of(part: str) -> str:
 
 
 def task_of(page: str) -> str:
-    """Return the text of the box with what is wrong and what to do."""
+    """Return the text of the box that explains the problem and the next step."""
     return text_of(page.partition('<div class="task')[2].partition('<div class="actions')[0])
 
 
@@ -113,7 +113,7 @@ def test_the_story_names_the_user_who_booked_a_tour_again(
     upstream: SandboxClient,
     visit: Visit,  # noqa: F811
 ) -> None:
-    """The former tour then counts as gone from Knock."""
+    """Check that the earlier tour then counts as gone from Knock."""
     del upstream
     (first,) = harness.mapped("rentfeed", same_person(1))
     settle(harness)
