@@ -160,7 +160,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "refused": (
         "This tour was rejected. It is not in Knock.",
-        "Fix what the response names and book it again, or enter the tour in Knock yourself.",
+        "Fix the problem that the response names and book it again, or enter it in Knock.",
     ),
     "job_failed": (
         "Knock didn't save this tour.",
@@ -226,7 +226,7 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "maybe_gone": "May be canceled in Knock",
     "repeat_or_change": "Repeat of an earlier request",
     "after_restore": "Two tours, order unclear",
-    "dismissed_before": "Asked again after being dismissed",
+    "dismissed_before": "Requested again after it was dismissed",
     "another_name": "Same ID, different name",
     "another_person": "Same contact, different name",
     "contact_of_many": "Contact used by many people",
@@ -272,10 +272,10 @@ DECISIONS: Final[Mapping[str, str]] = {
     "cancelled_by_sender": "The renter canceled before we sent it to Knock.",
     "canceled_by_renter": "The renter canceled before we sent it to Knock.",
     "cancellation_done": "The renter canceled a tour that isn't in Knock.",
-    "taken_back": "The renter asked again, or someone here undid the cancellation.",
+    "taken_back": "The renter asked again, or someone on your team undid the cancellation.",
     "booking_came_later": "The cancellation arrived before the request. The request needs review.",
     "asked_again": "This repeats the renter's latest request.",
-    "tour_undone": "Someone here undid it before it was sent.",
+    "tour_undone": "Someone on your team undid it before it was sent.",
     IGNORED: "This message is a test, or not a tour request.",
 }
 
@@ -332,7 +332,7 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "is in the past": ("This tour was already in the past when the request arrived.", _CALL),
     "there is a date but no time of day": ("The message has a date but no time.", _CALL),
-    NOT_A_TOUR: ("The renter said between when they could come, but not at what time.", _CALL),
+    NOT_A_TOUR: ("The renter gave a range of times, but not an exact time.", _CALL),
     "the time does not exist": (
         "This time doesn't exist: clocks spring forward that night.",
         _CALL,
@@ -370,7 +370,7 @@ SHORT_MESSAGE: Final[Mapping[str, str]] = {
     "the offset does not match": "Wrong time zone",
     "there is no time zone": "No time zone",
     "not the name of a time zone": "Time zone not recognized",
-    "its time zone abbreviation": "Time zone doesn't fit the date",
+    "its time zone abbreviation": "Time zone and date don't match",
     "the offset from UTC": "Invalid time zone",
     "the time does not exist": "Tour time doesn't exist",
     "the time happens twice": "Tour time happens twice",
