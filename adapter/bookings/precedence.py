@@ -216,7 +216,7 @@ def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
 
 
 def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
-    """Decide whether a cancellation is complete, withdrawn, or still to be made in Knock."""
+    """Decide whether a cancellation is complete, withdrawn, or still has to be made in Knock."""
     if request.state is not BookingState.HELD or request.item_key is None:
         return None
     if request.reason == "repeat_or_change":
