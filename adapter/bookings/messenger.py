@@ -292,7 +292,7 @@ class Messenger:
         return True
 
     def _is_propexo_working(self, message: Message) -> bool:
-        """After a note fails to send, return False until a read shows that Propexo works again."""
+        """Return False if a note has failed and no read has shown since that Propexo works."""
         with self.store.transaction() as tx:
             now, limiter = self.clock(), tx.rate_limit
             if not limiter.lock(now).note_failures:

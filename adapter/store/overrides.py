@@ -27,7 +27,7 @@ class OverridesTable(Statements):
         return row["changes"] if row else 0
 
     def all(self) -> Overrides:
-        """Return all changes that are in effect."""
+        """Return all of the users' changes that are in effect."""
         return Overrides(
             changes=self.changes(),
             aliases=tuple(Alias(**row) for row in self._all("list_aliases")),

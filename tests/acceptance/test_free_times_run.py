@@ -31,7 +31,7 @@ numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return mappings with eight communities whose tour times are checked."""
+    """Return mappings with eight communities that check the times of tours in Knock."""
     folder = tmp_path_factory.mktemp("run") / "mappings"
     shutil.copytree(MAPPINGS, folder)
     communities = {

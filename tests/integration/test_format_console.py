@@ -24,7 +24,7 @@ def start_time(number: int) -> Any:
 
 
 def full_name(number: int) -> Any:
-    """Return a lead after its sender has also renamed the field with the renter's name."""
+    """Return a lead after its sender has renamed the field with the renter's name too."""
     body = start_time(number)
     body["contact"]["fullName"] = body["contact"].pop("name")
     return body
