@@ -88,14 +88,12 @@ def other(
     id_: int,
     starts_at: dt.datetime | None,
     asked_at: dt.datetime,
-    state: BookingState = BookingState.BOOKED,
-    event_id: int = 1,
 ) -> Booking:
     return Booking(
         id=id_,
-        event_id=event_id,
+        event_id=1,
         source="rentfeed",
-        state=state,
+        state=BookingState.BOOKED,
         community="maple-court",
         timezone="America/Denver",
         starts_at=starts_at,

@@ -112,8 +112,8 @@ def running_sandbox(**options: Any) -> Iterator[SandboxClient]:
 
 
 @contextlib.contextmanager
-def canned_server(answer: bytes, *, hang: bool = False, drip: bytes = b"") -> Iterator[str]:
-    """Run a server that reads a request, writes ``answer``, and then closes or hangs.
+def canned_server(answer: bytes, *, drip: bytes = b"") -> Iterator[str]:
+    """Run a server that reads a request, writes ``answer``, and then closes.
 
     After that, ``drip`` is written five times a second for ten seconds.
     """
@@ -129,8 +129,6 @@ def canned_server(answer: bytes, *, hang: bool = False, drip: bytes = b"") -> It
                     for _ in range(50 if drip else 0):
                         ended.wait(0.2)
                         connection.sendall(drip)
-                    if hang:
-                        ended.wait(30)
 
         thread = threading.Thread(target=serve)
         thread.start()

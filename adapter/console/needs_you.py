@@ -17,7 +17,7 @@ from adapter.console.readable import is_held_by_mapping, readable_leads
 from adapter.console.stored_messages import event_of
 from adapter.mapping.format_profile import places_of
 from adapter.models import Booking, Event, FormatChange, FormatKind
-from adapter.operations.advice import label_of
+from adapter.operations.advice import label_of, lead_in_short
 from adapter.operations.aliases import names_in
 from adapter.operations.todo import (
     Entry,
@@ -70,6 +70,14 @@ class Row:
     def is_fold(self) -> bool:
         """True if the row combines several leads with the same problem."""
         return len(self.entry.ids) > 1
+
+    @property
+    def short(self) -> str:
+        """A short description of the problem."""
+        of_group = self.is_fold or self.entry.is_readable or self.entry.is_format_change
+        if of_group or not isinstance(self.lead, Booking):
+            return self.entry.short
+        return lead_in_short(self.lead)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -218,7 +218,7 @@ class RateLimiter(Statements):
 
     def suspend(self, reason: str, now: dt.datetime) -> bool:
         """Stop sending until :meth:`resume`. Return False if sending was already stopped."""
-        return self._one("suspend_sending", reason=reason, now=now) is not None
+        return self._has("suspend_sending", reason=reason, now=now)
 
     def count_failure(self, reason: str, why: str, now: dt.datetime) -> int:
         """Count a POST without a clear response. Stop sending after several failures in a row.
@@ -274,7 +274,7 @@ class RateLimiter(Statements):
 
         A call in the future shows that a worker's or PostgreSQL's clock was ahead.
         """
-        return self._one("repair_clock", now=now, ahead=now + CLOCK_LAG * 2) is not None
+        return self._has("repair_clock", now=now, ahead=now + CLOCK_LAG * 2)
 
     def lift(self) -> None:
         """End a temporary pause of all calls, and allow an immediate check of Propexo."""

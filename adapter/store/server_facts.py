@@ -6,8 +6,7 @@ import datetime as dt
 import psycopg
 from psycopg.rows import dict_row
 
-from adapter.exceptions import StoreUnavailable
-from adapter.store.connection import OPTIONS, address_of, is_pooled, reason_of
+from adapter.store.connection import OPTIONS, is_pooled, unreachable
 from adapter.store.migrate import SchemaState, schema_state
 from adapter.store.queries import STATEMENTS
 
@@ -45,8 +44,7 @@ def server_facts(url: str) -> ServerFacts:
         with psycopg.connect(url, **options) as connection:
             return _read(connection)
     except psycopg.Error as exc:
-        reason = f"cannot reach PostgreSQL at {address_of(url)}: {reason_of(exc)}"
-        raise StoreUnavailable(reason) from exc
+        raise unreachable(url, exc) from exc
 
 
 def _read(connection: "psycopg.Connection[dict[str, object]]") -> ServerFacts:

@@ -106,15 +106,14 @@ class Transaction(Statements):
 
     def is_read_only(self) -> bool:
         """Return True if PostgreSQL does not accept writes."""
-        row = self._one("is_read_only")
-        return row is not None and bool(row["is_read_only"])
+        return bool(self._value("is_read_only"))
 
     def hash_key(self) -> bytes:
         """Return the secret key of this installation's keyed hashes, stored in the database."""
-        row = self._one("hash_key")
-        if row is None:
+        key = self._value("hash_key")
+        if key is None:
             raise LookupError("the database's hash key is missing; run adapter migrate")
-        return bytes(row["hash_key"])
+        return bytes(key)
 
     def current_time(self) -> dt.datetime:
         """Return PostgreSQL's current time."""
@@ -129,5 +128,4 @@ class Transaction(Statements):
 
     def propexo_host(self) -> str | None:
         """Return the first recorded host of Propexo's API, or None."""
-        row = self._one("propexo_host")
-        return None if row is None else row["propexo_host"]
+        return self._value("propexo_host")

@@ -55,16 +55,15 @@ class Users(Statements):
 
     def change_password(self, name: str, old: str, new: str) -> bool:
         """Replace a password hash. Return False if the old hash is no longer stored."""
-        return self._one("change_password", name=name, old=old, password=new) is not None
+        return self._has("change_password", name=name, old=old, password=new)
 
     def change_role(self, name: str, role: str) -> bool:
         """Change a user's role. Return False if the user does not exist."""
-        return self._one("change_role", name=name, role=role) is not None
+        return self._has("change_role", name=name, role=role)
 
     def remove(self, name: str) -> str | None:
         """Remove a console user. Return the user's role, or None if the user does not exist."""
-        row = self._one("remove_user", name=name)
-        return str(row["role"]) if row else None
+        return self._value("remove_user", name=name)
 
     def failures(self, whos: Sequence[str], since: dt.datetime) -> dict[str, int]:
         """Return the number of failed sign-ins after ``since`` for each name and address."""
@@ -73,7 +72,7 @@ class Users(Statements):
 
     def record_failure(self, whos: Sequence[str], *, now: dt.datetime) -> list[int]:
         """Record a failed sign-in for each name and address in ``whos``. Return the new IDs."""
-        return [row["id"] for row in self._all("record_failed_sign_in", whos=list(whos), at=now)]
+        return self._values("record_failed_sign_in", whos=list(whos), at=now)
 
     def delete_failures(self, whos: Sequence[str], ids: Sequence[int]) -> None:
         """Delete failed sign-ins for the given names and addresses or with the given IDs."""

@@ -354,7 +354,7 @@ def test_the_command_says_that_the_time_ran_out(
     monkeypatch.setattr(compare_module, "READING", -1.0)
     shown = shell(*arguments, exit_code=1)
     assert re.search("Arrived, not listed +unknown[ -]+not everything was compared in time", shown)
-    assert "The time ran out: 1,100 lines not compared. Divide the list" in shown
+    assert "Time ran out: 1,100 lines not compared. Split the list" in shown
 
 
 def test_the_command_explains_what_it_cannot_read(

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from adapter.bookings import backoff
 from adapter.exceptions import ConfigurationError
 from adapter.mapping.registry import load
 from adapter.models import Booking, utc_now
@@ -391,6 +392,7 @@ def test_wrong_settings_are_named(environ: dict[str, str], problem: str) -> None
 
 
 def test_pauses_grow_up_to_three_hours() -> None:
-    pauses = [status_webhooks.pause_after(one) for one in (1, 2, 3, 12, 99)]
+    limits = (status_webhooks.FIRST_PAUSE, status_webhooks.MAX_PAUSE)
+    pauses = [backoff.doubling_pause(one, *limits) for one in (1, 2, 3, 12, 99)]
     assert pauses[:3] == [dt.timedelta(seconds=one) for one in (5, 10, 20)]
     assert pauses[3:] == [dt.timedelta(hours=one) for one in (5 * 2**11 / 3600, 3)]

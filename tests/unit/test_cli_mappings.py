@@ -630,7 +630,7 @@ def test_map_shows_when_the_sender_says_that_the_request_was_made() -> None:
     sent = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
     item = Item(outcome=Outcome.BOOK, sent_at=sent)
     lines = list(mapped_as_text("acme", Mapped(outcome=Outcome.BOOK, items=(item,))))
-    assert lines[1] == "  sent at: 2026-03-01 12:00:00 UTC, by which the latest request wins"
+    assert lines[1] == "  sent at: 2026-03-01 12:00:00 UTC (the latest request wins)"
 
 
 def test_map_names_what_is_missing_what_is_unread_and_what_contradicts_the_booking() -> None:
@@ -683,7 +683,7 @@ def test_only_booked_items_of_a_batch_are_doubtful(project: Path) -> None:
 def test_a_sample_that_would_take_minutes_is_refused(project: Path) -> None:
     (project / "big.json").write_text(json.dumps({"text": "x" * new_source.MOST_BYTES}))
     result = click.testing.CliRunner().invoke(commands, ["new", "acme", "big.json"])
-    assert str(result.exception) == "big.json has 257 kB; shorten it to 256 kB, such as a few leads"
+    assert str(result.exception) == "big.json is 257 kB; shorten it to at most 256 kB"
     assert not (project / "mappings/acme.yaml").exists()
     files = ["lead.json"] * (new_source.MOST_FILES + 1)
     assert "pass at most 200 files" in run("new", "acme", *files).output

@@ -104,7 +104,7 @@ _MESSAGES = {
 
 
 #: The reason for a line that was not compared.
-NOT_IN_TIME = "It was not compared in time. Divide the list, and compare its parts."
+NOT_IN_TIME = "There was no time to compare it. Split the list, and check each part separately."
 
 
 def judge(
@@ -226,8 +226,8 @@ def _claim(
     return Judged(line=line, verdict=verdict, why=why, lead=lead, ask_by=ask_by)
 
 
-def _doubtful(line: PortalLine, why: str, lead: int | None = None) -> Judged:
-    return Judged(line=line, verdict=Verdict.DOUBTFUL, why=why, lead=lead)
+def _doubtful(line: PortalLine, why: str) -> Judged:
+    return Judged(line=line, verdict=Verdict.DOUBTFUL, why=why)
 
 
 def _charged_before(
