@@ -153,7 +153,7 @@ def new(
 
 
 def _file_to_write(folder: Path, name: str, *, stored: bool) -> Path:
-    """Return the file for the new mapping, or for the draft of a mapping that exists."""
+    """Return the file for a new mapping, or for the draft of an existing one."""
     if not NAME.match(name):
         raise click.BadParameter("use a to z, 0 to 9, - and _")
     file = folder / f"{name}.yaml"

@@ -506,7 +506,7 @@ def _redacted_pair(pair: str, changes: Changes) -> str:
 
 
 def _redacted_markup(text: str, changes: Changes, payload: Any) -> str:
-    """Return a redacted copy of XML, of a multipart body, or of another text."""
+    """Return a redacted copy of XML, a multipart body, or other text."""
     for path, value in _leaves(payload, "", 0):
         name = re.escape(path.rpartition(".")[2].removeprefix("@"))
         if path and is_private(path) and not _is_blank(value):
