@@ -286,7 +286,7 @@ def _is_forced_card(request: Booking) -> bool:
 
 
 def _covering(canceled: Iterable[Booking], person: Person) -> list[Booking]:
-    """Return the uncanceled bookings into which canceled requests were merged."""
+    """Return the uncanceled bookings that canceled requests were merged into."""
     ids = {
         one.because_of
         for one in canceled

@@ -79,7 +79,7 @@ def name_of(booking: Booking) -> tuple[str, ...]:
 
 
 def _contacts(booking: Booking) -> Set[object]:
-    """Return a booking's email and phone in a form comparable across communities."""
+    """Return a booking's email and phone in a form that can be compared across communities."""
     return {booking.appointment.get("email_1"), booking.appointment.get("phone_1")} - {None, ""}
 
 

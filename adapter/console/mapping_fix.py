@@ -121,7 +121,7 @@ def _explained_fix(source: Source, key: str, changes: Sequence[FormatChange]) ->
 
 
 def _sentence(one: ExplainedChange) -> str:
-    """Describe a change to a user. If the new path is certain, name only that path."""
+    """Describe a format change for users. If the new path is certain, name only that path."""
     sentence = change_sentence(one.change)
     if one.unmet:
         return f"{sentence} {'. '.join(one.unmet)}."

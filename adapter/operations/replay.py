@@ -299,7 +299,7 @@ def _without_settled(
     mapped: Mapped,
     left: Collection[int],
 ) -> Mapped:
-    """Return the mapping result with only those items whose bookings may still be replaced."""
+    """Return the mapping result with only the items whose bookings may still be replaced."""
     if not any(_is_settled(booking, left) for booking in bookings):
         return mapped
     replaceable = {booking.item_key for booking in bookings if booking.id in left}

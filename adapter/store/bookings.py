@@ -75,7 +75,7 @@ class Bookings(Statements):
         return booking_from_row(row) if row else None
 
     def of_job(self, job_id: str) -> Booking | None:
-        """Return the booking with a Propexo job ID, or None if there is none."""
+        """Return the booking with the given Propexo job ID, or None if there is none."""
         row = self._one("booking_of_job", job_id=storable(job_id))
         return booking_from_row(row) if row else None
 

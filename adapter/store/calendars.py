@@ -125,7 +125,7 @@ class FreeTimesTable(Statements):
         times: Iterable[dt.datetime],
         since: dt.datetime | None = None,
     ) -> set[dt.datetime]:
-        """Return which of the given times are already taken by our other tours at the community.
+        """Return the given times that our other tours at the community have already taken.
 
         These are tours that Knock has not booked yet, and tours that were sent after ``since``.
         """

@@ -22,7 +22,7 @@ class Horizon(NamedTuple):
 
 
 class HistoryEnd:
-    """Determines the ID up to which the history of state changes is complete.
+    """Determines how far the history of state changes is complete.
 
     An open transaction may still commit an entry with a lower ID than entries that are already
     visible. So the transactions that were open when the history was last checked must end first.

@@ -77,7 +77,7 @@ NOT_AUTHORIZED = "not_authorized"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Stop:
-    """A stop of all sending: its reason, when it began, and when Propexo was last checked."""
+    """A suspension of all sending: its reason, its start, and the last check of Propexo."""
 
     stopped_for: str
     stopped_at: dt.datetime | None

@@ -94,7 +94,7 @@ def clock_time(text: str) -> dt.datetime:
 
 @dataclasses.dataclass
 class Player:
-    """Runs the lines of one example."""
+    """Runs the lines of one example in docs/people.md."""
 
     harness: Harness
     #: The booking of each lead, or None if it was not stored again, and the result on the page.
