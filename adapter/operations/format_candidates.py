@@ -16,6 +16,7 @@ from adapter.mapping.format_profile import (
     used_paths,
     values_at,
 )
+from adapter.mapping.overlay import with_communities_of
 from adapter.mapping.problems import MappingErrors
 from adapter.mapping.registry import load_text
 from adapter.mapping.source import Source
@@ -172,13 +173,17 @@ def _fits(what: Renamed, path: str, texts: Sequence[str]) -> bool:
 
 
 def edited_source(source: Source, text: str, policy: Policy) -> Source | None:
-    """Load an edited mapping. Return None if it is unchanged or invalid."""
+    """Load an edited mapping for the source's communities, including those from the console.
+
+    Return None if the mapping is unchanged or invalid.
+    """
     if text == source.text:
         return None
     try:
-        return load_text(source.path.parent, source.name, text, policy)
+        edited = load_text(source.path.parent, source.name, text, policy)
     except MappingErrors:
         return None
+    return with_communities_of(edited, source)
 
 
 def _is_filled(what: Renamed, edited: Source, path: str) -> bool:

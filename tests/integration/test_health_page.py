@@ -167,7 +167,7 @@ def test_leads_that_a_rollback_no_longer_books_are_a_warning(
     showing = [lead(number) | {"eventType": "showing"} for number in range(1, 6)]
     (booked,) = harness.mapped("rentfeed", showing[0])
     assert booked.state is BookingState.PENDING
-    assert "not booked since" not in ana.page("/")
+    assert "Since then" not in ana.page("/")
 
     harness.clock.advance(60)
     ana.post("/try/roll-back", source="rentfeed", number="0", seen="1")
@@ -181,9 +181,10 @@ def test_leads_that_a_rollback_no_longer_books_are_a_warning(
     at_night(harness, 7)  # neither version books it
     harness.clock.advance(3600)
     page = ana.page("/")
-    words = "2 leads from rentfeed were not booked since ana went back to the mapping file"
+    words = "ana rolled back the mapping of rentfeed "
     assert words in page
-    assert "(version 2). The previous version would have booked them." in page
+    assert "(version 2). Since then, 2 leads have not been booked." in page
+    assert "The previous version would have booked them." in page
     listed = ana.page(link_to(page, "See them"))
     assert all(f"/leads/{event_id}" in listed for event_id in ignored)
     assert f"/leads/{other}" not in listed
@@ -192,6 +193,8 @@ def test_leads_that_a_rollback_no_longer_books_are_a_warning(
     ana.post("/try/roll-back", source="rentfeed", number="1", seen="2")
     harness.pipeline.refresh_sources()
     assert words in ana.page("/")
+    feed = re.sub("<[^>]+>", "", ana.page("/audit?action=mapping_rolled_back"))
+    assert "rolled back the rentfeed mapping, which is now version 3" in feed
     for event_id in ignored:
         ana.post(f"/leads/{event_id}/replay")
-    assert "not booked since" not in ana.page("/")
+    assert "Since then" not in ana.page("/")

@@ -653,6 +653,38 @@ def test_map_names_what_is_missing_what_is_unread_and_what_contradicts_the_booki
     assert "seems to say" not in ignored.stderr, "an ignored webhook is not booked"
 
 
+def test_map_names_unread_values_in_json_texts_and_lists_of_answers(project: Path) -> None:
+    payload = {
+        "raw": json.dumps({"who": "Dana Okafor", "city": "Denver", "home": {"zip": 80202}}),
+        "rows": [{"q": "Email", "a": "d@example.com"}, {"q": "Company", "a": "Acme"}],
+    }
+    mapping: dict[str, Any] = {
+        "signature": {"scheme": "none"},
+        "read": {
+            "given": {"json": "raw"},
+            "answers": {"list": "rows", "by": "q", "value": "a"},
+        },
+        "dedupe": "body",
+        "community": {"always": "maple-court"},
+        "appointment": {"name": "given.who", "email_1": "answers.Email"},
+        "without_time": "prospect",
+        "tests": [{"payload": payload, "prospect_some": {"last_name": "Okafor"}}],
+    }
+    communities = project / "mappings/communities.yaml"
+    text = communities.read_text()
+    communities.write_text(text.replace("attributions: {", "attributions: { batch: att_batch,"))
+    (project / "mappings/batch.yaml").write_text(json.dumps(mapping))
+    result = run("map", "batch", "-", *NOW, stdin=json.dumps(payload).encode())
+    assert result.stderr.splitlines() == [
+        "this body has these values, but the mapping reads none of them:",
+        "  given.city, given.home.zip, answers.Company",
+    ]
+    mapping["appointment"] |= {"notes": "{given}", "first_contact_type": {"always": "chat"}}
+    (project / "mappings/batch.yaml").write_text(json.dumps(mapping))
+    result = run("map", "batch", "-", *NOW, stdin=json.dumps(payload).encode())
+    assert result.stderr.splitlines()[1:2] == ["  answers.Company"]
+
+
 def test_map_says_nothing_about_a_message_that_the_mapping_reads_completely() -> None:
     assert run("map", "rentfeed", SAMPLE, *NOW).stderr == ""
 

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import re
+import unicodedata
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,80 @@ def test_a_value_without_letters_is_no_name(value: str) -> None:
     assert "name" not in guess_paths({"answers": {"name": value}})
 
 
-def test_a_first_name_alone_is_the_name() -> None:
-    assert guess_paths({"answers": {"Prénom": "Rosa"}})["name"] == "answers.Prénom"
+NAME_LABELS = [
+    ("Prénom", "Nom"),
+    ("Votre prénom", "Votre nom"),
+    ("Vorname", "Name"),
+    ("Vorname", "Nachname"),
+    ("Nombre(s)", "Apellidos"),
+    ("primer nombre", "apellido_paterno"),
+    ("Nome", "Sobrenome"),
+    ("primeiro nome", "último nome"),
+    ("Nome", "Cognome"),
+    ("Voornaam", "Achternaam"),
+    ("voornaam", "naam"),
+]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize(("first", "last"), NAME_LABELS)
+def test_first_and_last_names_in_other_languages(first: str, last: str, *, plain: bool) -> None:
+    if plain:
+        first, last = (unidecoded(one).lower() for one in (first, last))
+    answers = {first: "Rosalba", last: "Petit", "E-mail": "rosalba@example.net"}
+    rows = [{"frage": question, "antwort": one} for question, one in answers.items()]
+    for data, parent in (
+        (answers, ""),
+        ({"client": answers}, "client."),
+        ({"rows": rows}, "answers."),
+    ):
+        draft = draft_from_samples("acme", [data])
+        assert draft.guesses["first_name"] == (f"{parent}{first}",)
+        assert draft.guesses["last_name"] == (f"{parent}{last}",)
+        made_up = redacted(json.dumps(data).encode(), data, 0, draft.people()).decode()
+        assert "Dana" in made_up
+        assert not re.search("Rosalba|Petit", made_up)
+
+
+def unidecoded(text: str) -> str:
+    """Return a text without its accents."""
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["Nom", "Nom et prénom", "Vor- und Nachname", "Nombre y apellidos", "Nome e cognome", "Naam"],
+)
+def test_full_names_in_other_languages(label: str) -> None:
+    data = {"rows": [{"label": label, "value": "Rosalba Petit"}, {"label": "Ort", "value": "X"}]}
+    assert guess_paths(data)["name"] == f"answers.{label}"
+    assert not re.search("Rosalba|Petit", redacted(json.dumps(data).encode(), data, 0).decode())
+
+
+def test_a_full_name_beside_a_first_name_is_no_last_name() -> None:
+    guesses = guess_paths({"Vorname": "Rosa", "Name": "Rosa Vale", "email": "rosa@example.net"})
+    assert (guesses["name"], "last_name" in guesses) == ("Name", False)
+    guesses = guess_paths({"firstName": "Rosa", "name": "Form 12", "email": "rosa@example.net"})
+    assert (guesses["first_name"], "last_name" in guesses) == ("firstName", False)
+
+
+def test_a_first_name_alone_is_no_last_name() -> None:
+    text = mapping_from_sample("acme", "a.json", {"answers": {"Prénom": "Rosa"}})
+    assert "first_name: answers.Prénom" in text
+    assert "last_name: { always: Unknown }   # only a first name was found: confirm" in text
+    assert guess_paths({"nombre": "Rosa Vale"})["name"] == "nombre"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [("q", "a"), ("question", "answer"), ("pregunta", "respuesta"), ("libellé", "réponse")],
+)
+def test_answers_are_found_beside_questions_in_any_language(question: str, answer: str) -> None:
+    texts = {"Email": "rosa@example.net", "When would you like to visit?": "2026-03-14T14:30"}
+    data = {"rows": [{question: one, answer: text} for one, text in texts.items()]}
+    guesses = guess_paths(data)
+    assert guesses["email_1"] == "answers.Email"
+    assert guesses["starts_at"] == "answers.When would you like to visit?"
 
 
 def test_chosen_options_are_read_by_their_labels() -> None:
@@ -309,7 +382,7 @@ def test_a_draft_and_a_made_up_sample_recognize_the_same_keys(key: str) -> None:
     data: dict[str, Any] = {key: "Rosa", "email": "rosa@example.net"}
     if key.endswith(".val"):
         data = {"firstName": {"val": "Rosa"}, "email": "rosa@example.net"}
-    assert guess_paths(data)["name"] == key
+    assert guess_paths(data)["first_name"] == key
     assert b"Rosa" not in redacted(json.dumps(data).encode(), data, 0)
 
 

@@ -20,8 +20,11 @@ from adapter.mapping.authoring.observe import observe
 from adapter.mapping.authoring.payload_keys import (
     FIRST_NAME,
     LAST_NAME,
+    NAME_WORD,
     REMOVED,
     ROLES,
+    SPANISH_NAME,
+    WHOLE_NAME,
     is_form_key,
     is_secret,
     key_of,
@@ -37,6 +40,7 @@ from adapter.mapping.authoring.private_keys import (
     is_private,
     may_be_personal,
 )
+from adapter.mapping.authoring.readings import ANSWER_WORDS, QUESTION_WORDS
 from adapter.mapping.authoring.whose import owner_of
 
 #: Renters' data, by appointment field.
@@ -60,8 +64,8 @@ ID_LINE: Final = re.compile(
 #: Keys of a form's fields, which are a person's if they have no index.
 _FIELDS: Final = re.compile(r"\.(form_?)?fields(?=\.[^\d.])")
 #: Keys of a question and of its answer, in a form's data.
-QUESTIONS: Final = ("label", "question", "title", "field", "name", "key")
-ANSWERS: Final = ("value", "values", "answer", "val")
+QUESTIONS: Final = ("label", "question", "title", "field", "name", "key", *QUESTION_WORDS)
+ANSWERS: Final = ("value", "values", "answer", "val", *ANSWER_WORDS)
 #: Names in email addresses that belong to a company instead of a person.
 ROLE: Final = re.compile(
     r"(no|donot)[-_.]?reply.*|leads?|notifica(tion|cione)s?|alerts?|mailer.*|bounces?.*|leasing"
@@ -72,7 +76,9 @@ PARTS: Final = {
     "first": re.compile(FIRST_NAME),
     "last": re.compile(LAST_NAME),
     "middle": re.compile(r"middle(name|initial)?"),
-    "name": re.compile(rf"(full|your|from|display|profile|{ROLES})?name|{WHOSE_NAME}"),
+    "name": re.compile(
+        rf"(full|your|from|display|profile|{ROLES})?name|{WHOSE_NAME}|{NAME_WORD}|{WHOLE_NAME}"
+    ),
     "phone": re.compile(
         r".*(phone|mobile|cell|telephone|sms|telefono|celular|movil|whatsapp|fax)(number|no)?|tel"
         r"|from(number)?|waid"
@@ -89,7 +95,7 @@ FORMS: Final = re.compile(r".*\b(form|flow|page|survey|questionnaire)s?", re.IGN
 #: Keys that can only be a person's name, regardless of the words around them.
 PERSONS: Final = re.compile(r"(first|last|full|your|given|family|sur|renter|guest)name")
 #: Keys of a first name, or of a full name.
-SPANISH: Final = re.compile(r"nombres?|first")
+SPANISH: Final = re.compile(rf"{SPANISH_NAME.pattern}|first")
 #: A line such as ``Name: Dana Okafor``, and an address such as ``Dana Okafor <dana@example.com>``.
 LABELED: Final = re.compile(
     r"^[>* \t-]*+([^\W\d_](?:[^\W\d_]|[ /]){1,30}):[* \t]+(\S.*)$", re.MULTILINE
