@@ -70,7 +70,7 @@ def fix_for(key: str, source: str) -> MappingFix | None:
 
 
 def fixes_of(name: str) -> list[MappingFix]:
-    """Return a fix for each change in a source's format, detected or suggested by its leads."""
+    """Return a fix for each detected or suspected change in a source's format."""
     if (fix := _detected_fix(name)) is not None:
         return [fix]
     pairs = [(format_trouble(row), row) for row in rows_of(Selection(source=name))]

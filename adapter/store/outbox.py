@@ -32,7 +32,7 @@ class HistoryEnd:
         self._awaited: Horizon | None = None
 
     def complete_until(self, current: Horizon) -> int | None:
-        """Return the ID up to which the history is complete, or None if that is not known yet."""
+        """Return the last ID in the complete part of the history, or None if still unknown."""
         awaited = self._awaited or current
         if awaited.writers & current.writers:
             self._awaited = awaited

@@ -115,7 +115,7 @@ def test_first_and_last_names_in_other_languages(first: str, last: str, *, plain
 
 
 def unidecoded(text: str) -> str:
-    """Return a text without its accents."""
+    """Return the text without accents."""
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
 
 

@@ -319,7 +319,7 @@ class CompiledMapping:
             return None
 
     def read_sent_at(self, scope: Scope) -> dt.datetime:
-        """Read the UTC time when the renter made the request. Raise :class:`Unreadable`."""
+        """Read the UTC time of the renter's request. Raise :class:`Unreadable` on failure."""
         _, value = self.sent_at.first(scope)
         return read_absolute_instant(unwrap_single(value))
 
