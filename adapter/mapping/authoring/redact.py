@@ -562,7 +562,7 @@ def _is_number(text: str) -> bool:
 
 
 def _in_format(phones: Mapping[str, str], found: re.Match[str]) -> str:
-    """Return the replacement for a phone number, in the same format, or the number itself."""
+    """Return a phone number's replacement in the same format, or the number if it has none."""
     left = iter(phones.get(_digits(found[0]), _digits(found[0])))
     rest = found[0][len(found[1]) :]
     return found[1] + "".join(next(left, "") if one.isdigit() else one for one in rest)
