@@ -193,7 +193,7 @@ def _print_test(
 
 
 def _print_report(report: MessageReport) -> None:
-    """Print which paths a body lacks, which of its values are not read, and which are doubtful."""
+    """Print a body's missing paths, unread values and doubtful values."""
     lines = [f"warning: {doubt}" for doubt in report.doubts]
     if report.missing:
         lines += ["the mapping reads these paths, but this body has none of them:"]

@@ -12,7 +12,6 @@ from adapter.cli import formatting, output
 from adapter.cli.help import examples
 from adapter.cli.leads import as_json, opened_store
 from adapter.exceptions import NotPossible, PayloadError
-from adapter.mapping import registry
 from adapter.mapping.portal_yaml import PortalRules, rules_for, rules_from_file
 from adapter.models import utc_now
 from adapter.operations.ledger.claims_csv import (
@@ -25,7 +24,7 @@ from adapter.operations.ledger.claims_csv import (
 from adapter.operations.ledger.compare import Comparison, Ledger, Sum, sum_of
 from adapter.operations.ledger.portal_lines import MAX_BYTES
 from adapter.operations.ledger.verdicts import CLAIMS, Judged, Verdict, day_text
-from adapter.operations.live_sources import LiveSources
+from adapter.operations.live_sources import live_sources
 from adapter.settings import Settings, settings_from
 from adapter.store import Database
 
@@ -118,14 +117,13 @@ def _compare(
     since: dt.datetime | None,
     until: dt.datetime | None,
 ) -> Ledger:
-    live = LiveSources(settings, store, registry.load(settings.mappings_dir, settings.policy))
-    live.refresh()
+    sources = live_sources(settings, store).sources
     rules = _rules(settings, source, columns)
     try:
         if file.stat().st_size > MAX_BYTES:
             raise PayloadError(f"the file is larger than {MAX_BYTES // 1024**2} MB")
         with output.progress(is_logged=False) as show:
-            parts = (store, settings.policy, source, live.sources, rules)
+            parts = (store, settings.policy, source, sources, rules)
             comparison = Comparison(*parts, today=utc_now().date(), progress=show)
             return comparison.run(file.read_bytes(), since and since.date(), until and until.date())
     except (PayloadError, NotPossible) as exc:

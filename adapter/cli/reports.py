@@ -27,7 +27,7 @@ from adapter.operations import csv_export, report_serializers
 from adapter.operations.backtest import MOST_EVENTS, Compared, compare_mappings, recent
 from adapter.operations.decision_report import decision_report
 from adapter.operations.health import Verdict, unreachable, verdict_of
-from adapter.operations.live_sources import LiveSources
+from adapter.operations.live_sources import live_sources
 from adapter.operations.report_serializers import group_as_dict, verdict_as_dict
 from adapter.operations.status import overview_of
 from adapter.settings import Settings, settings_from
@@ -184,10 +184,8 @@ def backtest(name: str, file: Path, last: int, as_json: bool) -> None:
     edited = registry.load_text(
         settings.mappings_dir, name, file.read_text("utf-8"), settings.policy
     )
-    files = registry.load(settings.mappings_dir, settings.policy)
     with opened_store(settings) as store:
-        live = LiveSources(settings, store, files)
-        live.refresh()
+        live = live_sources(settings, store)
         current, edited = live.sources.get(name), overlay.with_communities(edited, live.overrides)
         with store.transaction() as tx:
             tx.audit.record("backtested", by=getpass.getuser(), at=utc_now(), detail=name)

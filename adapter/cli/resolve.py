@@ -18,7 +18,6 @@ from adapter.cli.leads import (
     states_option,
     until_option,
 )
-from adapter.mapping import registry
 from adapter.models import BookingState, EventState
 from adapter.operations import serializers
 from adapter.operations.live_sources import live_sources
@@ -34,8 +33,7 @@ Operation = TypeVar("Operation", Repairs, Replays)
 def _build(operation: type[Operation], store: Database) -> Operation:
     """Create an instance of ``operation`` for this database and the current mappings."""
     settings = settings_from()
-    files = registry.load(settings.mappings_dir, settings.policy)
-    return operation(settings, store, live_sources(settings, store, files), clock_of(store))
+    return operation(settings, store, live_sources(settings, store).sources, clock_of(store))
 
 
 def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Define ``adapter send`` and ``sign``, which sign webhooks like a lead source."""
+"""Define ``adapter send`` and ``sign``, which sign webhooks as a lead source would."""
 
 import json
 import sys

@@ -46,8 +46,7 @@ def show(name: str, write_draft: bool, as_json: bool) -> None:
     file = registry.mapping_file(settings.mappings_dir, name)
     with opened_store(settings) as store:
         (described,) = [one for one in describe_sources(settings, store) if one["source"] == name]
-        files = registry.load(settings.mappings_dir, settings.policy)
-        source = live_sources(settings, store, files)[name]
+        source = live_sources(settings, store).sources[name]
         with store.transaction() as tx:
             changes = tx.formats.changes([name])
             if changes:
