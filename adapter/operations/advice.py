@@ -160,8 +160,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "refused": (
         "This tour was rejected. It is not in Knock.",
-        "Fix the problem that the response describes and book it again, "
-        "or enter the tour in Knock yourself.",
+        "Fix the problem in the response and book it again, or enter the tour in Knock yourself.",
     ),
     "job_failed": (
         "Knock didn't save this tour.",
