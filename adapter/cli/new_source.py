@@ -96,7 +96,7 @@ class Written(NamedTuple):
     "--last",
     type=click.IntRange(1, 1000),
     default=100,
-    help="With --stored, read this many webhooks.",
+    help="With --stored, read at most this many webhooks.",
 )
 @mappings_option
 @click.option(
