@@ -160,7 +160,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "refused": (
         "This tour was rejected. It is not in Knock.",
-        "Fix what the response names and book it again, or enter the tour in Knock yourself.",
+        "Fix the problem in the response and book it again, or enter the tour in Knock yourself.",
     ),
     "job_failed": (
         "Knock didn't save this tour.",

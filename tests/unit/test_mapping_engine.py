@@ -577,7 +577,7 @@ def test_a_date_of_its_own_that_is_an_instant_is_held(tmp_path: Path) -> None:
     source = source_of(tmp_path, lead, {"starts_at": {"date": "day", "time": "hour"}})
     mapped = map_json(source, lead)
     assert mapped.outcome is Outcome.HELD
-    assert "an instant in UTC, whose date depends on the time zone" in reasons(mapped)["starts_at"]
+    assert "a time in UTC, whose date depends on the time zone" in reasons(mapped)["starts_at"]
 
 
 @pytest.mark.parametrize(

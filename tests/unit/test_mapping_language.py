@@ -574,10 +574,9 @@ PEOPLE = LEAD | {"people": [{"name": "Dana Okafor"}, {"name": "Lee Park"}, {"nam
 def test_items_that_an_index_leaves_out_are_warned_of_and_reported(tmp_path: Path) -> None:
     fields = {"name": "people.0.name"}
     (warning,) = problems_of(tmp_path, PEOPLE, fields)
-    said = (
-        "than the mapping reads: use for_each for one lead of each item, or add them to the notes: "
-    )
-    assert f'warning: people has 2 more items in a sample {said}"{{people.*.…}}"' in warning
+    said = "use for_each to make one lead from each item, or add them to the notes: "
+    more = "warning: people has 2 more items in a sample than the mapping reads"
+    assert f'{more}: {said}"{{people.*.…}}"' in warning
     assert problems_of(tmp_path, PEOPLE, fields | {"notes": "{people.*.name}"}) == []
     source = source_of(tmp_path, PEOPLE, fields)
     assert reasons(map_json(source, PEOPLE))["event"] == "items of this list are not read: .1, .2"
