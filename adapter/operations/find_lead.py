@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from adapter.bookings.reconcile import replacing_in_knock
 from adapter.exceptions import KeyMissing, Unreadable
 from adapter.mapping import transforms
+from adapter.mapping.communities_yaml import communities_in
 from adapter.models import REPLAYED, Booking, BookingState, Clock, Event, EventState
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.health import Verdict, verdict_of
@@ -22,7 +23,7 @@ from adapter.operations.lead_cause import (
     cause_of_event,
     cause_of_rejection,
 )
-from adapter.operations.pms_hint import communities_in, pms_hint
+from adapter.operations.pms_hint import pms_hint
 from adapter.operations.serializers import person
 from adapter.settings import Policy, Settings
 from adapter.store import LARGEST_NUMBER, Database, Filter, Rejection, Transaction
