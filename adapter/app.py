@@ -1,4 +1,4 @@
-"""Build the WSGI application of the web process."""
+"""Build the web process's WSGI application."""
 
 import functools
 import logging
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 #: If a statement takes longer, the sender gets 503, because most senders time out after ten
 #: seconds.
 STATEMENT_SECONDS = 5.0
-#: How long /readyz relies on a successful check that the database has room.
+#: How long /readyz relies on a successful check that the database can be written to.
 ROOM_SECONDS = 5.0
 
 
@@ -116,14 +116,14 @@ def refresh_sources(pipeline: Pipeline, webhooks: views.WebhookServices) -> None
 
 
 def outcome_waiter(store: Database, settings: Settings) -> OutcomeWaiter:
-    """Create an OutcomeWaiter in which at most half of the web threads may wait at once."""
+    """Create an OutcomeWaiter that lets at most half of the web threads wait at once."""
     return OutcomeWaiter(
         lambda: listen_for_settled_events(store.url), max_waiters=max(1, settings.web_threads // 2)
     )
 
 
 class Readiness:
-    """Checks whether webhooks can be stored, for ``/readyz``."""
+    """Tells ``/readyz`` whether webhooks can be stored."""
 
     def __init__(self, store: Database) -> None:
         self._store = store
@@ -146,7 +146,7 @@ class Readiness:
         return None
 
     def _check_room(self) -> None:
-        """Raise StoreUnavailable if PostgreSQL cannot write. Check at most every few seconds."""
+        """Raise StoreUnavailable if PostgreSQL cannot write. Check only once every few seconds."""
         with self._lock:
             if time.monotonic() - self._checked_at > ROOM_SECONDS:
                 self._store.check_room()

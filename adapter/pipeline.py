@@ -55,7 +55,7 @@ from adapter.webhooks.receive import Receiver
 
 log = logging.getLogger(__name__)
 
-#: How long after an hour ends its events are counted. This includes late inserts.
+#: How long to wait after an hour ends before counting its events, to include late inserts.
 STATS_DELAY = dt.timedelta(minutes=2)
 #: Maximum number of bookings in flight per worker. This is enough for Propexo's slowest responses
 #: (2 seconds above 80% of its limit) at the highest rate (150 per minute).

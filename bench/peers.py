@@ -1,6 +1,6 @@
 """Run two peers, Debian's `webhook` and Node-RED, which verify and forward webhooks.
 
-Neither stores anything. Each verifies the HMAC of the body, immediately responds 202, and then
+Neither stores anything. Each verifies the HMAC of the body, immediately responds with 202, and then
 forwards the lead: `webhook` to a program, here `true`, and Node-RED to a server that responds
 immediately. If one of them accepts a wrong signature, no figure is reported.
 """
@@ -35,7 +35,7 @@ msg.payload = "";
 return [msg, same ? lead : null];
 """
 
-#: The target to which Node-RED forwards leads. It reads them and responds 202.
+#: The server that Node-RED forwards leads to. It reads each lead and responds with 202.
 _SINK = """\
 require("http").createServer((request, response) => {
   request.resume().on("end", () => response.writeHead(202, {"content-length": 0}).end());
@@ -77,7 +77,7 @@ def _check_refusal(name: str, port: int) -> None:
 
 @contextlib.contextmanager
 def _webhook(secret: str, folder: Path) -> Iterator[Target]:
-    """Start https://github.com/adnanh/webhook with hooks.json as documented."""
+    """Start https://github.com/adnanh/webhook with a hooks.json like the documented one."""
     rule = {
         "type": "payload-hmac-sha256",
         "secret": secret,

@@ -91,9 +91,9 @@ def add(
 @as_json
 @click.pass_obj
 def remove(folder: Path, source: str, name: str, as_json: bool) -> None:
-    """Remove NAME. Unsent leads with this name are held again.
+    """Remove NAME, and hold unsent leads with this name again.
 
-    The command lists tours that may already be in Knock.
+    Tours that may already be in Knock are listed.
     """
     with _live(folder) as (_, operation):
         taken = operation.remove(source, key_from_value(name) or "")

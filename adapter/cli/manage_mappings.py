@@ -68,8 +68,8 @@ def show(source: str, version: int | None, as_json: bool) -> None:
 def pull(source: str | None, as_json: bool) -> None:
     """Write the mappings in use to their files, for example to commit them to git.
 
-    The command overwrites the file of each source that uses an edited version. Afterward, these
-    sources use their files again.
+    For each source that uses an edited version, the command overwrites the file. The source then
+    uses its file again.
     """
     with _opened() as (live, _):
         used = [one for one in live.sources.values() if one.version is not None]

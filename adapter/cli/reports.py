@@ -138,9 +138,9 @@ def _verdict(settings: Settings, names: Sequence[str]) -> Verdict:
 )
 @as_json
 def export(sums: bool, as_json: bool, **options: Any) -> None:
-    """Export bookings as CSV, or only counts of them.
+    """Export bookings as CSV.
 
-    You can compare the counts with a listing portal's invoice.
+    With --sums, the output contains only counts, which you can compare with a portal's invoice.
     """
     if as_json and not sums:
         raise click.UsageError(
@@ -177,8 +177,8 @@ def backtest(name: str, file: Path, last: int, as_json: bool) -> None:
     """Compare an edited mapping with the current one.
 
     FILE is the edited mapping. The command applies both mappings to the latest stored webhooks from
-    SOURCE and prints the differences. The command does not send or change anything. The exit code
-    is 1 if there are differences.
+    SOURCE and prints the differences. Nothing is sent or changed. The exit code is 1 if there are
+    differences.
     """
     settings = settings_from()
     edited = registry.load_text(

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from adapter.console import time_html, wording
 from adapter.console.context import bp, services
+from adapter.console.display import tour_html
 from adapter.console.needs_you import leads_that_need_you
 from adapter.console.status_line import (
     current_verdict,
@@ -27,7 +28,7 @@ class NavigationItem:
     endpoint: str
     title: str
     icon: str
-    #: Other endpoints at which this item counts as current.
+    #: Other endpoints for which this item is highlighted as current.
     also: tuple[str, ...] = ()
 
     @property
@@ -37,7 +38,7 @@ class NavigationItem:
         return endpoint in (self.endpoint, *self.also)
 
 
-#: The pages that lack their buttons if a user has view-only access.
+#: The pages whose buttons are hidden from users with view-only access.
 PAGES_TO_EDIT: Final = frozenset(
     f"console.{name}"
     for name in (
@@ -98,7 +99,7 @@ def need_count(*, is_live: bool = False) -> Markup:
 #: Functions that the templates call by these names: for the layout, for times and for wording.
 _FUNCTIONS: Final[tuple[Callable[..., Any], ...]] = (
     *(navigation, need_count, status_sentence, status_level, problem_sentence),
-    *(time_html.moment, time_html.time_ago, time_html.tour_html, time_html.tour_time),
+    *(time_html.moment, time_html.time_ago, tour_html, time_html.tour_time),
     *(time_html.full_text, time_html.is_utc_chosen),
     *(wording.shown_value, wording.shown_changes, wording.changed_value, wording.fault_text),
     *(wording.ignored_text, wording.state_word, wording.event_word, wording.state_class),

@@ -26,7 +26,7 @@ from adapter.console.time_html import ago_text, reader_zone
 from adapter.mapping import registry
 from adapter.models import Booking, BookingState
 from adapter.operations import csv_export, serializers
-from adapter.operations.advice import DECISIONS, Advice, in_short, label_of
+from adapter.operations.advice import DECISIONS, Advice, label_of, lead_in_short
 from adapter.operations.allowed_actions import (
     RELEASABLE,
     can_be_booked_unchanged,
@@ -44,7 +44,7 @@ COUNTED_DAYS: Final = 31
 #: The periods that a user may choose, by number of days.
 PERIODS: Final = {"1": "Today", "7": "Last 7 days", "30": "Last 30 days"}
 PAGE_SIZE: Final = 50
-#: How long a search in messages without leads may take, and how many of each kind it lists.
+#: Time limit for a search in messages without leads, and maximum number of results of each kind.
 MESSAGE_SECONDS: Final = 3.0
 MOST_MESSAGES: Final = 20
 #: Shorter texts are not searched for in messages.
@@ -87,7 +87,7 @@ def _short_of(booking: Booking) -> str:
             return FORMAT_CHANGED
         if booking.is_cancellation:
             return ""  # the state's label already says who canceled
-        return in_short(Issue.of(booking))
+        return lead_in_short(booking)
     return "" if booking.state is BookingState.BOOKED else DECISIONS.get(booking.reason or "", "")
 
 
@@ -168,7 +168,7 @@ def _filter() -> Filter:
 def _facets(numbers: LeadCounts, which: Filter) -> Mapping[str, Mapping[str, int]]:
     """Return the number of leads for each state, source and community.
 
-    The counts for each of the three apply the filter's values for the other two only.
+    The counts for each of the three apply only the filter's values for the other two.
     """
     chosen = (which.states[0] if which.states else "", which.source or "", which.community or "")
     facets: dict[str, dict[str, int]] = {"state": {}, "source": {}, "community": {}}

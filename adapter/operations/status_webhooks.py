@@ -60,7 +60,7 @@ class StatusNotifier:
                 return
 
     def queue(self) -> None:
-        """Queue webhooks for all changes up to the point at which the history is complete."""
+        """Queue webhooks for all changes in the complete part of the history."""
         with self._store.statement() as tx:
             until = self._history_end.complete_until(tx.outbox.horizon())
         has_more = until is not None

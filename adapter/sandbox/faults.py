@@ -7,8 +7,8 @@ from typing import Any
 
 from adapter.sandbox.request_body import InvalidBody
 
-#: The requests to which a fault may apply: creates, events, job statuses, lists, available times,
-#: or any of these.
+#: The kinds of requests that a fault may apply to: creates, events, job statuses, lists, available
+#: times, or any of these.
 KINDS = ("create", "event", "status", "list", "availability", "any")
 OUTCOMES = ("SUCCESS", "FAILURE", "PARTIAL_SUCCESS", "PENDING")
 #: When to close the connection: before booking, after booking, or after half of the response.

@@ -92,6 +92,11 @@ class Bookings(Statements):
         """Return the IDs of an event's bookings that the given user or the renter made."""
         return frozenset(self._values("bookings_made_by", event_id=event_id, by=by))
 
+    def pending_at_first(self, event_ids: Iterable[int]) -> frozenset[tuple[int, dt.datetime]]:
+        """Return when mapping these events led to bookings to send, as event IDs with times."""
+        rows = self._all("bookings_pending_at_first", event_ids=list(event_ids))
+        return frozenset((row["event_id"], row["at"]) for row in rows)
+
     def of_ids(self, ids: Iterable[int | None]) -> tuple[Booking, ...]:
         """Return the bookings with the given IDs."""
         return tuple(map(booking_from_row, self._all("bookings_of_ids", ids=list(ids))))
@@ -138,7 +143,7 @@ class Bookings(Statements):
         )
 
     def why_gone(self, booking: Booking) -> Change | None:
-        """Return the state change in another lead by which a user reported a booking as gone."""
+        """Return the state change in another lead that reports a booking as gone."""
         if booking.gone_at is None:
             return None
         rows = self._all(

@@ -13,7 +13,7 @@ RIVAL_TIME = dt.timedelta(seconds=30)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CalendarKey:
-    """The IDs by which Propexo identifies a calendar in Knock."""
+    """The IDs that identify a calendar in Knock to Propexo."""
 
     integration_id: str
     community_id: str

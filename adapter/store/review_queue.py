@@ -1,4 +1,4 @@
-"""Read the review queue, in which leads that need review are grouped by issue."""
+"""Read the review queue, which groups leads that need review by issue."""
 
 import dataclasses
 import datetime as dt

@@ -21,14 +21,14 @@ class ServerFacts:
     version: int
     role: str
     database: str
-    #: The schema in which the role would create tables, and whether it may do so.
+    #: The schema where the role would create tables, and True if it may do so.
     schema: str
     can_create: bool
     is_read_only: bool
     is_pooled: bool
     #: The server's clock.
     now: dt.datetime
-    #: Tables and sequences for which the role lacks privileges.
+    #: Tables and sequences that the role lacks privileges for.
     forbidden: tuple[str, ...]
     #: Maximum number of connections that the role may open.
     most_connections: int

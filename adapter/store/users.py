@@ -12,6 +12,8 @@ from adapter.store.queries import Statements
 SIGN_IN_WINDOW: Final = dt.timedelta(minutes=15)
 #: Maximum number of actions to show with a lead.
 MOST_OF_LEAD: Final = 20
+#: Maximum number of entries between a property's assignment and a lead that it changes.
+MOST_BETWEEN: Final = 500
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,6 +128,11 @@ class AuditLog(Statements):
             for entry in self.entries(lead_id=number, limit=MOST_OF_LEAD, except_action="looked")
         ]
         return sorted(entries, key=lambda entry: entry.id, reverse=True)[:MOST_OF_LEAD]
+
+    def assignment_before(self, entry: AuditEntry) -> AuditEntry | None:
+        """Return the user's last change of a property's community shortly before an entry."""
+        row = self._one("last_assignment", by=entry.by, before=entry.id, searched=MOST_BETWEEN)
+        return AuditEntry(**row) if row is not None else None
 
     def delete_old(self, before: dt.datetime, *, limit: int) -> int:
         """Delete entries from before a given time, oldest first. Return their number."""

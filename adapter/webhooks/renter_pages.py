@@ -1,8 +1,8 @@
 """Serve the page where renters choose, move or cancel a tour (``/tour/<token>``).
 
-The link is the permission: it names one booking, and its signature cannot be guessed. A GET changes
-nothing, because chat apps and mail scanners open links to preview them. The pages work without
-scripts, and no proxy or browser may store them.
+The link itself grants access: it names one booking, and its signature cannot be guessed. A GET
+changes nothing, because chat apps and mail scanners open links to preview them. The pages work
+without scripts, and no proxy or browser may store them.
 """
 
 import datetime as dt

@@ -44,7 +44,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def told(opened: Database, upstream: SandboxClient, receiver: Receiver) -> Harness:
-    """Return a harness that reports changes from now on."""
+    """Return a harness that reports all further changes."""
     harness = Harness(
         opened, upstream, status_webhook_url=receiver.url, status_webhook_secrets=(SECRET,)
     )
@@ -221,7 +221,7 @@ def test_steady_writers_do_not_keep_changes_back(
 
 
 def bot(harness: Harness, folder: Path, kind: str) -> Booking:
-    """Map a request from a sender that can cancel."""
+    """Map a request from a sender that can cancel bookings."""
     if "simple" not in harness.pipeline.sources:
         known = (MAPPINGS / "communities.yaml").read_text()
         known = known.replace("rentfeed: att_rentfeed_m", "simple: att_s, rentfeed: att_r", 1)

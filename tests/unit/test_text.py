@@ -1,4 +1,4 @@
-"""Test cleaning text, and detecting empty values."""
+"""Test cleaning text and detecting empty values."""
 
 import pytest
 from hypothesis import example, given, settings
@@ -31,7 +31,7 @@ from tests.short_ids import shown
         ("\ufeffDana", "Dana"),
         ("\ue000private", "private"),
         ("line\r\nbreak\x85here", "line break here"),
-        # What programs make of a character
+        # Characters as programs escape them
         ("Se&aacute;n O&#039;Brien", "Seán O'Brien"),
         ("Cats &amp; dogs &quot;ok&quot;?", 'Cats & dogs "ok"?'),
         ("O&amp;#39;Brien, O&amp;amp;apos;Brien, O&#x27;Brien", "O'Brien, O'Brien, O'Brien"),

@@ -35,7 +35,7 @@ METHODS = (
     *("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PRI", "PROPFIND"),
     *("post", "P", "POST" * 50, "BREW", "get", "QUERY"),
 )
-#: Paths that a stranger may try instead of `/hooks/SOURCE`. ``{}`` is a source.
+#: Paths that a stranger may try instead of `/hooks/SOURCE`. ``{}`` stands for a source.
 PATHS = (
     *("/hooks/{}/", "//hooks/{}", "/hooks//{}", "/hooks/%2e%2e/console/", "/hooks/../console/"),
     *(
@@ -174,7 +174,7 @@ class Attack:
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Target:
-    """The facts about the adapter that attacks use."""
+    """The data about the adapter that attacks use."""
 
     url: str
     sources: Mapping[str, Source]
@@ -195,7 +195,7 @@ class Target:
 
 
 def draw(target: Target, seed: int, number: int) -> Attack:
-    """Return the request with this number. Only timestamped signatures and cookies vary."""
+    """Return the request with the given number. Only timestamped signatures and cookies vary."""
     rng = random.Random(f"{seed}:request:{number}")
     names, weights = zip(*((make, weight) for make, weight in KINDS.items()), strict=True)
     make = rng.choices(names, weights)[0]
@@ -211,7 +211,7 @@ def draw(target: Target, seed: int, number: int) -> Attack:
 def http(
     method: str, target: str, headers: Headers, body: bytes = b"", *, length: str = ""
 ) -> bytes:
-    """Return the bytes of a request, with exactly these headers."""
+    """Return the bytes of a request with exactly the given headers."""
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
     if not any(name.lower() in ("content-length", "transfer-encoding") for name, _ in headers):
         lines.append(f"Content-Length: {length or len(body)}")
@@ -259,7 +259,7 @@ def _limit(source: Source) -> float:
 
 
 def signed(rng: random.Random, target: Target) -> Attack:
-    """Generate a hostile customer's request through a genuine sender."""
+    """Generate a genuine sender's request that contains a hostile customer's input."""
     source = _source(rng, target)
     payload = hostile_payload(rng, target.samples[source.name])
     return _sent(rng, target, source, payload)
@@ -288,14 +288,14 @@ def _chunked(rng: random.Random, body: bytes) -> bytes:
 
 
 def signed_bomb(rng: random.Random, target: Target) -> Attack:
-    """Generate a huge, deep or misleading body with a genuine signature."""
+    """Generate a correctly signed body that is huge, deeply nested or misleading."""
     source = _source(rng, target)
     kind, body = rng.choice(BOMBS)(rng)
     return _sent(rng, target, source, Payload(body=body, content_type=kind, headers={}, query=""))
 
 
 def unsigned_bomb(rng: random.Random, target: Target) -> Attack:
-    """Generate a huge, deep or misleading body without a signature."""
+    """Generate an unsigned body that is huge, deeply nested or misleading."""
     kind, body = rng.choice(BOMBS)(rng)
     headers = [("Host", target.host), ("Content-Type", _clean(kind)), ("Connection", "close")]
     query = rng.choice(("", "", "?token=" + MARK))
@@ -345,7 +345,7 @@ def _spoiled(rng: random.Random, headers: Headers) -> Headers:
 
 
 def content_type(rng: random.Random, target: Target) -> Attack:
-    """Generate a signed sample with a false content type, charset or encoding."""
+    """Generate a signed sample with an incorrect content type, charset or encoding."""
     source = _source(rng, target)
     payload = hostile_payload(rng, target.samples[source.name])
     payload = dataclasses.replace(payload, content_type=_clean(rng.choice(CONTENT_TYPES)))
@@ -544,7 +544,7 @@ def _broken_headers(
 
 
 def odd_path(rng: random.Random, target: Target) -> Attack:
-    """Generate a request with an odd method, path, host or proxy header."""
+    """Generate a request with an unusual method, path, host or proxy header."""
     method = rng.choice(METHODS) if rng.random() < 0.6 else "POST"
     name = _source(rng, target).name
     path = rng.choice((*PATHS, *CONSOLE, "/hooks/{}")).replace("{}", name)
@@ -584,7 +584,7 @@ def console_stranger(rng: random.Random, target: Target) -> Attack:
 
 
 def console_user(rng: random.Random, target: Target) -> Attack:
-    """Generate a signed-in user's request with hostile input, or for a hostile lead's page."""
+    """Generate a signed-in user's request that contains hostile input or opens a hostile lead."""
     headers = [("Host", target.host), ("Cookie", target.cookie), ("Connection", "close")]
     drawn = rng.random()
     if drawn < 0.4:
@@ -636,7 +636,7 @@ def metrics(rng: random.Random, target: Target) -> Attack:
 
 
 def lead_api(rng: random.Random, target: Target) -> Attack:
-    """Generate an API request with a hostile query or ID, often with an invalid token."""
+    """Generate an API request that has a hostile query or ID, and often an invalid token."""
     is_proved = rng.random() < 0.7
     wrong = ("", MARK, "Bearer", f"Basic {MARK}", "Bearer " + "a" * 5000)
     token = f"Bearer {target.api_token}" if is_proved else rng.choice(wrong)
