@@ -27,6 +27,7 @@ from adapter.operations.pms_hint import pms_hint
 from adapter.operations.serializers import person
 from adapter.settings import Policy, Settings
 from adapter.store import LARGEST_NUMBER, Database, Filter, Rejection, Transaction
+from adapter.store.rows import id_from_text
 
 #: Number of webhooks to search in one statement. Each body may have a megabyte.
 PAGE = 200
@@ -296,8 +297,8 @@ def _hit(
 
 def _numbers(text: str) -> list[int]:
     """Return a list with the ID in a text such as ``#1061``, or an empty list."""
-    digits = text.removeprefix("#")
-    return [int(digits)] if digits.isascii() and digits.isdigit() and len(digits) < 18 else []
+    number = id_from_text(text.removeprefix("#"))
+    return [number] if number is not None else []
 
 
 def _is_within(at: dt.datetime, which: Filter) -> bool:
