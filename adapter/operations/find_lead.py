@@ -95,7 +95,7 @@ class Result:
 def contact_of(word: str, policy: Policy) -> tuple[str, Contact | None]:
     """Return the text to look up in bookings, and the contact to find in stored requests."""
     try:
-        phone = transforms.phone_from(word, policy=policy, region=None)
+        phone = transforms.phone_from(word, policy=policy)
         number = phone.value if isinstance(phone, transforms.Noted) else phone
         if str(number).startswith("+") and not re.search("[a-z@]{3}", word.lower()):
             return str(number), Contact.from_phone(str(number))
