@@ -91,6 +91,11 @@ def single_value(value: object) -> object:
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
+def joined_text(value: object) -> str:
+    """Return a value as text. The items of a list are separated by commas."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def _is_blank(value: object, blanks: Collection[str]) -> bool:
     if value is None or value == []:
         return True

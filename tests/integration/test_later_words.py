@@ -16,7 +16,6 @@ from adapter.exceptions import NotPossible
 from adapter.models import BookingState, Clock, Message, MessageState
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.erase_personal_data import Eraser
-from adapter.operations.release import Repairs
 from adapter.operations.restore import Restore
 from adapter.operations.rotate_keys import rotate
 from adapter.propexo.client import NOTE_PATH
@@ -373,10 +372,9 @@ def test_a_lead_whose_note_was_refused_is_not_booked_a_second_time(
     upstream.fault({"on": "event", "status": 400})
     (later,) = booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
     booked.send_messages()
-    parts = (booked.settings, booked.pipeline.store, booked.pipeline.sources, booked.clock)
     with pytest.raises(NotPossible, match="would email the renter again"):
-        Repairs(*parts).release(later.id, {}, by="ana")
-    Repairs(*parts).discard(later.id, "added in Knock", by="ana")
+        booked.repairs.release(later.id, {}, by="ana")
+    booked.repairs.discard(later.id, "added in Knock", by="ana")
     assert len(upstream.posts()) == 1
 
 

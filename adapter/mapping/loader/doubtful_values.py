@@ -55,7 +55,7 @@ def _conditions(source: Source) -> Iterator[Condition]:
 
 def _warning(path: str, value: Any, conditions: Iterable[Condition]) -> str | None:
     """Return the warning for a value, or None if it is fine or the mapping expects it."""
-    reading = [one for one in conditions if _without_items(one.path.text) == _without_items(path)]
+    reading = [one for one in conditions if without_items(one.path.text) == without_items(path)]
     accepted = [one for one in reading if one.section == "accept" and not one.negated]
     is_expected = any(key_from_value(value) in one.values for one in accepted)
     if says_canceled(path, value) and not is_expected:
@@ -72,5 +72,6 @@ def _shown(value: Any) -> str:
     return repr(value[:MOST_SHOWN]) if isinstance(value, str) else str(value)[:MOST_SHOWN]
 
 
-def _without_items(path: str) -> str:
+def without_items(path: str) -> str:
+    """Return a path without the positions in lists."""
     return ".".join(part for part in path.split(".") if part != "*" and not part.isdigit())
