@@ -254,7 +254,7 @@ def _taken_back(change: Change) -> str:
     if change.to_state == "discarded" and change.why == CANCELED_IN_KNOCK:
         return "reported that the tour was canceled in Knock"
     if change.to_state == "discarded" and change.why == TOUR_UNDONE:
-        return "undid the tour before it was sent"
+        return "undid the booking before it was sent"
     if change.to_state == "discarded":
         return f"dismissed the lead: {change.why.rstrip('.')}"
     taken = {"pending": "undid this before it was sent", "discarded": "brought the lead back"}

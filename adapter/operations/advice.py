@@ -516,4 +516,6 @@ def label_of(field: str) -> str:
     """Return a field's label for users, such as ``Move-in date``."""
     if field in _LABELS:
         return _LABELS[field]
-    return TARGETS[field].label if field in TARGETS else field.replace("_", " ").capitalize()
+    if field in TARGETS:
+        return TARGETS[field].label
+    return re.sub(r" id$", " ID", field.replace("_", " ").capitalize())

@@ -726,6 +726,7 @@ def test_items_left_out_inside_of_an_item_are_reported_for_it(tmp_path: Path) ->
         ),
         (LEAD | {"event": "tour.booked"}, {}, {"accept": {"event": "tour.booked"}}, []),
         (LEAD | {"status": "uncancel"}, {}, {}, []),
+        (LEAD | {"name": "Canceled Okafor"}, {}, {}, []),
         (LEAD | {"cancellation_policy": "Free cancellation", "canceled": "none"}, {}, {}, []),
         (LEAD | {"status": "not canceled", "cancel_url": "https://x.example/cancel"}, {}, {}, []),
         (
