@@ -105,7 +105,7 @@ def _field_sentence(label: str, value: str) -> str:
 def _time_sentence(reason: Reason, booking: Booking) -> str:
     text, value = reason.reason, value_text(reason)
     if "is not in the payload" in text or text.endswith(" is empty"):
-        return _missing_sentence(text)
+        return _missing_sentence(text, value)
     if text.startswith("is at 00:00 in "):
         return "The message has a date but no time."  # some senders write it as midnight
     if hours := hours_text(text):
@@ -123,8 +123,10 @@ def _time_sentence(reason: Reason, booking: Booking) -> str:
     )
 
 
-def _missing_sentence(text: str) -> str:
+def _missing_sentence(text: str, value: str) -> str:
     new = re.search(r"\(there is ['\"](.*)['\"]\)$", text)
+    if new is None and value:
+        return f"The message has a time (“{value}”) but no date."
     if new is None:
         return "We couldn't find a tour time in the message."
     path = text.partition(" is not in the payload")[0]

@@ -84,7 +84,7 @@ def _missing(source: Source, scope: Scope, unread: Sequence[str]) -> Iterator[st
 
 
 def _line(used: UsedPath) -> str:
-    """Return the name of the mapping line in which a path occurs, such as ``email_1``."""
+    """Return the name of the mapping line that contains a path, such as ``email_1``."""
     section, *rest = used.where
     if section == "appointment":
         return ".".join([*rest[:1], *(one for one in rest[1:2] if one.isdigit())])

@@ -1,4 +1,4 @@
-"""Test output and exit codes of the mapping commands."""
+"""Test the output and exit codes of the mapping commands."""
 
 import datetime as dt
 import json
@@ -27,7 +27,7 @@ NOW = ("--now", "2026-03-01T00:00:00Z")
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Copy the mappings and make the copy the current folder."""
+    """Copy the mappings, and make the copy the current folder."""
     shutil.copytree(ROOT / "mappings", tmp_path / "mappings")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -422,7 +422,7 @@ def test_new_writes_a_draft_mapping(project: Path) -> None:
 
 
 def test_a_mapping_that_cannot_be_read_is_an_error(project: Path) -> None:
-    """Its link points to a file that a deployment has not written yet."""
+    """Use a symbolic link to a file that a deployment has not written yet."""
     folder = project / "mappings"
     sources = registry.load(folder, Policy())
     (folder / "acme.yaml").symlink_to(project / "missing")
@@ -630,7 +630,7 @@ def test_map_shows_when_the_sender_says_that_the_request_was_made() -> None:
     sent = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
     item = Item(outcome=Outcome.BOOK, sent_at=sent)
     lines = list(mapped_as_text("acme", Mapped(outcome=Outcome.BOOK, items=(item,))))
-    assert lines[1] == "  sent at: 2026-03-01 12:00:00 UTC, by which the latest request wins"
+    assert lines[1] == "  sent at: 2026-03-01 12:00:00 UTC (the latest request wins)"
 
 
 def test_map_names_what_is_missing_what_is_unread_and_what_contradicts_the_booking() -> None:
@@ -715,7 +715,7 @@ def test_only_booked_items_of_a_batch_are_doubtful(project: Path) -> None:
 def test_a_sample_that_would_take_minutes_is_refused(project: Path) -> None:
     (project / "big.json").write_text(json.dumps({"text": "x" * new_source.MOST_BYTES}))
     result = click.testing.CliRunner().invoke(commands, ["new", "acme", "big.json"])
-    assert str(result.exception) == "big.json has 257 kB; shorten it to 256 kB, such as a few leads"
+    assert str(result.exception) == "big.json is 257 kB; shorten it to at most 256 kB"
     assert not (project / "mappings/acme.yaml").exists()
     files = ["lead.json"] * (new_source.MOST_FILES + 1)
     assert "pass at most 200 files" in run("new", "acme", *files).output

@@ -1,4 +1,4 @@
-"""Test what `adapter new` drafts from questions, options, emails and undecided values."""
+"""Test the drafts of `adapter new` for questions, options, emails and ambiguous values."""
 
 import datetime as dt
 import json
@@ -176,7 +176,7 @@ def test_a_calculated_list_is_no_list_of_answers() -> None:
 
 
 def _drafted(text: str, folder: Path) -> Source:
-    """Return a draft, after the lines that every user must fill in, as a loaded mapping."""
+    """Load a draft after filling in the lines that every user must fill in."""
     text = text.replace("scheme: TODO, secrets: [ACME_SECRET]", "scheme: none")
     file = folder / "acme.yaml"
     file.write_text(text)
@@ -201,7 +201,7 @@ def _drafted(text: str, folder: Path) -> Source:
 def test_the_draft_for_an_email_reads_what_has_no_label(
     said: str, starts_at: str, tmp_path: Path
 ) -> None:
-    """A quoted email is left out, and a sentence about a time or a change holds the lead."""
+    """Check also that quoted emails are left out, and that a mentioned time holds the lead."""
     mail = {"to": "maple@example.net", "Subject": "Lead", "MessageID": "m1", "plain": MAIL}
     text = draft_from_samples("acme", [mail]).text("a.json")
     assert "  message: { text: plain, without: quotes, subject: Subject }\n" in text
@@ -223,7 +223,7 @@ def test_the_labeled_time_of_an_email_comes_after_a_change_and_before_a_sentence
 
 
 def test_the_envelope_of_an_email_is_not_the_renter() -> None:
-    """A portal sends the email. The renter's address is in a line with a label."""
+    """Use an email from a portal with the renter's address in a labeled line."""
     envelope = json.dumps({"from": "leads@portal.example.com", "to": ["maple@example.net"]})
     mail = {
         "text": MAIL,
@@ -312,7 +312,7 @@ def test_a_draft_says_what_to_decide(data: dict[str, Any], hint: str) -> None:
 
 
 def test_a_status_is_preferred_to_a_history_as_the_sign_of_a_cancellation() -> None:
-    """A later event in the history may book the tour again."""
+    """Prefer the status, because a later event in the history may book the tour again."""
     events = [
         {"EventType": "Appointment", "EventDate": "2026-03-05"},
         {"EventType": "Cancel", "EventDate": "2026-03-05"},
@@ -327,7 +327,7 @@ def test_a_status_is_preferred_to_a_history_as_the_sign_of_a_cancellation() -> N
 
 
 def test_an_object_that_is_a_list_in_another_sample_has_one_path() -> None:
-    """A path with an index reads both. Without it, the lead with two people would be held."""
+    """Check that the path has an index. Otherwise, the lead with two people would be held."""
     one, two = {"name": "Rosa Vale", "tel": "303-555-0188"}, {"name": "Lee Vale"}
     samples = ({"id": 1, "guests": {"guest": guest}} for guest in (one, [one, two], [one]))
     text = mapping_from_sample("acme", "a.json", *samples)
@@ -418,7 +418,7 @@ def test_dates_and_times_of_a_form_with_other_names_are_drafted_if_they_are_in_p
 
 
 def test_the_events_of_one_renter_are_those_of_one_made_up_person(tmp_path: Path) -> None:
-    """Otherwise, the cancellation in the samples would not be that of the booked tour."""
+    """Check this because the cancellation would otherwise not match the booked tour."""
     events = ("tour.booked", "tour.canceled", "tour.booked")
     files = []
     for number, event in enumerate(events):

@@ -1,4 +1,4 @@
-"""Test the mapping language with the formats of many senders, as a new user would."""
+"""Test the mapping language with the formats of many different senders."""
 
 import gzip
 import json
@@ -272,7 +272,7 @@ FORWARDED = (
 
 
 def names_read(tmp_path: Path, lead: dict[str, Any], **read: Any) -> Mapping[str, Any]:
-    """Return the values of the names under ``read:``."""
+    """Return the values of all names under ``read:``."""
     source = source_of(tmp_path, LEAD | lead, {}, read=read)
     delivery = WebhookRequest.from_body(json.dumps(LEAD | lead).encode())
     return source.compiled.scopes(source.scope(delivery))[0].names

@@ -1,4 +1,4 @@
-"""Test the guesses of `adapter new`, and what it leaves to the user."""
+"""Test which values `adapter new` guesses, and which it leaves to the user."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def mapping_from_sample(name: str, file: str, *samples: Any) -> str:
 
 
 def guess_paths(*samples: Any) -> dict[str, str]:
-    """Return the first path that is guessed for each target."""
+    """Return the first path guessed for each target."""
     guesses = draft_from_samples("acme", samples).guesses
     return {target: paths[0] for target, paths in guesses.items()}
 
@@ -382,7 +382,7 @@ def test_answers_and_json_in_text_are_made_up_too() -> None:
 
 
 def made_up_sample(data: dict[str, Any]) -> tuple[str, list[str]]:
-    """Return the sample that `adapter new` writes, and the fields that it reports as replaced."""
+    """Return the sample that `adapter new` writes, and the fields reported as replaced."""
     draft = draft_from_samples("acme", [data])
     kept = [str(one) for one in draft.communities()]
     changes = replacements(data, 0, draft.people(), kept)

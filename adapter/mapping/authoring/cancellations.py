@@ -43,7 +43,7 @@ def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]
     found: dict[str, list[Any]] = {}
     left = set(range(len(observed.rows)))
     paths = sorted(observed.values, key=lambda path: path != accept)
-    # A status is better than a list of events, in which a later event may book again.
+    # A status is better than a list of events, because a later event may book the tour again.
     statuses = [path for path in paths if not is_history(path, observed)]
     if any(_canceled(path, observed) for path in statuses):
         paths = statuses

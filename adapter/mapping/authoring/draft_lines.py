@@ -41,7 +41,7 @@ WHEN_TEXT: Final = re.compile(
     r"|at|to|from|[ ,/\u2013-])+",
     re.IGNORECASE,
 )
-#: Maximum length of such a text, and number of them to name.
+#: Maximum length of such a text, and maximum number of them to list.
 LONGEST_DATE: Final = 40
 MOST_DATES: Final = 4
 WITHOUT_TIME_HINT: Final = "or remove this line and add 'without_time: …' at the top"

@@ -61,7 +61,7 @@ def _only_contacts(guesses: Guesses, observed: Observed) -> dict[str, tuple[str,
 
 
 def event_paths(observed: Observed) -> list[str]:
-    """Return the paths, except those inside lists, at which all values look like event names."""
+    """Return the paths outside lists whose values all look like event names."""
     return [
         path
         for path in observed.values

@@ -10,7 +10,7 @@ from adapter.mapping.authoring.payload_keys import key_of, owned_key, words_in
 from adapter.mapping.authoring.readings import quoted
 from adapter.mapping.authoring.whose import STAFF
 
-#: Keys and words for a period in which the renter is available, as opposed to a tour time.
+#: Keys and words for a period when the renter is available, as opposed to a tour time.
 WINDOW_KEYS: Final = frozenset({"earliest", "latest"})
 WINDOWS: Final = frozenset({"window", "windows", "availabilities"})
 #: Keys that say who wrote a text, and their values for the staff and for programs.

@@ -9,7 +9,7 @@ SECRET: Final = re.compile(
     r".*(secret|password|passwd|pwd|apikey|accesstoken|authtoken|apitoken|authorization|signature"
     r"|handshakekey|privatekey|googlekey|webhooktoken|verifytoken|sharedkey|credential)s?|token|key"
 )
-#: What a secret, or private data, becomes in a sample.
+#: The text that replaces a secret or private data in a sample.
 REMOVED: Final = "REMOVED"
 #: Keys of IDs that are named ``token``, such as ``form_response.token``.
 REQUEST_TOKEN: Final = re.compile(r"(response|submission|lead|booking|event)\.token")
@@ -92,7 +92,7 @@ def is_form_key(path: str) -> bool:
 def secret_name(path: str) -> str:
     """Return the name of the field under ``strip:`` for a secret in a body, or "".
 
-    A signature is no secret, and is different in each webhook.
+    A signature is not a secret, and it is different in each webhook.
     """
     names = [name for name in names_in(path) if not name.isdigit()]
     is_signature = "signature" in key_of(path)

@@ -22,7 +22,7 @@ from adapter.mapping.date_hints import format_from_text
 from adapter.parsing.date_parts import date_part_kinds
 from adapter.parsing.local_time import read_absolute_instant
 
-#: Keys next to the time at which a call started.
+#: Keys next to the start time of a call.
 CALLS: Final = frozenset({"duration", "durationms", "direction", "recording", "callduration"})
 #: Inside these objects, a ``type`` key does not describe the webhook.
 THINGS: Final = frozenset({"vehicle", "price", "pricing", "attribute", "attributes"})

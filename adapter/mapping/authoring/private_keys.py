@@ -26,7 +26,7 @@ PRIVATE: Final = re.compile(
 RECORD: Final = re.compile(
     r"timestamp|source(type|id|label|vid)|(updated|created)(by(userid)?|at|date)|(is)?selected"
 )
-#: Words in a key that suggest private data, with which a key is only named to the user.
+#: Words in a key that suggest private data. Such a key is only reported to the user.
 _PRIVATE_WORDS: Final = frozenset(
     {"situation", "relationship", "military", "postcode", "postal", "zip", "zipcode", "city"}
     | {"town", "plz", "ort", "ville", "ciudad", "citta", "cidade", "household", "pronouns"}
@@ -42,7 +42,7 @@ ADDRESS: Final = re.compile(
     r"(line)?(one|two|[1-3])?(street)?|street(name|line)?(one|two|[1-3])?|wheredoyoulive(now)?"
     r"|direccion|domicilio"
 )
-#: Keys of its lines, inside an object with such a key.
+#: Keys of the address's lines, inside an object with such a key.
 ADDRESS_LINE: Final = re.compile(r"(line|street)(one|two|[1-3])")
 #: More words for people, which stand alone as the key of a name, or end it.
 _MORE_ROLES: Final = (

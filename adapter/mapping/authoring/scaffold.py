@@ -78,7 +78,7 @@ MOST_SALES: Final = 3
 STATUS_HINT: Final = "do other values need 'accept', 'ignore' or 'cancellation'?"
 MINIMUM: Final = re.compile("min(imum)?|from|lowest")
 MAXIMUM: Final = re.compile("max(imum)?|highest")
-#: Keys of the number from which a call was made.
+#: Keys of the phone number that a call was made from.
 FROM_NUMBER: Final = re.compile(r"(call)?fromnumber")
 
 #: Fields to add if the samples have them, each with the option that it needs.
@@ -118,9 +118,9 @@ MESSAGES: Final = re.compile(
 )
 MOVABLE: Final = re.compile(r"appointment|booking|prospect", re.IGNORECASE)
 MOST_VALUES: Final = 20
-#: Most paths in lists inside lists to name in a comment.
+#: Maximum number of paths in nested lists to name in a comment.
 MOST_LOST: Final = 20
-#: Most values of a status to list in a comment.
+#: Maximum number of a status's values to list in a comment.
 MOST_OTHERS: Final = 5
 
 
@@ -225,7 +225,7 @@ class Draft:
         """Return the mapping as YAML. ``samples`` are the sample files' names.
 
         ``payloads`` are the files' contents, from which the tests' outcomes are guessed. If the
-        draft is written to the folder of the mappings, a line keeps it from being used.
+        draft is written to the mappings folder, one of its lines keeps it from being used.
         """
         source = origin or ", ".join(samples)
         lines = [
@@ -357,7 +357,7 @@ class Draft:
         if ids := request_ids(self.observed):
             return f"dedupe: {TODO}   # an ID that is unique to each lead: {', '.join(ids[:4])}?"
         who, asked = self._contacts(), self._first_of("sent_at")
-        # A cancellation has the start of its booking, but often another time of the request.
+        # A cancellation has the same tour start as its booking, but often a different request time.
         start = self._first_of("starts_at")
         starts = [start] if start else [self._first_of("date"), self._first_of("time")]
         days = starts if all(starts) else [asked or self._first_of("community")]
