@@ -451,6 +451,18 @@ def test_the_gallery_is_named_if_it_has_a_mapping_for_the_webhooks(tmp_path: Pat
     assert similar_senders([lead], BUNDLED / FOLDER) == []
 
 
+def test_the_gallery_is_named_if_one_of_its_mappings_reads_the_renter(tmp_path: Path) -> None:
+    given = {"first_name": ["Rosa"], "last_name": ["Vale"], "email": ["rosa@example.net"]}
+    file = tmp_path / "page.form"
+    file.write_text(urllib.parse.urlencode({"data.json": json.dumps(given)}))
+    result = CliRunner().invoke(commands, ["new", "acme", str(file), "--mappings", str(tmp_path)])
+    said = "A mapping in the gallery reads the renter in this body: adapter sources add unbounce\n"
+    assert said in result.output
+    file.write_text(urllib.parse.urlencode({"data.json": "{}"}))
+    result = CliRunner().invoke(commands, ["new", "other", str(file), "--mappings", str(tmp_path)])
+    assert (result.exit_code, "A mapping in" in result.output) == (0, False)
+
+
 RENTER = {"name": "Dana Okafor", "email": "dana@example.com"}
 SAM = {"first_name": "Sam", "last_name": "Lee", "email": "sam@example.com", "phone": "303-555-0199"}
 

@@ -4,6 +4,7 @@ import re
 from typing import Any, Final
 
 from adapter.mapping.authoring.field_keys import NOTES, UNREAD, Guesses
+from adapter.mapping.authoring.foreign import PRICES
 from adapter.mapping.authoring.observe import Observed
 from adapter.mapping.authoring.payload_keys import key_of, owned_key, words_in
 from adapter.mapping.authoring.readings import quoted
@@ -39,7 +40,7 @@ def note_paths(observed: Observed, guesses: Guesses) -> list[str]:
     unlike = {str(observed.values[path]): path for path in reversed([*texts, *answers])}
     paths = (path for path in [*texts, *answers] if path in unlike.values())
     found = [_of_each(path) for path in paths if not _is_question(path, observed)]
-    return [*[*dict.fromkeys(found)][:MOST_NOTES], *mail[:1]]
+    return [*[*dict.fromkeys(found)][:MOST_NOTES], *guesses.get(PRICES, ()), *mail[:1]]
 
 
 def _without_items(path: str) -> str:

@@ -118,6 +118,8 @@ def _is_community(path: str, value: Any) -> bool:
     key, text = key_of(path), str(value)
     if not isinstance(value, str | int) or isinstance(value, bool) or CLOCK.fullmatch(text):
         return False
+    if text == "0":  # a property that the sender does not know
+        return False
     if key == "eventtype":
         return not KIND.fullmatch(text) and not (EVENT.search(text) and "/" not in text)
     return not (key == "location" and MEETING.search(text))

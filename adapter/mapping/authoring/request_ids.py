@@ -12,7 +12,7 @@ from adapter.mapping.authoring.readings import read
 from adapter.mapping.authoring.whose import RENTER, STAFF
 
 #: Last words of keys whose values are IDs.
-IDS: Final = frozenset({"id", "uid", "uuid", "token", "uri", "sid"})
+IDS: Final = frozenset({"id", "uid", "uuid", "token", "uri", "sid", "vid"})
 #: Objects whose ID is different in each request.
 REQUESTS: Final = frozenset(
     {"lead", "submission", "response", "appointment", "booking", "call", "event", "conversation"}
