@@ -34,7 +34,7 @@ def doubtful_values(source: Source, scope: Scope) -> list[str]:
     texts = (
         _warning(path, value, conditions)
         for path, value in values
-        if _without_items(path) not in renters
+        if without_items(path) not in renters
     )
     return list(dict.fromkeys(text for text in texts if text))
 
@@ -43,7 +43,7 @@ def _renters_paths(source: Source) -> Iterator[str]:
     """Yield the paths of the renter's name and contacts, without the indexes of items."""
     for one in source.used_paths:
         if one.where[0] == "appointment" and RENTERS.fullmatch(one.where[1]):
-            yield _without_items(one.path.text)
+            yield without_items(one.path.text)
 
 
 def _booked(source: Source, scope: Scope) -> Iterator[Any]:
