@@ -31,8 +31,8 @@ def relation(one: Booking, other: Booking) -> Relation:
     """Compare the people who made two requests that share a contact or a sender's key."""
     shared = one.person_keys & other.person_keys
     agree = names_agree(one.appointment, other.appointment)
-    is_erased = _is_erased(one) or _is_erased(other)
-    if len(shared) > 1 or (shared and agree is not False and not is_erased):
+    has_erased = is_erased(one) or is_erased(other)
+    if len(shared) > 1 or (shared and agree is not False and not has_erased):
         return Relation.SAME
     if one.item_key is not None and one.item_key == other.item_key:
         return _relation_under_one_key(one, other)
@@ -100,7 +100,8 @@ def _match(one: str, other: str) -> bool:
     return one == other or (1 in (len(one), len(other)) and one[0] == other[0])
 
 
-def _is_erased(booking: Booking) -> bool:
+def is_erased(booking: Booking) -> bool:
+    """Return True if the renter's data was erased, so that only hashes of the contacts are left."""
     return bool(booking.person_keys) and not booking.appointment.keys() & _PERSONAL
 
 

@@ -29,7 +29,7 @@ from adapter.store import Database, Transaction
 from adapter.store.fingerprints import Fingerprints
 
 #: Reason codes of held leads that may be from another person. By releasing one, a user decides.
-_QUESTIONS = ("another_name", "another_person", "changed_after_first")
+_QUESTIONS = ("another_name", "another_person", "changed_after_first", "shared_key")
 
 
 class Repairs:
