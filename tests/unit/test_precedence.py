@@ -551,7 +551,9 @@ def test_names(one: str, other: str, agree: bool | None) -> None:
 
 def person(name: str, *contacts: int, item_key: int | None = None) -> Booking:
     keys = contacts if item_key is None else (*contacts, item_key)
-    return booking(PENDING, appointment={"last_name": name}, match_keys=keys, item_key=item_key)
+    first, _, last = name.rpartition(" ")
+    names = {"first_name": first, "last_name": last}
+    return booking(PENDING, appointment=names, match_keys=keys, item_key=item_key)
 
 
 @pytest.mark.parametrize(
