@@ -37,7 +37,10 @@ from adapter.models import CANCELED_BY_RENTER, Booking, BookingState, Kind
 MOST_ROUNDS = 5
 #: Reason codes of held requests that are new versions of earlier ones with the same key.
 _NEW_VERSION = frozenset(
-    {"held_by_mapping", "another_person", "changed_after_first", "contact_changed", "not_proved"}
+    {
+        *("held_by_mapping", "another_person", "changed_after_first", "contact_changed"),
+        *("not_proved", "shared_key"),
+    }
 )
 
 

@@ -56,6 +56,8 @@ class RateState:
     retry_at: dt.datetime
     #: Number of POSTs of notes in a row without a clear response.
     note_failures: int
+    #: After such a POST, no note is sent before this time, except by the worker that has set it.
+    note_retry_at: dt.datetime
     #: The number of calls in the last 60 seconds (plus lag), and how many of them were reads.
     calls: int
     reads: int
