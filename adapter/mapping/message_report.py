@@ -100,7 +100,7 @@ def _is_in(used: UsedPath, scope: Scope) -> bool:
 
 
 def _unread_inside(source: Source, scope: Scope) -> Iterator[str]:
-    """Yield the path of each value in JSON, XML or a list under ``read:`` that nothing reads."""
+    """Yield the paths of unread values inside JSON, XML and lists that ``read:`` extracts."""
     for reading in (*source.compiled.readers, *source.compiled.item_readers):
         is_list = isinstance(reading.reader, ListReader) and not reading.reader.keeps_all
         if not is_list and not isinstance(reading.reader, JsonReader | XmlReader):

@@ -2074,12 +2074,7 @@ def test_a_field_set_by_a_user_has_no_origin_in_the_payload(ana: Reader) -> None
 
 def test_sums_count_each_lead_once_however_often_it_is_mapped(ana: Reader) -> None:
     number = held(ana.harness)
-    replays = Replays(
-        ana.harness.settings,
-        ana.harness.pipeline.store,
-        ana.harness.pipeline.sources,
-        ana.harness.clock,
-    )
+    replays = ana.harness.replays
     for _ in range(2):
         replays.replay(ana.harness.booking(number).event_id, by="ana", dry_run=False)
     (_, line) = ana.text("/sums.csv").splitlines()

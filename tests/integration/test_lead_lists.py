@@ -269,7 +269,7 @@ def test_a_source_explains_its_secrets(ana: Visitor) -> None:
 
 
 def booked_at(**tour: str | None) -> Any:
-    """Return a lead whose message has these values as its tour."""
+    """Return a lead whose message has the given tour values."""
     return lead(1) | {"tour": {"type": "IN_PERSON"} | tour}
 
 

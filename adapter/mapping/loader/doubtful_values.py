@@ -34,7 +34,7 @@ def doubtful_values(source: Source, scope: Scope) -> list[str]:
     texts = (
         _warning(path, value, conditions)
         for path, value in values
-        if _without_items(path) not in renters
+        if without_items(path) not in renters
     )
     return list(dict.fromkeys(text for text in texts if text))
 
@@ -43,7 +43,7 @@ def _renters_paths(source: Source) -> Iterator[str]:
     """Yield the paths of the renter's name and contacts, without the indexes of items."""
     for one in source.used_paths:
         if one.where[0] == "appointment" and RENTERS.fullmatch(one.where[1]):
-            yield _without_items(one.path.text)
+            yield without_items(one.path.text)
 
 
 def _booked(source: Source, scope: Scope) -> Iterator[Any]:
@@ -70,7 +70,7 @@ def _conditions(source: Source) -> Iterator[Condition]:
 
 def _warning(path: str, value: Any, conditions: Iterable[Condition]) -> str | None:
     """Return the warning for a value, or None if it is fine or the mapping expects it."""
-    reading = [one for one in conditions if _without_items(one.path.text) == _without_items(path)]
+    reading = [one for one in conditions if without_items(one.path.text) == without_items(path)]
     accepted = [one for one in reading if one.section == "accept" and not one.negated]
     is_expected = any(key_from_value(value) in one.values for one in accepted)
     if says_canceled(path, value) and not is_expected:
@@ -87,5 +87,6 @@ def _shown(value: Any) -> str:
     return repr(value[:MOST_SHOWN]) if isinstance(value, str) else str(value)[:MOST_SHOWN]
 
 
-def _without_items(path: str) -> str:
+def without_items(path: str) -> str:
+    """Return a path without the positions in lists."""
     return ".".join(part for part in path.split(".") if part != "*" and not part.isdigit())
