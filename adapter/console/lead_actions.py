@@ -251,7 +251,9 @@ def _check_selected(number: int) -> None:
 
 
 def _release_selected(number: int) -> None:
-    if number in known().readable or must_be_opened(_booking(number)):
+    with services.store.transaction() as tx:
+        booking = tx.bookings.get(number)
+    if number in known().readable or booking is None or must_be_opened(booking):
         _check_selected(number)  # other leads are checked only once, by the release itself
     release_unchanged(number)
 

@@ -66,7 +66,7 @@ def fix_for(key: str, source: str) -> MappingFix | None:
     fix = _detected_fix(trouble.source if trouble is not None else source)
     if fix is not None or row is None or trouble is None:
         return fix
-    return _fix_of_leads(trouble, row)
+    return _fix_of_leads(trouble, row, is_fresh=True)
 
 
 def fixes_of(name: str) -> list[MappingFix]:
@@ -84,11 +84,13 @@ def _detected_fix(name: str) -> MappingFix | None:
     return _fix_of(source, CHANGES, changes) if source is not None and changes else None
 
 
-def _fix_of(source: Source, key: str, changes: Sequence[FormatChange]) -> MappingFix:
-    """Look for an edit at most once per minute, because leads may be sent at any time."""
+def _fix_of(
+    source: Source, key: str, changes: Sequence[FormatChange], *, is_fresh: bool = False
+) -> MappingFix:
+    """Look for an edit, at most once per minute unless ``is_fresh``."""
     counts = [(one.kind, one.name, one.value, one.first_event, one.affected) for one in changes]
     known = (source.hash, key, services.now().replace(second=0, microsecond=0), *counts)
-    if known in _fixes:
+    if known in _fixes and not is_fresh:
         return _fixes[known]
     try:
         with trial():
@@ -138,7 +140,7 @@ def _fitting(explained: Sequence[ExplainedChange]) -> tuple[str, ...]:
     return tuple(path for one in explained if len(one.fitting) > 1 for path in one.fitting)
 
 
-def _fix_of_leads(trouble: FormatTrouble, row: Entry) -> MappingFix:
+def _fix_of_leads(trouble: FormatTrouble, row: Entry, *, is_fresh: bool = False) -> MappingFix:
     """Return the fix for leads whose format change was not detected, as with a new source."""
     with services.store.transaction() as tx:
         events = [one.event_id for one in tx.bookings.of_ids(row.ids[:MOST_LEADS])]
@@ -157,6 +159,6 @@ def _fix_of_leads(trouble: FormatTrouble, row: Entry) -> MappingFix:
         affected=len(events),
         of=len(events),
     )
-    found = _fix_of(source, trouble.key, [change])
+    found = _fix_of(source, trouble.key, [change], is_fresh=is_fresh)
     is_clear = found.proposal is not None and not trouble.new_name
     return found if is_clear else dataclasses.replace(found, sentences=sentences)
