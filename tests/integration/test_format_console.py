@@ -75,7 +75,8 @@ def test_the_change_and_its_fix_are_shown_on_every_page(ana: Reader) -> None:  #
             path
         )
         assert "+ time: [tour.time, tour.startTime]" in page, path
-        assert "12 of the latest 12 messages would be booked, up from 0." in page, path
+        assert "12 of 12 would be booked as tours; with the current mapping, 0." in page, path
+        assert "12 of the latest 12 messages would have the tour time, up from 0." in page, path
         assert "/console/try?source=rentfeed&fix=changes" in page, path
     assert "Format changed" in ana.text("/sources")
     assert "Show how to fix the mapping" in ana.text("/try?source=rentfeed")
@@ -134,7 +135,7 @@ def test_a_roll_back_takes_back_what_was_said(ana: Reader) -> None:  # noqa: F81
     assert "the mapping can read" not in row
     assert "12 leads: the sender changed its format" in row
     assert "can now read leads that it could not" not in ana.text("/")
-    assert "12 of the latest 12 messages would be booked" in ana.text("/")
+    assert "12 of the latest 12 messages would have the tour time" in ana.text("/")
 
 
 def test_an_unrelated_publish_claims_nothing(ana: Reader) -> None:  # noqa: F811
@@ -170,4 +171,4 @@ def test_what_is_already_in_knock_without_the_value_is_listed(
     page = html.unescape(ana.text("/sources/rentfeed"))
     number = f"{len(sent)} leads are" if len(sent) > 1 else "1 lead is"
     assert f"{number} already in Knock without the email." in page
-    assert "8 of 8 would have the email, up from 0" in page
+    assert "8 of the latest 8 messages would have the email, up from 0" in page
