@@ -10,9 +10,8 @@ import click
 
 from adapter.cli import formatting, output
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, opened_store
+from adapter.cli.leads import as_json, opened_store, valid_sources
 from adapter.exceptions import NotPossible, PayloadError
-from adapter.mapping import registry
 from adapter.mapping.portal_yaml import PortalRules, rules_for, rules_from_file
 from adapter.models import utc_now
 from adapter.operations.ledger.claims_csv import (
@@ -119,7 +118,7 @@ def _compare(
     since: dt.datetime | None,
     until: dt.datetime | None,
 ) -> Ledger:
-    live = LiveSources(settings, store, registry.load(settings.mappings_dir, settings.policy))
+    live = LiveSources(settings, store, valid_sources(settings))
     live.refresh()
     rules = _rules(settings, source, columns)
     try:

@@ -19,6 +19,7 @@ from adapter.cli.leads import (
     opened_store,
     read_period,
     source_option,
+    valid_sources,
 )
 from adapter.exceptions import StoreUnavailable
 from adapter.mapping import overlay, registry
@@ -184,7 +185,7 @@ def backtest(name: str, file: Path, last: int, as_json: bool) -> None:
     edited = registry.load_text(
         settings.mappings_dir, name, file.read_text("utf-8"), settings.policy
     )
-    files = registry.load(settings.mappings_dir, settings.policy)
+    files = valid_sources(settings)
     with opened_store(settings) as store:
         live = LiveSources(settings, store, files)
         live.refresh()

@@ -2,12 +2,14 @@
 
 import dataclasses
 import datetime as dt
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapter.exceptions import ConfigurationError
 from adapter.mapping.registry import load_text
 from adapter.models import FormatChange, FormatKind
 from adapter.operations import format_watch
@@ -21,6 +23,7 @@ from adapter.operations.health import verdict_of
 from tests.harness import Harness, settle
 from tests.integration.test_metrics import client, values
 from tests.leads import lead, surname
+from tests.paths import MAPPINGS
 from tests.shell import Shell
 
 
@@ -162,6 +165,54 @@ def test_the_source_shows_the_change_the_leads_and_an_edit_that_mends_them(
     assert ": tour.time is missing in 14 of 14 webhooks; new: tour.slot in 14 of 14" in text
     assert "  + time: [tour.time, tour.slot]" in text
     assert "FORMAT CHANGED" in shell("sources")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Copy the mappings to a folder that the commands use, and in which a test may break them."""
+    copied = shutil.copytree(MAPPINGS, tmp_path / "mappings")
+    monkeypatch.setenv("ADAPTER_MAPPINGS_DIR", str(copied))
+    return copied
+
+
+def broken(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_the_source_is_shown_although_another_mapping_is_invalid(
+    harness: Harness, shell: Shell, changed: list[int], folder: Path
+) -> None:
+    broken(folder / "leasebot.yaml", "community: tour.property", "comunity: tour.property")
+    text = shell("sources", "rentfeed")
+    assert text.index("leasebot.yaml") < text.index("rentfeed  http")
+    assert "  + time: [tour.time, tour.slot]" in text
+    listed = shell("sources")
+    assert "INVALID MAPPING: processes that are running still use the previous one" in listed
+    assert "FORMAT CHANGED" in listed
+    assert "mappings" in shell("backtest", "rentfeed", str(folder / "rentfeed.yaml"))
+    assert "leasebot.yaml" in shell("mappings")
+    assert "leasebot.yaml" in shell("communities", "aliases")
+
+
+def test_an_invalid_mapping_is_still_explained_if_only_its_sample_fails(
+    harness: Harness, shell: Shell, changed: list[int], folder: Path
+) -> None:
+    broken(folder / "rentfeed.yaml", "name: contact.name", "name: contact.nmae")
+    text = shell("sources", "rentfeed")
+    assert "INVALID MAPPING" in text
+    assert "  + time: [tour.time, tour.slot]" in text
+    broken(folder / "rentfeed.yaml", "appointment:", "appointmnt:")
+    text = shell("sources", "rentfeed")
+    assert "FORMAT CHANGED since" in text
+    assert "proposed edit" not in text
+
+
+def test_a_draft_has_no_activity_to_show(harness: Harness, shell: Shell, folder: Path) -> None:
+    broken(folder / "website.yaml", "\nsignature:", "\ndraft: true\nsignature:")
+    with pytest.raises(ConfigurationError, match="is a draft"):
+        shell("sources", "website")
 
 
 Change = Callable[[dict[str, Any], int], None]
