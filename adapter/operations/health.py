@@ -18,12 +18,15 @@ from typing import Final
 
 from adapter.exceptions import StoreUnavailable
 from adapter.models import FormatChange, MappingVersion
-from adapter.operations.serializers import ago
+from adapter.operations.serializers import age_of, ago, with_ages
 from adapter.settings import Settings
 from adapter.store import Database, MailFailures, Pause, WebhookSummary
 from adapter.store.database_clock import DANGEROUS_OFFSET
 from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
 
+#: An outdated mapping counts only if its process reported it within this time. A process that was
+#: replaced reports nothing more.
+OUTDATED_SEEN: Final = dt.timedelta(seconds=12)
 #: A process counts as alive if its last heartbeat is newer than this. It sends one every five
 #: seconds.
 ALIVE: Final = dt.timedelta(seconds=30)
@@ -305,6 +308,8 @@ class Problem:
     since: dt.datetime | None = None
     #: What is wrong, with numbers.
     sentence: str
+    #: The sentence with placeholders for ages, to be stored and shown later.
+    template: str = ""
 
     @property
     def level(self) -> Level:
@@ -418,7 +423,7 @@ def verdict_of(
 def unreachable(reason: str, now: dt.datetime, since: dt.datetime | None = None) -> Verdict:
     """Return the verdict to report while the database cannot be used."""
     state = "has been unavailable" if since else "is unavailable"
-    sentence = f"PostgreSQL {state}{_since(since, now)}: {reason}."
+    sentence = with_ages(f"PostgreSQL {state}{_since(since, now)}: {reason}.", now)
     problem = Problem(code="database_unreachable", since=since, sentence=sentence)
     return Verdict(at=now, problems=(problem,), facts=None)
 
@@ -482,11 +487,17 @@ def _disk_free(folder: str | None) -> int | None:
 
 def problems_in(facts: Facts) -> tuple[Problem, ...]:
     """Return all problems indicated by the facts, most important first."""
-    found = [problem for check in _CHECKS for problem in check(facts)]
+    found = [_shown(problem, facts.now) for check in _CHECKS for problem in check(facts)]
     # If no worker is running, that explains the other two problems.
     if any(problem.code == "no_worker" for problem in found):
         found = [one for one in found if one.code not in ("webhooks_not_mapped", "nothing_sent")]
     return tuple(sorted(found, key=lambda problem: [*CONDITIONS].index(problem.code)))
+
+
+def _shown(problem: Problem, now: dt.datetime) -> Problem:
+    """Return a problem whose sentence contains ages as of ``now``."""
+    sentence = with_ages(problem.sentence, now)
+    return dataclasses.replace(problem, sentence=sentence, template=problem.sentence)
 
 
 def _web(facts: Facts) -> Iterator[Problem]:
@@ -613,11 +624,11 @@ def is_refused(source: SourceFacts, now: dt.datetime) -> bool:
 def _review(facts: Facts) -> Iterator[Problem]:
     review, now = facts.review, facts.now
     if review.soonest_at is not None and review.soonest_at - now <= TOUR_SOON:
-        sentence = f"A lead needs review, and its tour starts {ago(review.soonest_at, now)}."
+        sentence = f"A lead needs review, and its tour starts {age_of(review.soonest_at)}."
         yield Problem(code="tour_soon", sentence=sentence)
     if review.expired:
         count = _count(review.expired, "lead", "leads")
-        sentence = f"{count} could not be sent in time, the latest {ago(review.expired_at, now)}."
+        sentence = f"{count} could not be sent in time, the latest {age_of(review.expired_at)}."
         yield Problem(code="tours_expired", since=review.expired_at, sentence=sentence)
     if review.unknown:
         count = _count(review.unknown, "booking has", "bookings have")
@@ -629,13 +640,13 @@ def _review(facts: Facts) -> Iterator[Problem]:
         )
     oldest = min(filter(None, (review.oldest_booking_at, review.oldest_event_at)), default=None)
     if oldest is not None and now - oldest >= REVIEW_AFTER:
-        sentence = f"The oldest lead that needs review arrived {ago(oldest, now)}."
+        sentence = f"The oldest lead that needs review arrived {age_of(oldest)}."
         yield Problem(code="review_overdue", since=oldest, sentence=sentence)
 
 
 def _processes(facts: Facts) -> Iterator[Problem]:
     alive = [one for one in facts.processes if one.seen_ago < ALIVE]
-    outdated = [one for one in alive if (one.outdated_for or dt.timedelta()) >= OUTDATED_AFTER]
+    outdated = [one for one in alive if _is_outdated(one)]
     if outdated:
         since = facts.now - max(one.outdated_for or dt.timedelta() for one in outdated)
         names = ", ".join(sorted({f"{one.kind} on {one.host}" for one in outdated}))
@@ -649,6 +660,12 @@ def _processes(facts: Facts) -> Iterator[Problem]:
         what = ", so its worker sends nothing" if is_idle else ""
         sentence = f"The clock of {worst.host} is {seconds:.0f} s {side} PostgreSQL's{what}."
         yield Problem(code="clock_differs", sentence=sentence)
+
+
+def _is_outdated(process: Process) -> bool:
+    """Return True if a process reported lately that its mappings have been outdated for long."""
+    age = (process.outdated_for or dt.timedelta()) - process.seen_ago
+    return age >= OUTDATED_AFTER and process.seen_ago < OUTDATED_SEEN
 
 
 def _versions(facts: Facts) -> Iterator[Problem]:
@@ -682,7 +699,7 @@ def _webhooks(facts: Facts) -> Iterator[Problem]:
         yield Problem(code="status_webhooks_failing", since=since, sentence=sentence)
     if one.given_up_at is not None and now - one.given_up_at < GIVEN_UP_FOR:
         count = _count(one.given_up, "status webhook")
-        sentence = f"{count} could not be delivered, the latest {ago(one.given_up_at, now)}."
+        sentence = f"{count} could not be delivered, the latest {age_of(one.given_up_at)}."
         yield Problem(code="status_webhooks_given_up", since=one.given_up_at, sentence=sentence)
 
 
@@ -748,7 +765,7 @@ def _since(at: dt.datetime | None, now: dt.datetime) -> str:
     if at is None:
         return ""
     day = "" if at.date() == now.date() else f"{at:%B} {at.day}, "
-    return f" since {day}{at:%H:%M} UTC ({ago(at, now)})"
+    return f" since {day}{at:%H:%M} UTC ({age_of(at)})"
 
 
 def _count(number: int, singular: str, plural: str = "") -> str:

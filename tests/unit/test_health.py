@@ -313,12 +313,17 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
     ),
     (
         "mappings_outdated",
-        with_processes(process(outdated_for=MINUTE), process("web", outdated_for=2 * MINUTE)),
+        with_processes(
+            process(outdated_for=MINUTE + 5 * SECOND), process("web", outdated_for=2 * MINUTE)
+        ),
         (
             "Changed mappings have not been loaded since 17:58 UTC (2 min ago): "
             "web on app1, worker on app1."
         ),
-        with_processes(process(outdated_for=MINUTE - SECOND)),
+        with_processes(
+            process(outdated_for=MINUTE + 4 * SECOND),
+            process("web", outdated_for=2 * MINUTE, seen_ago=12 * SECOND),
+        ),
     ),
     (
         "version_replaced",
