@@ -13,9 +13,7 @@ PACKAGE: Final = Path(__file__).parent.parent / "adapter"
 
 NOTHING: Final = "No action is needed."
 REVIEW: Final = "Run `adapter show ID`, and fix or discard the lead."
-BUG: Final = (
-    "Report the log line as a bug. `error` contains the error's type and location in the code."
-)
+BUG: Final = "Report this as a bug, with the log line."
 
 #: The meaning of each event, and what to do.
 EVENTS: Final[Mapping[str, tuple[str, str]]] = {

@@ -1,4 +1,4 @@
-"""Provide a pipeline with real services and a manual clock."""
+"""Provide a pipeline with real services and a clock that tests control."""
 
 import datetime as dt
 import functools
@@ -27,7 +27,7 @@ TIMEOUT_SECONDS = 1.0
 
 @functools.cache
 def load_cached(folder: Path = MAPPINGS) -> Mapping[str, Source]:
-    """Load a folder of unchanging mappings once for all tests in this process."""
+    """Load a folder of mappings that never change, once for all tests in this process."""
     return load(folder, Policy())
 
 
@@ -92,7 +92,7 @@ class Harness:
         return list(self.story(event_id).bookings)
 
     def map_event(self, event_id: int) -> None:
-        """Map the received event that is due first, after fetching its documents."""
+        """Map the event with this ID, after fetching its documents."""
         mapper = self.pipeline.mapper
         with self.pipeline.store.transaction() as tx:
             event = tx.events.get(event_id, lock=True)

@@ -130,7 +130,7 @@ class CalendarCheck:
         now: dt.datetime,
         answered: Answered | None,
     ) -> str | Postponed | None:
-        """Check if a locked booking's time is available. Return a code if the booking may be sent.
+        """Check whether a locked booking may be sent. If it may, return a code that says why.
 
         Return :class:`Postponed` if :meth:`finish` must be called after the transaction. Return
         None if the booking must wait for another process that asks the same question, or for

@@ -293,7 +293,7 @@ def _was_ready(booking: Booking) -> bool:
 
 
 def posting_order(booking: Booking) -> tuple[dt.datetime, int]:
-    """Return a sort key for bookings in Knock's order: by POST time, then by ID."""
+    """Return a sort key for the order in which Knock received bookings: POST time, then ID."""
     return (booking.posted_at or booking.updated_at, booking.id)
 
 

@@ -6,9 +6,8 @@ is never sent after it, and a tour requested twice is booked once. Booking a tou
 guest card, so a person who has a tour or a guest card does not need another card.
 
 :func:`plan` recomputes this from all requests whenever something changes. The result does not
-depend on the order in which requests and responses arrive. Questions that arise only for a new
-request (Is it a repeat? Is it from another person?) are decided once, by :func:`decide_new`. All
-functions are pure.
+depend on the order of requests and responses. Questions that arise only for a new request (Is it a
+repeat? Is it from another person?) are decided once, by :func:`decide_new`. All functions are pure.
 """
 
 import dataclasses

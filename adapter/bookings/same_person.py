@@ -49,8 +49,8 @@ def _relation_under_one_key(one: Booking, other: Booking) -> Relation:
     has_same_contacts = one.person_keys == other.person_keys
     if (has_same_contacts and one.person_keys) or (agree is not False and not has_changed):
         return Relation.SAME
-    # A "Maria" whose contact differs from Maria Lopez's may be a correction, or another Maria. So
-    # may another name, if neither lead has a contact that could decide.
+    # A "Maria" whose contact differs from Maria Lopez's may be a correction, or another Maria. The
+    # same is true of a different name if neither lead has a contact that could decide.
     is_unclear = agree or has_same_contacts or one.person_keys & other.person_keys
     return Relation.UNCLEAR if is_unclear else Relation.DIFFERENT
 

@@ -60,8 +60,8 @@ def communities(context: click.Context, folder: Path | None, as_json: bool) -> N
 def pull(folder: Path, as_json: bool) -> None:
     """Print Propexo's communities and attributions, ready to paste into communities.yaml.
 
-    For a community that is already in communities.yaml, the command prints only the attributions.
-    The command does not change communities.yaml.
+    For a community that is already in communities.yaml, only the attributions are printed. The
+    command does not change the file.
     """
     with _directory(settings_from()) as directory:
         places = list(directory.all_communities())
@@ -87,9 +87,9 @@ def _known(folder: Path) -> Mapping[str, Community]:
 def check_listed(folder: Path, as_json: bool) -> None:
     """Check that Propexo lists every integration, community and attribution ID.
 
-    The command prints problems as file:line:column: field: message. The command also reports
-    whether Propexo lets the adapter read Knock's tours and guest cards. To find problems without
-    Propexo, run `adapter check`.
+    Problems are printed as file:line:column: field: message. The command also reports whether
+    Propexo lets the adapter read Knock's tours and guest cards. To find problems without Propexo,
+    run `adapter check`.
     """
     settings, listed = settings_from(), communities_from_folder(folder)
     with _directory(settings) as directory:

@@ -11,12 +11,11 @@ import click
 from adapter.cli import formatting, output
 from adapter.cli.help import examples
 from adapter.cli.leads import as_json, opened_store, valid_sources
-from adapter.mapping import registry
 from adapter.mapping.engine.tables import key_from_value
 from adapter.models import Alias, utc_now
 from adapter.operations import serializers
 from adapter.operations.aliases import Aliases, yaml_of
-from adapter.operations.live_sources import LiveSources
+from adapter.operations.live_sources import LiveSources, live_sources
 from adapter.settings import settings_from
 
 
@@ -92,9 +91,9 @@ def add(
 @as_json
 @click.pass_obj
 def remove(folder: Path, source: str, name: str, as_json: bool) -> None:
-    """Remove NAME. Unsent leads with this name are held again.
+    """Remove NAME, and hold unsent leads with this name again.
 
-    The command lists tours that may already be in Knock.
+    Tours that may already be in Knock are listed.
     """
     with _live(folder) as (_, operation):
         taken = operation.remove(source, key_from_value(name) or "")
@@ -110,12 +109,9 @@ def remove(folder: Path, source: str, name: str, as_json: bool) -> None:
 def _live(folder: Path, *, only_reads: bool = False) -> Iterator[tuple[LiveSources, Aliases]]:
     """Yield the current sources, and the operations on community aliases."""
     settings = settings_from()
-    files = (
-        valid_sources(settings, folder) if only_reads else registry.load(folder, settings.policy)
-    )
+    files = valid_sources(settings, folder) if only_reads else None
     with opened_store(settings) as store:
-        live = LiveSources(settings, store, files)
-        live.refresh()
+        live = live_sources(settings, store, folder, files)
         yield live, Aliases(settings, store, live, utc_now, getpass.getuser())
 
 

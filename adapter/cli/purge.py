@@ -55,9 +55,9 @@ def purge(
     recognizes it as a repeat and restores no data. Data in Knock and in your backups is not
     deleted.
 
-    If some data remains, the command lists it and exits with code 1. A lead that is being sent to
-    Knock is kept, so run the command again later. The command cannot search a stored request for a
-    contact if the request's encryption key is not set.
+    If some data remains, it is listed, and the exit code is 1. A lead that is being sent to Knock
+    is kept, so run the command again later. A stored request cannot be searched for a contact if
+    its encryption key is not set.
     """
     if sum(one is not None for one in (email, phone, days)) != 1:
         raise click.UsageError("specify exactly one of --email, --phone and --older-than")

@@ -42,8 +42,8 @@ from adapter.store import Database
 def show(name: str, write_draft: bool, as_json: bool) -> None:
     """Show a source, changes in its format, and a suggested mapping edit for each change.
 
-    The command tests each edit on the affected webhooks and on earlier webhooks. The command does
-    not send or change anything.
+    Each edit is tested on the affected webhooks and on earlier webhooks. Nothing is sent or
+    changed.
     """
     settings = settings_from()
     file = registry.mapping_file(settings.mappings_dir, name)
@@ -78,7 +78,7 @@ def _source(
     Return None if it cannot be read at all.
     """
     if name in files:
-        return live_sources(settings, store, files)[name]
+        return live_sources(settings, store, files=files).sources[name]
     with contextlib.suppress(MappingErrors):
         return registry.load_one(settings.mappings_dir, name, settings.policy, strict=False)
     return None

@@ -13,6 +13,7 @@ from adapter.mapping.engine.tour_time import EDGE_OF_DAY, NO_TIME, SEVERAL_TIMES
 from adapter.models import Booking, Reason
 from adapter.operations.advice import Advice, advice_for, label_of
 from adapter.operations.todo import renamed_path
+from adapter.parsing.date_parts import NOT_A_TOUR
 from adapter.propexo.appointment import NO_CONTACT
 from adapter.store import Issue
 
@@ -29,6 +30,7 @@ _TIMES: Final[Mapping[str, str]] = {
     UTC_TIME_OF_DAY: "We can't tell which time zone the tour time is in{value}.",
     EDGE_OF_DAY: "The message may have only a date, without a time{value}.",
     "there is a date but no time of day": "The message has a date but no time{value}.",
+    NOT_A_TOUR: "The renter could come during this period, but gave no exact time{value}.",
     "a date without a time of day": "The message has a date but no time{value}.",
     "the offset does not match": "The tour time isn't in the community's time zone{value}.",
     "there is no time zone": "The message doesn't say which time zone the tour time is in.",
@@ -103,7 +105,7 @@ def _field_sentence(label: str, value: str) -> str:
 def _time_sentence(reason: Reason, booking: Booking) -> str:
     text, value = reason.reason, value_text(reason)
     if "is not in the payload" in text or text.endswith(" is empty"):
-        return _missing_sentence(text)
+        return _missing_sentence(text, value)
     if text.startswith("is at 00:00 in "):
         return "The message has a date but no time."  # some senders write it as midnight
     if hours := hours_text(text):
@@ -121,8 +123,10 @@ def _time_sentence(reason: Reason, booking: Booking) -> str:
     )
 
 
-def _missing_sentence(text: str) -> str:
+def _missing_sentence(text: str, value: str) -> str:
     new = re.search(r"\(there is ['\"](.*)['\"]\)$", text)
+    if new is None and value:
+        return f"The message has a time (“{value}”) but no date."
     if new is None:
         return "We couldn't find a tour time in the message."
     path = text.partition(" is not in the payload")[0]

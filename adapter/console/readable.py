@@ -24,7 +24,8 @@ MOST_KEPT: Final = 50_000
 #: The result for a lead that the mapping cannot book.
 NEVER: Final = -math.inf
 
-#: Until when a lead can be booked, in seconds since 1970, by the mapping's hash and the lead's ID.
+#: The time until which a lead can be booked, in seconds since 1970, keyed by the mapping's hash and
+#: the lead's ID.
 _results: collections.OrderedDict[tuple[str, int], float] = collections.OrderedDict()
 _lock: Final = threading.Lock()
 

@@ -26,7 +26,7 @@ class Message:
         return " and ".join(names)
 
 
-#: How much of a message is searched for contacts, in bytes, and how many messages of a list.
+#: Maximum number of bytes per message, and of messages per list, that are searched for contacts.
 MAX_SEARCHED: Final = 20_000
 MAX_MESSAGES: Final = 50
 _CONTACTS: Final = (

@@ -27,7 +27,7 @@ from adapter.propexo.appointment import NO_CONTACT
 VIEW_ONLY: Final = (
     "You have view-only access. Someone with edit access can change that under People."
 )
-#: The reason with which a user dismisses a cancellation after canceling the tour in Knock.
+#: The reason that a user gives for dismissing a cancellation after canceling the tour in Knock.
 CANCELED_IN_KNOCK: Final = "Canceled in Knock"
 #: The states of bookings and messages.
 STATES: Final[Mapping[str, str]] = {
@@ -366,7 +366,7 @@ def ignored_text(reasons: Iterable[Reason]) -> str:
 
 
 def _condition(reasons: Sequence[Reason]) -> str:
-    """Return the values for which a mapping ignores messages, such as `` (type is alert)``."""
+    """Return the values that make a mapping ignore messages, such as `` (type is alert)``."""
     texts = [
         f"{one.path.rpartition('.')[2]} is {shorten(value, 40, placeholder=' …')}"
         for one in reasons

@@ -38,11 +38,11 @@ from adapter.store import Database
 
 #: Maximum number of affected webhooks to read for a proposal.
 MOST_AFFECTED: Final = 50
-#: Number of webhooks from before the change, for which the edit must change nothing.
+#: Number of webhooks from before the change whose results the edit must not change.
 BEFORE: Final = 20
 #: Maximum number of unmet conditions to name.
 MOST_UNMET: Final = 5
-#: Fields without which nothing is sent, or which are not sent.
+#: Fields that a booking requires, or that are not sent.
 NOT_SENT: Final = frozenset({"starts_at", "community", "sent_at", KEY})
 #: States of bookings that are or may be in Knock.
 SENT_STATES: Final = frozenset(
@@ -353,7 +353,7 @@ def _tried(
 
 
 def _read(source: Source, events: Sequence[Event], fields: Sequence[str]) -> int:
-    """Return the number of webhooks from which all of the given fields are read."""
+    """Return the number of webhooks that have readable values for all of the given fields."""
     mapped = [mapped_event(source, event) for event in events]
     return sum(all(values_of(one, field) for field in fields) for one in mapped)
 

@@ -4,8 +4,9 @@ import dataclasses
 import logging
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 
-from adapter.mapping import overlay
+from adapter.mapping import overlay, registry
 from adapter.mapping.source import Source
 from adapter.models import NO_OVERRIDES, AddedCommunity, Alias, Overrides
 from adapter.settings import Settings
@@ -77,9 +78,18 @@ class LiveSources:
 
 
 def live_sources(
-    settings: Settings, store: Database, files: Mapping[str, Source]
-) -> Mapping[str, Source]:
-    """Return the mappings in use, for a short-lived process."""
+    settings: Settings,
+    store: Database,
+    folder: Path | None = None,
+    files: Mapping[str, Source] | None = None,
+) -> LiveSources:
+    """Return the mappings in use, for a short-lived process.
+
+    Use ``files`` if given. Otherwise, load ``folder`` or else the settings' folder, and raise
+    ConfigurationError if a mapping is invalid.
+    """
+    if files is None:
+        files = registry.load(folder or settings.mappings_dir, settings.policy)
     live = LiveSources(settings, store, files)
     live.refresh()
-    return live.sources
+    return live

@@ -13,7 +13,7 @@ from typing import Final
 #: A compiled pattern, and the replacement for its matches.
 Shape = tuple[re.Pattern[bytes], bytes]
 
-#: Replaces a value.
+#: The text that replaces a value.
 REMOVED: Final = b"[removed]"
 
 #: The first line of a multipart body, each part's headers, and the name of a form field.

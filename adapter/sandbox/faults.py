@@ -5,8 +5,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-#: The requests to which a fault may apply: creates, events, job statuses, lists, available times,
-#: or any of these.
+from adapter.sandbox.request_body import InvalidBody
+
+#: The kinds of requests that a fault may apply to: creates, events, job statuses, lists, available
+#: times, or any of these.
 KINDS = ("create", "event", "status", "list", "availability", "any")
 OUTCOMES = ("SUCCESS", "FAILURE", "PARTIAL_SUCCESS", "PENDING")
 #: When to close the connection: before booking, after booking, or after half of the response.
@@ -106,8 +108,10 @@ _KEYS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 _OF_CREATES = {"book", "book_after", "job", "errors", "job_seconds", "shape"}
 
 
-class BadFault(ValueError):
+class BadFault(InvalidBody):
     """Raised if a posted fault is invalid. The message names the invalid key."""
+
+    code = "invalid_fault"
 
 
 def faults_from(body: Any) -> list[Fault]:

@@ -122,8 +122,7 @@ class Outbox(Statements):
     def delivered(self, webhook: StatusWebhook) -> int:
         """Delete a delivered webhook. Return how many consecutive failures preceded it."""
         self._run("delete_status_webhook", id=webhook.id)
-        row = self._one("clear_status_webhook_failures")
-        return int(row["failures"]) if row else 0
+        return int(self._value("clear_status_webhook_failures") or 0)
 
     def failed(
         self,
@@ -136,13 +135,13 @@ class Outbox(Statements):
     ) -> int:
         """Postpone a failed webhook and pause the others. Return how many failed in a row."""
         self._run("postpone_status_webhook", id=webhook.id, due_at=due_at)
-        row = self._one("record_status_webhook_failure", error=error, now=now, max_pause=max_pause)
-        return int(row["failures"]) if row else 0
+        values = {"error": error, "now": now, "max_pause": max_pause}
+        return int(self._value("record_status_webhook_failure", **values) or 0)
 
     def give_up(self, before: dt.datetime, now: dt.datetime) -> int:
         """Delete undelivered webhooks for changes before a given time. Return their number."""
-        row = self._one("give_up_status_webhooks", before=before, now=now, limit=MOST_WAITING)
-        return int(row["count"]) if row else 0
+        values = {"before": before, "now": now, "limit": MOST_WAITING}
+        return int(self._value("give_up_status_webhooks", **values) or 0)
 
     def summary(self) -> WebhookSummary:
         """Return a summary of the failed and the waiting status webhooks."""

@@ -1,4 +1,4 @@
-"""Test the commands that correspond to the console."""
+"""Test the commands that correspond to the console's pages and forms."""
 
 import csv
 import datetime as dt
@@ -20,7 +20,7 @@ from tests.sandbox_client import SandboxClient
 from tests.shell import Shell
 
 PASSWORD = "correct horse battery"
-#: What somebody types who is asked for it twice.
+#: A password, entered twice at a prompt.
 TYPED = f"{PASSWORD}\n{PASSWORD}\n"
 
 
@@ -67,7 +67,7 @@ def test_a_tour_is_confirmed_by_a_user_who_saw_it(
 def test_pending_requests_are_not_sent_after_a_confirmed_tour(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """An agent books manually while an older request and the same tour from elsewhere are held."""
+    """Confirm a held tour while an older request from the same person is pending."""
     (older,) = harness.mapped("rentfeed", same_person(1, time="2:30 PM"))
     harness.clock.advance(60)
     (held_one,) = harness.mapped("rentfeed", same_person(2, time="11:30 PM"))

@@ -1,4 +1,4 @@
-"""Compare communities.yaml with the sandbox's lists over HTTP, and test the routing report."""
+"""Test the comparison of communities.yaml with the sandbox's lists, and the routing report."""
 
 import datetime as dt
 import json
@@ -309,7 +309,7 @@ def test_all_pages_are_read(count: int, pages: int) -> None:
 
 @pytest.mark.parametrize("has_store", [True, False])
 def test_reads_obey_the_rate_limit(opened: Database, has_store: bool) -> None:
-    """Expect five reads per minute: a burst of three if shared, then one every 12 seconds."""
+    """Allow five reads per minute: a burst of three if shared, then one every 12 seconds."""
     clock = ManualClock(START)
     with running_sandbox(catalog=many(12), clock=clock) as upstream:
         propexo = Propexo(upstream.url, "sandbox")

@@ -63,7 +63,7 @@ def api() -> Iterator[JsonApi]:
 
 @pytest.fixture
 def thin(opened: Database, upstream: SandboxClient, tmp_path: Path, api: JsonApi) -> Harness:
-    """Return a harness with one source, whose webhooks contain only IDs."""
+    """Return a harness with one source whose webhooks contain only IDs."""
     return harness_for(opened, upstream, tmp_path, api)
 
 
@@ -82,7 +82,7 @@ def webhook(*ids: object) -> dict[str, Any]:
 
 
 def map_until(thin: Harness, seconds: float = 0) -> None:
-    """Map what is due, and again after a fetch has stored its documents."""
+    """Map the due events, and map them again after a fetch has stored their documents."""
     thin.clock.advance(seconds)
     while thin.pipeline.mapper.map_due():
         pass
@@ -315,7 +315,7 @@ def test_our_own_limit_is_never_a_reason_to_give_up(thin: Harness, api: JsonApi)
 def test_a_source_that_does_not_respond_does_not_hold_up_its_own_queue(
     thin: Harness, api: JsonApi
 ) -> None:
-    """After a failure, the source's other events wait and do not send requests."""
+    """Check that after a failure, the source's other events wait and send no requests."""
     api.documents["/v1/tours/8"] = document()
     api.answers = [503]
     thin.receive("thin", webhook(7))

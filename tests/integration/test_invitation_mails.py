@@ -39,7 +39,7 @@ def smtp() -> Iterator[SmtpCatcher]:
 def harness(
     opened: store.Database, upstream: SandboxClient, smtp: SmtpCatcher, tmp_path: Path
 ) -> Harness:
-    """Return a pipeline whose mappings invite renters, with an SMTP server."""
+    """Return a pipeline whose mappings invite renters, connected to an SMTP server."""
     learn(tmp_path)
     harness = Harness(opened, upstream, public_url=PUBLIC_URL, smtp_url=smtp.url)
     harness.pipeline.sources = load(tmp_path, harness.settings.policy)
@@ -53,7 +53,7 @@ def send(harness: Harness) -> None:
 
 
 def outcome_of(harness: Harness, booking_id: int) -> tuple[str | None, bool]:
-    """Return the outcome of a guest card's email, and whether it will be tried again."""
+    """Return the outcome of a guest card's email, and True if the email will be tried again."""
     with harness.pipeline.store.transaction() as tx:
         row = tx.connection.execute(
             "SELECT outcome, due_at FROM invitation_mails WHERE booking_id = %s", [booking_id]

@@ -1,4 +1,4 @@
-"""Test the links with which renters choose, move and cancel tours, with real services."""
+"""Test the links that renters use to choose, move and cancel tours, with real services."""
 
 import contextlib
 import dataclasses
@@ -71,7 +71,7 @@ def harness(opened: store.Database, upstream: SandboxClient, tmp_path: Path) -> 
 
 
 def learn(folder: Path, **community: Any) -> None:
-    """Write the mappings and communities.yaml."""
+    """Write the mappings and communities.yaml, and load them."""
     mappings = {"bot": BOT, "portal": BOT | {"respond": MOVABLE}, "form": FORM}
     write_mappings(folder, mappings)
     file = folder / "communities.yaml"
@@ -85,7 +85,7 @@ Visit = Callable[..., Renter]
 
 @pytest.fixture
 def client(harness: Harness, upstream: SandboxClient) -> Iterator[FlaskClient]:
-    """Yield a client of a web process, which also uses mappings that change later."""
+    """Yield a client of a web process that also uses mappings that change later."""
     settings = dataclasses.replace(
         harness.settings,
         database_url=harness.pipeline.store.url,
@@ -191,7 +191,7 @@ def test_the_page_is_in_the_language_of_the_link_or_browser(harness: Harness, vi
 
 
 def test_a_tour_is_moved_and_canceled_in_spanish(harness: Harness, visit: Visit) -> None:
-    """Sentences end with one period, buttons have one form, and all address the renter as usted."""
+    """Check that sentences end with one period, and that texts address the renter as "usted"."""
     (tour,) = harness.mapped("portal", lead(at="2026-03-14T20:30:00Z"))
     settle(harness)
     renter = visit(answer(harness, "portal", tour.event_id).rpartition(" ")[2])

@@ -53,7 +53,7 @@ def player(opened: Database, upstream: SandboxClient, tmp_path: Path) -> Harness
 
 
 def sent(player: Harness, source: str, payload: Any) -> Booking:
-    """Return the lead of a webhook that is not the same as an earlier one."""
+    """Return the lead of a webhook that differs from all earlier ones."""
     player.clock.advance(60)
     receipt = player.receive(source, payload)
     event_id = receipt.changed_id or receipt.event_id
@@ -67,7 +67,7 @@ def states(player: Harness, bookings: list[Booking]) -> list[BookingState]:
 
 
 def test_renters_whose_contact_is_not_found_are_all_held(player: Harness) -> None:
-    """The sender has renamed the email, so only the community is left of the key."""
+    """Rename the email field, so that only the community is left in the key."""
     leads = [
         sent(player, "portal", asks(name, at, mail=f"{name[:4].lower()}@example.com"))
         for name, at in zip(NAMES, TIMES, strict=True)
@@ -97,7 +97,7 @@ def test_renters_with_one_key_and_no_contact_are_all_held(player: Harness) -> No
 def test_a_lead_without_a_name_under_a_key_of_several_people_replaces_none(
     player: Harness, order: tuple[int, ...]
 ) -> None:
-    """Neither the name nor the contact of the last two leads is found."""
+    """Send two leads whose name and contact are not found."""
     known = sent(player, "form", asks("Abel Aaa", email="abel@example.com", ref="0"))
     others = [
         asks("Bella Bbb", TIMES[1], email="bella@example.com", ref="0"),
@@ -189,7 +189,7 @@ def test_renters_with_a_shared_address_and_one_key_are_not_one_person(
 
 
 def replaced_before(player: Harness, tmp_path: Path) -> list[Booking]:
-    """Return leads that an earlier version replaced by each other, with the mapping fixed since."""
+    """Return leads that replaced each other under an earlier version, now with a fixed mapping."""
     leads = [
         sent(player, "form", asks(name, at, ref="0", mail=f"{name[:4].lower()}@example.com"))
         for name, at in zip(NAMES, TIMES, strict=True)

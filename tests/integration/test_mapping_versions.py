@@ -1,4 +1,4 @@
-"""Test putting mappings in place from the console, with real PostgreSQL."""
+"""Test activating edited mappings from the console, with real PostgreSQL."""
 
 import html
 import re
@@ -43,7 +43,7 @@ def versions_of(harness: Harness, **changes: Any) -> MappingVersions:
 
 
 def anonymous_test(visitor: Any, event_id: int, mapping: str) -> str:
-    """Return the mapping with the event as a sample, as the page shows it."""
+    """Return the mapping with the event added as a test, as the page shows it."""
     page = visitor.post(
         "/try/sample", source="rentfeed", mapping=mapping, event=str(event_id)
     ).get_data(as_text=True)
@@ -115,7 +115,7 @@ def test_a_renamed_field_is_fixed_with_its_sample_put_in_place_and_rolled_back(
     [booked] = harness.mapped("rentfeed", RENAMED | {"leadId": "RF-2"})
     assert booked.starts_at is not None
 
-    # Somebody who began to edit before that does not undo it by accident.
+    # A user who began to edit earlier does not undo it by accident.
     late = ana.post("/try/put", seen="0", **form | {"mapping": text + "# late\n"})
     assert late.status_code == 409
     assert "Someone else just published version 1" in late.text

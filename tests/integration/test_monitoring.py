@@ -1,4 +1,4 @@
-"""Test the facts from which problems are detected, and where problems are shown."""
+"""Test the facts that problems are derived from, and the places where problems are shown."""
 
 import contextlib
 import datetime as dt
@@ -55,7 +55,7 @@ def execute(harness: Harness, sql: str, *values: Any) -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 def worker(harness: Harness) -> Heart:
-    """Send the heartbeat of a worker that has checked the queue."""
+    """Store the heartbeat of a worker that has checked the queue."""
     heart = Heart(harness.pipeline, "worker")
     heart.looked()
     heart.beat()
@@ -63,7 +63,7 @@ def worker(harness: Harness) -> Heart:
 
 
 def age_processes(harness: Harness, seconds: int) -> None:
-    """Let time pass without a heartbeat."""
+    """Make time pass without a heartbeat."""
     execute(
         harness,
         "UPDATE processes SET seen_at = seen_at - %s, looked_at = looked_at - %s,"
@@ -112,7 +112,7 @@ def test_a_worker_that_hangs_is_missed_although_it_sends_heartbeats(
 def test_a_worker_whose_look_at_the_queue_never_ends_hangs(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Start a check that never ends, which must not count as a check."""
+    """Start a check of the queue that never ends, which must not count as a check."""
     monkeypatch.setattr("adapter.server.worker.HEARTBEAT_SECONDS", 0.05)
     one = Worker(harness.pipeline)
 
@@ -329,7 +329,7 @@ def test_a_booking_that_waits_for_the_same_person_is_no_problem(
 
 
 def rejected(harness: Harness, number: int) -> None:
-    """Send a request with a wrong signature."""
+    """Send a request with an invalid signature."""
     endpoint = build_endpoint(harness.pipeline.sources["rentfeed"], harness.settings)
     headers = {
         "content-type": "application/json",
@@ -383,7 +383,7 @@ def test_requests_without_a_signature_say_nothing_about_the_secret(
 
 
 def count_hours(harness: Harness, hours: int, events: int | None, each: int = 1) -> None:
-    """Store counts of past hours, and the latest event now."""
+    """Store counts for past hours, and a latest event that arrived now."""
     hour = harness.clock().replace(minute=0)
     for ago in range(0, hours, each):
         execute(
@@ -396,7 +396,7 @@ def count_hours(harness: Harness, hours: int, events: int | None, each: int = 1)
 
 
 def silent_after(harness: Harness) -> float:
-    """Return the number of hours after which the source is reported as silent."""
+    """Return how many hours pass before the source is reported as silent."""
     began = harness.clock()
     while "source_silent" not in problems(harness):
         harness.clock.advance(360)
@@ -417,7 +417,7 @@ def test_a_source_is_silent_when_that_is_unlikely(
 
 
 def test_a_silence_is_judged_by_the_same_hours_of_the_week(harness: Harness, worker: Heart) -> None:
-    """The source sends 10 an hour from 15:00 to 23:00 UTC. It is 18:00 UTC."""
+    """Simulate a source that sends 10 webhooks an hour from 15:00 to 23:00 UTC, at 18:00 UTC."""
     hour = harness.clock().replace(hour=0)
     for ago in range(28):
         for number in range(15, 23):
@@ -442,7 +442,7 @@ def test_a_new_source_is_judged_by_earlier_days(harness: Harness, worker: Heart)
 
 
 def test_one_batch_an_hour_early_or_late_is_no_silence(harness: Harness, worker: Heart) -> None:
-    """The sender sends 100 webhooks at 18:50 every day, and at 18:10 today."""
+    """Simulate a sender that sends 100 webhooks at 18:50 every day, and at 18:10 today."""
     hour = harness.clock()
     for day in range(1, 29):
         execute(
@@ -519,7 +519,7 @@ def test_the_free_space_of_a_local_server_is_known(harness: Harness) -> None:
 
 
 def test_the_facts_cost_the_same_in_a_large_database(opened_fresh: Database) -> None:
-    """Count the pages that each statement reads with 30,000 completed leads."""
+    """Count the database pages that each statement reads with 30,000 completed leads."""
     with psycopg.connect(opened_fresh.url, autocommit=True) as connection:
         connection.execute(
             "INSERT INTO events (source, state, received_at, content_type, headers, query, body)"

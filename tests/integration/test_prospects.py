@@ -34,7 +34,7 @@ DUPLICATE, SUPERSEDED = BookingState.DUPLICATE, BookingState.SUPERSEDED
 EXPIRED, UNKNOWN = BookingState.EXPIRED, BookingState.UNKNOWN
 
 SAMPLE = LEAD | {"phone": "(303) 555-0142", "message": "Is there covered parking?", "mode": "video"}
-#: Sections common to all mappings in these tests.
+#: Sections that all mappings in these tests have.
 SECTIONS: dict[str, Any] = {
     "signature": {"scheme": "hmac", "header": "X-Signature", "secrets": ["RENTFEED_SECRET"]},
     "appointment": {
@@ -59,7 +59,7 @@ def harness(harness: Harness, tmp_path: Path) -> Harness:
 
 
 def learn(harness: Harness, folder: Path, **changed: dict[str, Any]) -> None:
-    """Write and load the mappings."""
+    """Write the mappings and load them."""
     held = SECTIONS | {"without_time": "hold"}
     mappings = {"portal": SECTIONS, "form": SECTIONS, "holding": held} | changed
     write_mappings(folder, mappings)
@@ -67,7 +67,7 @@ def learn(harness: Harness, folder: Path, **changed: dict[str, Any]) -> None:
 
 
 def lead(number: int, **changes: Any) -> dict[str, Any]:
-    """Return a lead without a time, by default for a separate person."""
+    """Return a lead without a time, by default for a new person."""
     person = {"email": f"person{number}@example.com", "phone": "", "at": ""}
     return SAMPLE | {"id": f"L-{number}"} | person | changes
 
@@ -275,7 +275,7 @@ def test_a_past_tour_does_not_replace_a_card(harness: Harness, upstream: Sandbox
 
 
 def test_a_tour_that_arrives_late_is_still_sent(harness: Harness, upstream: SandboxClient) -> None:
-    """According to the sender's time, the tour was requested before the guest card."""
+    """Receive a tour that, according to its sender, was requested before the guest card."""
     late = harness.receive("portal", tour(1, email="dana@example.com"))
     harness.clock.advance(60)
     (card,) = harness.mapped("form", lead(2, email="dana@example.com"))
@@ -287,7 +287,7 @@ def test_a_tour_that_arrives_late_is_still_sent(harness: Harness, upstream: Sand
 
 
 def test_a_tour_waits_for_a_card_in_flight(harness: Harness, upstream: SandboxClient) -> None:
-    """Otherwise, Knock might create two cards for one person."""
+    """Check this because Knock might otherwise create two cards for one person."""
     upstream.fault({"job": "PENDING", "job_seconds": 600})
     (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     harness.send()
@@ -332,7 +332,7 @@ def test_a_postponed_tour_is_not_replaced_by_a_card(
 def test_a_sender_changes_a_lead_without_a_time(
     harness: Harness, upstream: SandboxClient, first_has_time: bool
 ) -> None:
-    """An added time is booked, but a removed time does not cancel the tour."""
+    """Check that an added time is booked, but that a removed time does not cancel the tour."""
     versions = [lead(1), tour(1)]
     if first_has_time:
         versions.reverse()
@@ -453,7 +453,7 @@ def test_a_lost_response_is_found_and_never_sent_again(
 
 
 def test_a_lost_response_is_found_by_the_person(harness: Harness, upstream: SandboxClient) -> None:
-    """The job has not ended, so it is not in the write log, but the card exists."""
+    """Search while the job is missing from the write log because it has not ended."""
     upstream.fault({"drop": "after", "job": "PENDING"})
     (booking,) = harness.mapped("portal", lead(1))
     harness.send()
@@ -464,7 +464,7 @@ def test_a_lost_response_is_found_by_the_person(harness: Harness, upstream: Sand
 
 
 def test_a_tours_job_is_not_mistaken_for_a_cards(harness: Harness, upstream: SandboxClient) -> None:
-    """The same person's tour was posted by someone else."""
+    """Let another program post a tour for the same person."""
     upstream.fault({"drop": "before"})
     (booking,) = harness.mapped("portal", lead(1))
     harness.send()
@@ -537,7 +537,7 @@ def test_simultaneous_senders_make_one_card(harness: Harness, upstream: SandboxC
 
 
 def test_a_held_lead_gets_a_time_and_is_booked(harness: Harness, upstream: SandboxClient) -> None:
-    """With ``without_time: hold``, an agent picks the time."""
+    """Use ``without_time: hold``, so that an agent picks the time."""
     (held,) = harness.mapped("holding", lead(1))
     assert (held.kind, held.state) == (Kind.APPOINTMENT, HELD)
     repairs(harness).release(held.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
@@ -765,7 +765,7 @@ def test_a_card_is_decided_again_if_the_one_it_was_merged_with_is_erased_by_age(
 def test_after_a_restore_guest_cards_are_found_and_recognized(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """Two cards were sent after the backup: one was pending at that time, and one arrived later."""
+    """Send two cards after the backup: one that was pending then, and one that arrived later."""
     (known,) = harness.mapped("portal", lead(1))
     settle(harness)
     (pending,) = harness.mapped("portal", lead(2))

@@ -154,7 +154,7 @@ def test_a_lead_is_discarded_with_a_reason(harness: Harness) -> None:
 
 
 def replace_in_mappings(harness: Harness, folder: Path, old: str, new: str) -> None:
-    """Load the mappings with one text replaced."""
+    """Load the mappings after replacing a text in them."""
     edited = folder / "mappings"
     edited.mkdir()
     for file in MAPPINGS.glob("*.yaml"):
@@ -273,7 +273,7 @@ def test_another_person_is_booked_without_the_shared_contact(
         (entry,) = tx.audit.entries(lead_id=second)
     assert entry.action == "edited_and_released"
     assert entry.detail == "another_person, notes, phone_1"
-    # What comes later from the first person is not taken for the second one.
+    # A later request from the first person is not mistaken for the second person's.
     (again,) = harness.mapped("rentfeed", lead(3, time="4:00 PM", name="J Okafor", phone=PHONE))
     assert harness.state(second) is BOOKED
     assert again.state is PENDING

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from adapter.bookings import backoff
 from adapter.exceptions import ConfigurationError
 from adapter.mapping.registry import load
 from adapter.models import Booking, utc_now
@@ -44,7 +45,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def told(opened: Database, upstream: SandboxClient, receiver: Receiver) -> Harness:
-    """Return a harness that reports changes from now on."""
+    """Return a harness that reports all further changes."""
     harness = Harness(
         opened, upstream, status_webhook_url=receiver.url, status_webhook_secrets=(SECRET,)
     )
@@ -226,7 +227,7 @@ def test_steady_writers_do_not_keep_changes_back(
 
 
 def bot(harness: Harness, folder: Path, kind: str) -> Booking:
-    """Map a request from a sender that can cancel."""
+    """Map a request from a sender that can cancel bookings."""
     if "simple" not in harness.pipeline.sources:
         known = (MAPPINGS / "communities.yaml").read_text()
         known = known.replace("rentfeed: att_rentfeed_m", "simple: att_s, rentfeed: att_r", 1)
@@ -391,6 +392,7 @@ def test_wrong_settings_are_named(environ: dict[str, str], problem: str) -> None
 
 
 def test_pauses_grow_up_to_three_hours() -> None:
-    pauses = [status_webhooks.pause_after(one) for one in (1, 2, 3, 12, 99)]
+    limits = (status_webhooks.FIRST_PAUSE, status_webhooks.MAX_PAUSE)
+    pauses = [backoff.doubling_pause(one, *limits) for one in (1, 2, 3, 12, 99)]
     assert pauses[:3] == [dt.timedelta(seconds=one) for one in (5, 10, 20)]
     assert pauses[3:] == [dt.timedelta(hours=one) for one in (5 * 2**11 / 3600, 3)]

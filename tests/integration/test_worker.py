@@ -1,4 +1,4 @@
-"""Test a worker in this process: notifications, polling, and several workers."""
+"""Test workers inside this process: notifications, polling, and several workers."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -83,7 +83,7 @@ def test_each_outage_of_the_listener_is_logged(
 def test_a_lost_notification_costs_one_poll(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Work without notifications, as behind a pooler in transaction mode."""
+    """Run a worker without notifications, as behind a pooler in transaction mode."""
     monkeypatch.setattr(Database, "notify_workers", lambda _: None)
     monkeypatch.setattr(worker, "POLL_SECONDS", 3.0)
     polls: list[Mapping[Task, int]] = []

@@ -1,4 +1,4 @@
-"""Test the handshakes that platforms require before sending."""
+"""Test the handshakes that platforms require before they send webhooks."""
 
 import json
 

@@ -37,7 +37,7 @@ def reading(text: object, *formats: str, **options: Any) -> dt.datetime:
 
 
 def shown(value: object) -> str:
-    """Return a short ID that distinguishes 5 from "5"."""
+    """Return a short test ID that distinguishes 5 from "5"."""
     text = ascii(value)
     return text if len(text) < 60 else f"{text[:40]} and more, {len(text)} in all"
 

@@ -1,4 +1,4 @@
-"""Test that the samples of `adapter new` contain no real people, and keep people apart."""
+"""Test that the samples from `adapter new` contain no real people, and keep people distinct."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def made_up(data: Any) -> Any:
 
 
 def new(folder: Path, *bodies: Any, suffix: str = "json") -> tuple[str, list[str]]:
-    """Run `adapter new` on the bodies. Return its output and the texts of the samples."""
+    """Run `adapter new` on the given bodies. Return its output and the samples' texts."""
     files = [folder / f"{number}.{suffix}" for number in range(len(bodies))]
     for file, body in zip(files, bodies, strict=True):
         file.write_text(body if isinstance(body, str) else json.dumps(body))
@@ -119,7 +119,7 @@ def test_the_name_under_a_word_for_a_person_is_made_up(key: str, name: str) -> N
     ],
 )
 def test_sensitive_values_are_removed_or_named(key: str, value: Any) -> None:
-    """A short value must not be replaced in other fields, such as in the time of the tour."""
+    """Check also that a short value is not replaced in other fields, such as the tour's time."""
     data: dict[str, Any] = {"tour": "2026-12-12 14:44", "unit": "702 F", "lead": {key: value}}
     written = made_up(data)
     assert (written["tour"], written["unit"]) == (data["tour"], data["unit"])

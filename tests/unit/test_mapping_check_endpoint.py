@@ -1,4 +1,4 @@
-"""Test what ``adapter check`` reports about signature, handshake, respond and TODOs."""
+"""Test the problems that ``adapter check`` reports about endpoint sections and TODOs."""
 
 import shutil
 from pathlib import Path

@@ -24,7 +24,7 @@ Change = Callable[[str], str]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Copy the bundled mappings to a folder with a short name."""
+    """Copy the bundled mappings to a folder with a short path."""
     shutil.copytree(MAPPINGS, tmp_path / "m")
     monkeypatch.chdir(tmp_path)
     return Path("m")

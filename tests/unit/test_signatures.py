@@ -1,4 +1,4 @@
-"""Test each signature scheme. Expected values are computed with the standard library."""
+"""Test each signature scheme with expected values computed by the standard library."""
 
 import base64
 import dataclasses
@@ -174,7 +174,7 @@ def test_encodings_are_compared_as_written(encoding: str, value: str, reason: st
 
 
 def test_the_unused_bits_of_base64_must_be_the_senders() -> None:
-    """The last letter before the padding has two unused bits, so four texts decode alike."""
+    """Change the two unused bits in the last letter, which four spellings decode alike."""
     good = base64_of(BODY)
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     twin = good[:-2] + letters[letters.index(good[-2]) ^ 1] + "="
@@ -207,7 +207,7 @@ def test_every_part_that_is_signed_counts(change: dict[str, object], reason: str
 
 
 def test_a_header_is_signed_as_the_bytes_that_came() -> None:
-    """A server decodes UTF-8 bytes as Latin-1, but the sender signed the bytes."""
+    """Use a UTF-8 header, which a server decodes as Latin-1 although the bytes are signed."""
     seen = "Zoë".encode().decode("latin-1")
     signature = hex_of("Zoë".encode() + BODY)
     given = request({"X-Id": seen, "X-Sig": signature})

@@ -70,7 +70,8 @@ def _without_single(parts: Parts, lists: Mapping[Parts, int]) -> Parts:
     for part in parts:
         if above not in lists:
             kept.append(part)
-        elif not (part == EACH or part.isdigit()):  # a list of several items cannot be read so
+        elif not (part == EACH or part.isdigit()):
+            # a name cannot be looked up in a list of several items
             kept += [part] if lists[above] < 2 else ["", part]
             above = (*above, EACH)
         elif lists[above] > 1:

@@ -10,7 +10,7 @@ RENTERS: Final = (
     *(("Dana", "Okafor"), ("Ines", "Duarte"), ("Marcus", "Lindqvist"), ("Priya", "Raman")),
     *(("Tomas", "Novak"), ("Grace", "Ellery"), ("Omar", "Haddad"), ("Lena", "Fischer")),
 )
-#: First and last names of the made-up people who replace those who are not renters. The numbers of
+#: First and last names of the made-up people who replace people other than renters. The numbers of
 #: names have no common divisor, so that all combinations below are different.
 OTHER_NAMES: Final = (
     ("Walter", "Nina", "Hugo", "Ruth", "Ivan", "Clara", "Felix"),
@@ -24,7 +24,7 @@ MORE_NAMES: Final = (
 )
 #: The area codes of made-up phone numbers, which end in 555-0100 to 555-0199.
 AREAS: Final = ("303", *(str(area) for area in range(201, 990) if area != 303))
-#: Most made-up values to try. Only a body with more people than this has two of the same.
+#: Maximum number of made-up values to try. Values repeat only in a body with more people than this.
 MOST_TRIED: Final = 50_000
 WORD: Final = re.compile(r"[^\W\d_](?:[\w'\u2019-]*\w)?\.?")
 #: Words that say nothing about the person.
@@ -86,7 +86,7 @@ class MadeUpPeople:
         return WORD.sub(lambda found: words.get(found[0], found[0]), text)
 
     def whole(self, text: str, number: int) -> str:
-        """Return a made-up full name that replaces a text with more than a name in it."""
+        """Return a made-up full name that replaces a text containing more than a name."""
         firsts, lasts = _first_or_last(number, 0), _first_or_last(number, 1)
         pairs = (f"{first} {last}" for first, last in zip(firsts, lasts, strict=False))
         return _chosen(self._texts, text.casefold(), pairs)

@@ -20,7 +20,7 @@ PRIVATE: Final = re.compile(
     r"|home(owner|ownership)(status)?|(call)?recording(url|link|file)?|avatar(url)?|photo(url)?"
     r"|profile(photo|picture|image|url)|linkedin(url)?|facebook(url)?|instagram)"
 )
-#: Words in a key that suggest private data, with which a key is only named to the user.
+#: Words in a key that suggest private data. Such a key is only reported to the user.
 _PRIVATE_WORDS: Final = frozenset(
     {"age", "birth", "birthday", "birthdate", "credit", "fico", "income", "salary", "wage"}
     | {"earnings", "employer", "employment", "occupation", "job", "work", "school", "university"}
@@ -34,7 +34,7 @@ ADDRESS: Final = re.compile(
     r"(line)?(one|two|[1-3])?(street)?|street(name|line)?(one|two|[1-3])?|wheredoyoulive(now)?"
     r"|direccion|domicilio"
 )
-#: Keys of its lines, inside an object with such a key.
+#: Keys of the address's lines, inside an object with such a key.
 ADDRESS_LINE: Final = re.compile(r"(line|street)(one|two|[1-3])")
 #: More words for people, which stand alone as the key of a name, or end it.
 _MORE_ROLES: Final = (

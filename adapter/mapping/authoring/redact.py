@@ -20,8 +20,11 @@ from adapter.mapping.authoring.observe import observe
 from adapter.mapping.authoring.payload_keys import (
     FIRST_NAME,
     LAST_NAME,
+    NAME_WORD,
     REMOVED,
     ROLES,
+    SPANISH_NAME,
+    WHOLE_NAME,
     is_form_key,
     is_secret,
     key_of,
@@ -37,6 +40,7 @@ from adapter.mapping.authoring.private_keys import (
     is_private,
     may_be_personal,
 )
+from adapter.mapping.authoring.readings import ANSWER_WORDS, QUESTION_WORDS
 from adapter.mapping.authoring.whose import owner_of
 
 #: Renters' data, by appointment field.
@@ -60,8 +64,8 @@ ID_LINE: Final = re.compile(
 #: Keys of a form's fields, which are a person's if they have no index.
 _FIELDS: Final = re.compile(r"\.(form_?)?fields(?=\.[^\d.])")
 #: Keys of a question and of its answer, in a form's data.
-QUESTIONS: Final = ("label", "question", "title", "field", "name", "key")
-ANSWERS: Final = ("value", "values", "answer", "val")
+QUESTIONS: Final = ("label", "question", "title", "field", "name", "key", *QUESTION_WORDS)
+ANSWERS: Final = ("value", "values", "answer", "val", *ANSWER_WORDS)
 #: Names in email addresses that belong to a company instead of a person.
 ROLE: Final = re.compile(
     r"(no|donot)[-_.]?reply.*|leads?|notifica(tion|cione)s?|alerts?|mailer.*|bounces?.*|leasing"
@@ -72,7 +76,9 @@ PARTS: Final = {
     "first": re.compile(FIRST_NAME),
     "last": re.compile(LAST_NAME),
     "middle": re.compile(r"middle(name|initial)?"),
-    "name": re.compile(rf"(full|your|from|display|profile|{ROLES})?name|{WHOSE_NAME}"),
+    "name": re.compile(
+        rf"(full|your|from|display|profile|{ROLES})?name|{WHOSE_NAME}|{NAME_WORD}|{WHOLE_NAME}"
+    ),
     "phone": re.compile(
         r".*(phone|mobile|cell|telephone|sms|telefono|celular|movil|whatsapp|fax)(number|no)?|tel"
         r"|from(number)?|waid"
@@ -89,7 +95,7 @@ FORMS: Final = re.compile(r".*\b(form|flow|page|survey|questionnaire)s?", re.IGN
 #: Keys that can only be a person's name, regardless of the words around them.
 PERSONS: Final = re.compile(r"(first|last|full|your|given|family|sur|renter|guest)name")
 #: Keys of a first name, or of a full name.
-SPANISH: Final = re.compile(r"nombres?|first")
+SPANISH: Final = re.compile(rf"{SPANISH_NAME.pattern}|first")
 #: A line such as ``Name: Dana Okafor``, and an address such as ``Dana Okafor <dana@example.com>``.
 LABELED: Final = re.compile(
     r"^[>* \t-]*+([^\W\d_](?:[^\W\d_]|[ /]){1,30}):[* \t]+(\S.*)$", re.MULTILINE
@@ -118,15 +124,15 @@ COMMON: Final = re.compile(
 MOST_WORDS: Final = 6
 EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 PHONE: Final = re.compile(r"(?<![\w.-])\+?1?[-. (]{0,2}[2-9]\d\d[-. )]{1,2}\d{3}[-. ]\d{4}(?!\w)")
-#: The shortest private text, and number, that is also replaced outside its own field.
+#: Minimum lengths of a private text and of a number that are also replaced outside their own field.
 SHORTEST_TEXT, SHORTEST_NUMBER = 4, 6
 
 
 class Changes(dict[str, str]):
     """The replacement for each private text, with lookups to find private texts in longer strings.
 
-    A batch has thousands of texts to replace, so each text is searched only for those of which it
-    contains the first word.
+    A batch has thousands of texts to replace, so each text is searched only for private texts whose
+    first word it contains.
     """
 
     @functools.cached_property
@@ -226,7 +232,7 @@ def replaced_fields(payload: Any, changes: Changes) -> list[str]:
 
 
 def partly_replaced(payload: Any, changes: Changes) -> list[str]:
-    """Return the paths of values in which the replacements would leave some words unchanged."""
+    """Return the paths of values that the replacements would change only in part."""
     leaves = _replaced_leaves(payload, changes)
     kept = [path for path, text, new in leaves if new != REMOVED and _words_left(text, changes)]
     return list(dict.fromkeys(path for path in kept if not is_private(path)))
@@ -299,7 +305,7 @@ def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
     found += [(f".{label}", text, 0) for label, text in _answers_beside(payload, 0)]
     items = {text: item for _, text, item in reversed(found)}
     given = {f".{_PEOPLES_KEYS[target]}": texts for target, texts in people.items()}
-    # ``people`` may also be those of other samples.
+    # ``people`` may also contain the people in other samples.
     every = "\n".join(text for _, text, _ in found)
     for path, texts in given.items():
         here = (text.strip() for text in texts if text.strip() in every)
@@ -342,7 +348,7 @@ def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
 
 
 class _Person(NamedTuple):
-    """A person in a sample, for whom made-up values are chosen.
+    """A person in a sample, with the made-up values that replace the person's data.
 
     A negative number stands for a person who is not a renter.
     """
@@ -449,10 +455,10 @@ def _is_sentence(text: str) -> bool:
 
 
 def _redacted_data(data: Any, changes: Changes, path: str = "") -> Any:
-    """Return a copy of JSON data in which values are redacted, but not keys."""
+    """Return a copy of JSON data with redacted values. Keys are not changed."""
     if isinstance(data, Mapping):
         private = _private_keys(data)
-        # An answer to a private question is redacted as if its key were that of a secret.
+        # An answer to a private question is redacted like a secret.
         inner = {key: f"{path}.{'password' if key in private else key}" for key in data}
         return {key: _redacted_data(value, changes, inner[key]) for key, value in data.items()}
     if isinstance(data, list):
@@ -492,7 +498,7 @@ def _redacted_text(text: str, changes: Changes) -> str:
 
 
 def _redacted_form(text: str, changes: Changes, _payload: Any) -> str:
-    """Return a copy of a URL-encoded form in which each value is redacted."""
+    """Return a copy of a URL-encoded form with redacted values."""
     return "&".join(_redacted_pair(pair, changes) for pair in text.split("&"))
 
 

@@ -92,6 +92,11 @@ def is_request_id(path: str) -> bool:
     return bool(owner) and owner[-1] in REQUESTS and not THINGS & {*owner}
 
 
+def is_event_id(path: str) -> bool:
+    """Return True for the ID of an event, which may be that of a webhook or of a group's tour."""
+    return _id_owner(path)[-1:] == ["event"]
+
+
 def _may_be_request_id(path: str) -> bool:
     words = words_in(path.split(".")[-1])
     owner = {*_id_owner(path)[-1:]}

@@ -26,7 +26,7 @@ from adapter.mapping.source import Source
 from adapter.parsing.local_time import read_absolute_instant
 from adapter.parsing.paths import MISSING, Path, leaves, path_from_text, unwrap_single
 
-#: Minimum similarity of two keys of which one may be a misspelling.
+#: Minimum similarity of two keys for one to count as a misspelling of the other.
 LIKENESS: Final = 0.7
 NOT_IN_SAMPLES: Final = "is not in any sample payload"
 #: What to do if the path is right.
@@ -46,7 +46,7 @@ MAX_SCOPES: Final = 10
 MAX_PATH_LENGTH: Final = 100
 #: What to do about a secret in the body.
 STRIP_HINT: Final = "add strip: [NAME], or verify it with scheme: token"
-#: Shorter strings are not secrets, but words such as the name of a token.
+#: Shorter strings are words, such as the name of a token, and not secrets.
 MIN_SECRET_LENGTH: Final = 16
 #: Test expectations for a lead that is booked or becomes a guest card.
 BOOKED: Final = ("expect", "expect_some", "prospect", "prospect_some")
@@ -61,7 +61,7 @@ NEEDED_FIELDS: Final = frozenset({"starts_at", "name", "last_name", "email_1", "
 def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> None:
     """Check a mapping against its samples, and add the problems to the mapping's document.
 
-    ``samples`` are each test's sample, as it is and with the test's changes.
+    ``samples`` contains each test's sample, both unchanged and with the test's changes.
     """
     every = [sample for variants in samples.values() for sample in variants]
     scopes = [scope_of(source, sample) for sample in every]
@@ -250,7 +250,7 @@ def _found(path: Path, scope: Scope) -> list[Any]:
 
 
 def _warn_of_items_left_out(source: Source, scopes: Sequence[Scope]) -> None:
-    """Warn about lists in the samples from which the mapping reads only some items."""
+    """Warn about lists in the samples if the mapping reads only some of their items."""
     for one in source.compiled.partial_lists:
         most = max(len(one.left_out(scope)) for scope in scopes)
         if not most:
@@ -379,7 +379,7 @@ def _warn_of_unsigned_keys(source: Source, samples: Sequence[Sample]) -> None:
 
 
 def _warn_of_secrets(source: Source, samples: Mapping[int, Sample]) -> None:
-    """Warn about secrets in samples, and about those that are stored with each webhook."""
+    """Warn about secrets in samples and about secrets that are stored with each webhook."""
     block = source.signature
     verified = block.get("name") if block.get("in") in ("json", "form", "query") else None
     removed = {verified, *source.stripped_names}

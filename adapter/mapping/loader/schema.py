@@ -375,7 +375,7 @@ class TestSection(StrictSchema):
 
 
 class FieldOptions(StrictSchema):
-    """The schema for the options of a field, without those of its transform."""
+    """The schema for the options that every field has, regardless of its transform."""
 
     from_ = PathList(data_key="from")
     all = PathList()
