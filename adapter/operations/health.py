@@ -13,12 +13,13 @@ import itertools
 import math
 import shutil
 import urllib.parse
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Final
 
 from adapter.exceptions import StoreUnavailable
 from adapter.models import FormatChange, MappingVersion, shown_user
 from adapter.operations.serializers import age_of, ago, with_ages
+from adapter.operations.todo import MANY, MANY_WITH_NEW_NAME
 from adapter.settings import Settings
 from adapter.store import Database, MailFailures, Pause, WebhookSummary
 from adapter.store.database_clock import DANGEROUS_OFFSET
@@ -185,6 +186,22 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "the missing values.",
         "Run `adapter sources SOURCE`, which shows what changed and suggests an edit to the "
         "mapping if one fits.",
+    ),
+    "format_suspected": Condition(
+        Level.WARNING,
+        "3 or more leads of a source are held because their webhooks lack the same path, or 2 if "
+        "they have a path with a similar name (no alarm)",
+        "The sender has probably changed its format, but too few webhooks have arrived to be sure.",
+        "Open the leads in the console, which suggests an edit to the mapping if one fits, or run "
+        "`adapter queue`.",
+    ),
+    "leads_rejected": Condition(
+        Level.WARNING,
+        "requests from a source failed verification in the last 24 hours, and may be leads (no "
+        "alarm)",
+        "The sender may use another secret, or a stranger found the URL.",
+        "Run `adapter rejections`. If they are leads, fix the secret, then run `adapter rejections "
+        "retry SOURCE`.",
     ),
     "tour_soon": Condition(
         Level.WARNING,
@@ -413,11 +430,56 @@ def verdict_of(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Verdict:
     """Return a verdict on the adapter and the named sources at ``now``."""
+    names = list(names)
     try:
         facts = read_facts(store, names, settings, now)
+        suspicions = _suspicions(store, now)
     except StoreUnavailable as exc:
         return unreachable(str(exc), now)
-    return Verdict(at=now, problems=problems_in(facts), facts=facts)
+    problems = problems_in(facts)
+    reported = {(one.code, one.source) for one in problems}
+    more = (one for one in suspicions if _is_unreported(one, {*names}, reported))
+    return Verdict(at=now, problems=in_order((*problems, *more)), facts=facts)
+
+
+def _is_unreported(
+    problem: Problem, names: Container[str], reported: Container[tuple[str, str]]
+) -> bool:
+    """Return True if no similar problem of the same source is reported."""
+    known = {"format_suspected": "format_changed", "leads_rejected": "source_refused"}
+    return problem.source in names and (known[problem.code], problem.source) not in reported
+
+
+def _suspicions(store: Database, now: dt.datetime) -> list[Problem]:
+    """Return the warnings that are shown to people but not sent to them as alarms."""
+    with store.transaction() as tx:
+        held = tx.monitoring.held_for_paths()
+        rejected = tx.monitoring.rejected_leads(
+            reasons=REFUSED_REASONS, since=now - FORGOTTEN_AFTER
+        )
+    found = [
+        Problem(
+            code="format_suspected",
+            source=one["source"],
+            since=one["since"],
+            sentence=f"{one['source']} seems to have changed its format"
+            f"{_since(one['since'], now)}: {one['path']} is missing in {one['leads']} leads that "
+            "are held.",
+        )
+        for one in held
+        if one["leads"] >= (MANY_WITH_NEW_NAME if one["has_new_name"] else MANY)
+    ]
+    found += [
+        Problem(
+            code="leads_rejected",
+            source=one["source"],
+            since=one["latest_at"],
+            sentence=f"{_count(one['requests'], 'request')} from {one['source']} failed "
+            f"verification and may be leads, the latest {age_of(one['latest_at'])}.",
+        )
+        for one in rejected
+    ]
+    return [_shown(one, now) for one in found]
 
 
 def unreachable(reason: str, now: dt.datetime, since: dt.datetime | None = None) -> Verdict:
@@ -491,7 +553,12 @@ def problems_in(facts: Facts) -> tuple[Problem, ...]:
     # If no worker is running, that explains the other two problems.
     if any(problem.code == "no_worker" for problem in found):
         found = [one for one in found if one.code not in ("webhooks_not_mapped", "nothing_sent")]
-    return tuple(sorted(found, key=lambda problem: [*CONDITIONS].index(problem.code)))
+    return in_order(found)
+
+
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return problems in the order of their importance."""
+    return tuple(sorted(problems, key=lambda problem: [*CONDITIONS].index(problem.code)))
 
 
 def _shown(problem: Problem, now: dt.datetime) -> Problem:

@@ -22,6 +22,7 @@ from adapter.operations.format_proposals import (
 from adapter.operations.health import verdict_of
 from tests.harness import Harness, settle
 from tests.integration.test_metrics import client, values
+from tests.integration.test_monitoring import rejected
 from tests.leads import lead, surname
 from tests.paths import MAPPINGS
 from tests.shell import Shell
@@ -213,6 +214,35 @@ def test_a_draft_has_no_activity_to_show(harness: Harness, shell: Shell, folder:
     broken(folder / "website.yaml", "\nsignature:", "\ndraft: true\nsignature:")
     with pytest.raises(ConfigurationError, match="is a draft"):
         shell("sources", "website")
+
+
+def test_three_leads_without_the_same_path_are_a_warning_for_commands_too(
+    harness: Harness, shell: Shell
+) -> None:
+    received(harness, *map(lead, range(3)))
+    without = [lead(number) for number in range(10, 13)]
+    for body in without:
+        del body["tour"]["date"]
+    for event in received(harness, *without):
+        harness.map_event(event)
+    assert "rentfeed seems to have changed its format since" in shell("stats")
+    # No worker is running, either.
+    assert "tour.date is missing in 3 leads that are held." in shell(
+        "stats", "--check", exit_code=2
+    )
+    edited(harness, "date: tour.date", "date: [tour.date, tour.day]")
+    assert "seems to have changed" not in shell("stats")
+
+
+def test_a_rejected_request_that_may_be_a_lead_is_a_warning_for_commands_too(
+    harness: Harness,
+) -> None:
+    rejected(harness, 1)
+    verdict = verdict_of(harness.pipeline.store, ["rentfeed"], harness.settings, harness.clock.at)
+    (problem,) = [one for one in verdict.problems if one.code == "leads_rejected"]
+    assert problem.sentence.startswith(
+        "1 request from rentfeed failed verification and may be leads, the latest 0 s ago"
+    )
 
 
 Change = Callable[[dict[str, Any], int], None]
