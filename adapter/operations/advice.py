@@ -509,6 +509,7 @@ def _values(issue: Issue) -> dict[str, str]:
 
 #: Labels of fields for leasing agents, if they differ from those in notes.
 _LABELS: Final[Mapping[str, str]] = {
+    "dedupe": "Key that identifies repeats",
     "first_contact_type": "First contact",
     "move_in_date": "Move-in date",
     "number_of_occupants": "Occupants",
