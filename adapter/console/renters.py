@@ -1,12 +1,13 @@
 """Look up renters' names for lists of leads and messages."""
 
 import dataclasses
+import datetime as dt
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from adapter.console.context import services
-from adapter.console.display import full_name, name_or_contact
+from adapter.console.display import NO_NAME, full_name, message_name, name_or_contact
 from adapter.console.stored_messages import event_of
 from adapter.models import REPLAYED, Booking, Event
 from adapter.store import Transaction
@@ -21,9 +22,9 @@ class Message:
 
     @property
     def name(self) -> str:
-        """The renters' names, or an empty string if there are none."""
+        """The renters' names, or what to call the message without them."""
         names = dict.fromkeys(filter(None, map(full_name, self.bookings)))
-        return " and ".join(names)
+        return " and ".join(names) or (NO_NAME if self.bookings else message_name(self.event))
 
 
 #: How much of a message is searched for contacts, in bytes, and how many messages of a list.
@@ -50,6 +51,15 @@ def _contact_in(body: bytes) -> str:
     text = body[:MAX_SEARCHED].decode("utf-8", "replace")
     found = (pattern.search(text) for pattern in _CONTACTS)
     return next((match[0] for match in found if match), "")
+
+
+def received_times(bookings: Iterable[Booking]) -> Mapping[int, dt.datetime]:
+    """Return when each booking's message arrived, keyed by booking ID.
+
+    A message that was read again has newer bookings.
+    """
+    with services.store.transaction() as tx:
+        return tx.events.received_times(bookings)
 
 
 def messages_of(tx: Transaction, events: Sequence[Event]) -> list[Message]:
