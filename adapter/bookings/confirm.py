@@ -11,8 +11,9 @@ from typing import Final
 
 from adapter.bookings import knock_facts, knock_records, transitions
 from adapter.bookings.person import SENT, is_wish_to_cancel, posted_later
-from adapter.bookings.reconcile import come_from_several, lock_others, reconcile
+from adapter.bookings.reconcile import lock_others, reconcile
 from adapter.bookings.same_person import Relation, relation
+from adapter.bookings.shared_keys import come_from_several
 from adapter.bookings.transitions import UnknownMatch
 from adapter.models import Booking, BookingState, Clock
 from adapter.propexo.crm_records import KnockRecord, Model
@@ -73,7 +74,8 @@ class Confirmer:
         """Return True if the tour may belong to a booking whose guest card is still unknown.
 
         Propexo may send a tour before the contacts of its guest card. Only the first webhook about
-        a tour names its guest card and its start, so an update cannot be told from another tour's.
+        a tour names its guest card and its start, so an update cannot be distinguished from another
+        tour's.
         """
         status = knock_records.status_of(record)
         if record.model is not Model.EVENTS or status is None or _is_off(tx, record):

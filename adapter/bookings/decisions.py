@@ -1,4 +1,4 @@
-"""Represent decisions about requests, and explain the decisions to users."""
+"""Represent decisions about requests, and explain them to users."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -38,6 +38,8 @@ SENTENCES: Mapping[str, str] = {
     "booking {}. Knock may treat them as one person and cancel that tour",
     "another_name": "the sender used the same key for someone with another name: booking {}. "
     "Neither has an email or phone that shows whether they are one person",
+    "shared_key": "booking {} has the same key and replaced this request, but is or may be from "
+    "another person",
     "contact_of_many": "hundreds of requests at this community have the same email or phone, so "
     "it is not known whether this renter has another request",
     "not_proved": "one of the two senders is not verified (scheme: none), and the same person has "
@@ -96,7 +98,7 @@ class Decision:
         )
 
     def changed(self, booking: Booking) -> Booking:
-        """Return a copy of the booking with the state and rule of this decision."""
+        """Return a copy of the booking with this decision's state and rule."""
         return dataclasses.replace(
             booking, state=self.state, reason=self.code, because_of=self.because_of
         )

@@ -22,12 +22,17 @@ class Message:
 
     @property
     def name(self) -> str:
-        """The renters' names, or what to call the message without them."""
+        """The renters' names, or an empty string if there are none."""
         names = dict.fromkeys(filter(None, map(full_name, self.bookings)))
-        return " and ".join(names) or (NO_NAME if self.bookings else message_name(self.event))
+        return " and ".join(names)
+
+    @property
+    def title(self) -> str:
+        """The renters' names, or what lists call the message if it has none."""
+        return self.name or (NO_NAME if self.bookings else message_name(self.event))
 
 
-#: How much of a message is searched for contacts, in bytes, and how many messages of a list.
+#: Maximum number of bytes per message, and of messages per list, that are searched for contacts.
 MAX_SEARCHED: Final = 20_000
 MAX_MESSAGES: Final = 50
 _CONTACTS: Final = (

@@ -13,11 +13,11 @@ from markupsafe import Markup
 from adapter.console.context import services
 from adapter.operations import serializers
 
-#: The cookie in which console.js stores the user's time zone.
+#: The cookie that console.js stores the user's time zone in.
 ZONE_COOKIE: Final = "console_zone"
 #: The cookie for a user who wants to see all times in UTC.
 UTC_COOKIE: Final = "console_utc"
-#: A day this many days ago is shown with its year.
+#: Days that are at least this many days ago are shown with their year.
 LONG_AGO: Final = 90
 _ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+){0,2}")
 
@@ -62,7 +62,7 @@ def clock(at: dt.datetime | dt.time) -> str:
 
 
 def clock_in(at: dt.datetime, zone: ZoneInfo) -> str:
-    """Format a time of day in a time zone. Name the zone unless it is the user's."""
+    """Format a time of day in a time zone. Include the zone unless it is the user's."""
     local = at.astimezone(zone)
     is_own = local.utcoffset() == at.astimezone(reader_zone()).utcoffset()
     return clock(local) if is_own else f"{clock(local)} {local:%Z}"
@@ -75,7 +75,7 @@ def hour_text(at: dt.datetime) -> str:
 
 
 def _year_text(day: dt.date, today: dt.date) -> str:
-    """Return the year of a day of another year or of some months ago, or "".
+    """Return the year to show for a day in another year or months ago, otherwise "".
 
     Without the year, a day of last March looks like a day of next March.
     """
@@ -127,7 +127,7 @@ def _days_text(at: dt.datetime, now: dt.datetime, zone: ZoneInfo) -> str:
     return f"in {days} days" if days > 0 else f"{-days} days ago"
 
 
-def exact(at: dt.datetime) -> str:
+def _exact(at: dt.datetime) -> str:
     """Format a time to the second, in the user's time zone."""
     local = at.astimezone(reader_zone())
     return f"{local:%a, %b} {local.day}, {local.year}, {local.hour % 12 or 12}:{local:%M:%S %p %Z}"
@@ -135,7 +135,7 @@ def exact(at: dt.datetime) -> str:
 
 def _element(at: dt.datetime, text: str) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        at.astimezone(dt.UTC).isoformat(timespec="seconds"), exact(at), text
+        at.astimezone(dt.UTC).isoformat(timespec="seconds"), _exact(at), text
     )
 
 

@@ -20,6 +20,7 @@ from adapter.mapping.engine.tour_time import (
     UTC_TIME_OF_DAY,
 )
 from adapter.models import Booking, Reason
+from adapter.parsing.date_parts import NOT_A_TOUR
 from adapter.propexo.appointment import NO_CONTACT, TARGETS
 from adapter.store import IGNORED, Issue
 
@@ -94,6 +95,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "The lead source used the same ID for someone with a different name.",
         "Find out if they are two people. If so, book this one. If not, dismiss one of the leads.",
     ),
+    "shared_key": (
+        "The lead source used the same ID for another lead, so this one was taken for an old copy.",
+        "Find out if they are two people. If so, book this one. If not, dismiss one of the leads.",
+    ),
     "contact_of_many": (
         "Hundreds of leads have this email or phone, so Knock would treat them all as one person.",
         "Enter the renter's own email or phone and book the tour.",
@@ -159,7 +164,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "refused": (
         "This tour was rejected. It is not in Knock.",
-        "Fix what the response names and book it again, or enter the tour in Knock yourself.",
+        "Fix the problem in the response and book it again, or enter the tour in Knock yourself.",
     ),
     "job_failed": (
         "Knock didn't save this tour.",
@@ -228,6 +233,7 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "dismissed_before": "Asked again after being dismissed",
     "another_name": "Same ID, different name",
     "another_person": "Same contact, different name",
+    "shared_key": "Same ID, different person",
     "contact_of_many": "Contact used by many people",
     "not_proved": "Two sources disagree",
     "original_canceled": "The other request was canceled",
@@ -331,6 +337,7 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "is in the past": ("This tour was already in the past when the request arrived.", _CALL),
     "there is a date but no time of day": ("The message has a date but no time.", _CALL),
+    NOT_A_TOUR: ("The renter said between when they could come, but not at what time.", _CALL),
     "the time does not exist": (
         "This time doesn't exist: clocks spring forward that night.",
         _CALL,
@@ -376,6 +383,7 @@ SHORT_MESSAGE: Final[Mapping[str, str]] = {
     "it is not clear whether": "Morning or afternoon?",
     "it matches two formats": "Date can be read in two ways",
     "the year is not": "Year can't be right",
+    NOT_A_TOUR: "A period, not a time",
 }
 SHORT_FIELD: Final[Mapping[str, str]] = {
     "starts_at": "Can't read the tour time",
@@ -465,11 +473,6 @@ def in_short(issue: Issue) -> str:
     return SHORT_FIELD.get(issue.field) or (f"{label} can't be used" if label else "Needs review")
 
 
-def explanation_of(booking: Booking) -> str:
-    """Return a sentence that explains a booking's state to users."""
-    return DECISIONS.get(booking.reason or "") or advice_for(Issue.of(booking)).wrong
-
-
 def advice_for(issue: Issue) -> Advice:
     """Return the advice for an issue: the problem, and how to solve it."""
     template = _template(issue)
@@ -518,4 +521,6 @@ def label_of(field: str) -> str:
     """Return a field's label for users, such as ``Move-in date``."""
     if field in _LABELS:
         return _LABELS[field]
-    return TARGETS[field].label if field in TARGETS else field.replace("_", " ").capitalize()
+    if field in TARGETS:
+        return TARGETS[field].label
+    return re.sub(r" id$", " ID", field.replace("_", " ").capitalize())

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapter.bookings.person import MERGED, SENT, may_exist
-from adapter.bookings.same_person import Relation, relation
 from adapter.exceptions import NotPossible
-from adapter.models import MOVES, REPLAYED, Booking, BookingState, Kind
+from adapter.models import MOVES, Booking, BookingState, Kind
 from adapter.store import Issue
 
-#: States from which a user may release a booking.
+#: States of a booking that a user may release.
 RELEASABLE = (
     BookingState.HELD,
     BookingState.FAILED,
@@ -73,18 +72,6 @@ def may_be_another_person(booking: Booking) -> bool:
     return is_taken_for_same or booking.reason == "another_person"
 
 
-def is_of_another_person(booking: Booking, other: Booking | None) -> bool:
-    """Return True if a request was merged with another person's because they have the same key.
-
-    Before the mapping was fixed, it may not have been known that they are different people.
-    """
-    is_decided = booking.state in MERGED and booking.reason != REPLAYED
-    if other is None or not is_decided or booking.is_cancellation or other.is_cancellation:
-        return False
-    is_by_key = booking.item_key == other.item_key is not None
-    return is_by_key and relation(booking, other) is not Relation.SAME
-
-
 def _is_bookable(booking: Booking) -> bool:
     has_time = booking.kind is Kind.PROSPECT or booking.starts_at is not None
     return has_time and not booking.is_cancellation
@@ -123,7 +110,7 @@ def is_tour_for_prospect(booking: Booking, changes: Mapping[str, Any]) -> bool:
 
 
 def is_sent_guest_card(booking: Booking) -> bool:
-    """Return True for a pending or sent guest card to which a tour can be added."""
+    """Return True for a pending or sent guest card that a tour can be added to."""
     live = (BookingState.PENDING, *SENT)
     is_prospect = booking.kind is Kind.PROSPECT and booking.state in live
     return is_prospect and booking.state is not BookingState.UNKNOWN

@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,12 +10,12 @@ from adapter.bookings.fetch_documents import Fetcher
 from adapter.bookings.intake import BookingPlanner
 from adapter.bookings.invitations import renter_links
 from adapter.bookings.person import MERGED
+from adapter.bookings.shared_keys import chain_of, is_of_another_person
 from adapter.exceptions import NotPossible
 from adapter.mapping.engine import SENT_OUTCOMES, Item, Mapped, Outcome
 from adapter.mapping.engine.fetched import without_failures
 from adapter.mapping.source import Source
 from adapter.models import RENTER, REPLAYED, Booking, BookingState, Clock, Event, EventState, Kind
-from adapter.operations.allowed_actions import is_of_another_person
 from adapter.operations.diff import changed_fields, facts_of_item, tour_of
 from adapter.settings import Settings
 from adapter.store import Database, Transaction
@@ -42,7 +42,8 @@ class Difference:
     outcome: str
     #: ``item.field`` → (before, after).
     fields: Mapping[str, tuple[Any, Any]]
-    #: Why leads that the mapping can book are not booked, such as another person's same contact.
+    #: Why leads that the mapping can book are not booked, such as a contact shared with another
+    #: person.
     not_booked: Sequence[str] = ()
 
 
@@ -52,7 +53,7 @@ class _Plan:
 
     event: Event
     source: Source | None
-    #: All bookings of the event, and the IDs of those that are not replaced.
+    #: All bookings of the event, and the IDs of the bookings that are not replaced.
     bookings: tuple[Booking, ...]
     kept: frozenset[int]
     #: The IDs of the bookings whose states allow a replay to replace them.
@@ -103,12 +104,12 @@ class Replays:
         """Map an event again with the current mapping. With ``dry_run``, only report the changes.
 
         Bookings that are in flight, booked, discarded or past are not changed, and neither are
-        those that the renter made on the renter page, or that were merged with another request
-        from the same person. Several tours in one webhook are handled
-        separately if the mapping gives each a dedupe key. With ``forced_because``, a reason for the
-        history, only bookings in flight are not changed: a booked tour is booked again, and a past
-        tour is held. New bookings are sent after ``send_after``, if it is given. If ``is_replaced``
-        is given, the bookings for which it returns False are kept.
+        those that the renter made on the renter page, or that were merged with another request from
+        the same person. Several tours in one webhook are handled separately if the mapping gives
+        each a dedupe key. With ``forced_because``, a reason for the history, only bookings in
+        flight are not changed: a booked tour is booked again, and a past tour is held. New bookings
+        are sent after ``send_after``, if it is given. If ``is_replaced`` is given, bookings are
+        kept if it returns False.
         """
         if not dry_run:
             self._fetch(event_id)
@@ -269,7 +270,9 @@ def _was_anothers(tx: Transaction, booking: Booking, drafts: Sequence[Booking]) 
     own = own or list(drafts if len(drafts) == 1 else ())
     readings = [booking, *(_read_again(booking, draft) for draft in own)]
     return any(
-        is_of_another_person(one, other) for other in _merged_with(tx, booking) for one in readings
+        is_of_another_person(one, other)
+        for other in chain_of(booking, tx.bookings.get)
+        for one in readings
     )
 
 
@@ -279,18 +282,6 @@ def _read_again(booking: Booking, draft: Booking) -> Booking:
     return dataclasses.replace(booking, appointment=draft.appointment, match_keys=keys)
 
 
-def _merged_with(tx: Transaction, booking: Booking) -> Iterator[Booking]:
-    """Follow a chain of merges from a booking, and yield each request in the chain."""
-    seen = {booking.id}
-    while booking.state in MERGED and booking.because_of and booking.because_of not in seen:
-        found = tx.bookings.get(booking.because_of)
-        if found is None:
-            return
-        seen.add(found.id)
-        yield found
-        booking = found
-
-
 def _without_settled(
     fingerprints: Fingerprints,
     event: Event,
@@ -298,7 +289,7 @@ def _without_settled(
     mapped: Mapped,
     left: Collection[int],
 ) -> Mapped:
-    """Return the mapping result with only those items whose bookings may still be replaced."""
+    """Return the mapping result with only the items whose bookings may still be replaced."""
     if not any(_is_settled(booking, left) for booking in bookings):
         return mapped
     replaceable = {booking.item_key for booking in bookings if booking.id in left}

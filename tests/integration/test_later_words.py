@@ -16,7 +16,6 @@ from adapter.exceptions import NotPossible
 from adapter.models import BookingState, Clock, Message, MessageState
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.erase_personal_data import Eraser
-from adapter.operations.release import Repairs
 from adapter.operations.restore import Restore
 from adapter.operations.rotate_keys import rotate
 from adapter.propexo.client import NOTE_PATH
@@ -40,7 +39,7 @@ PREFERENCES = {
 
 
 def writes(number: int, comments: str, **preferences: Any) -> Any:
-    """Return the same renter's request for the same tour, with another comment."""
+    """Return the same renter's request for the same tour, with a new comment."""
     lead = same_person(number)
     return lead | {"comments": comments, "preferences": PREFERENCES | preferences}
 
@@ -154,7 +153,7 @@ def test_words_without_a_clear_answer_are_never_sent_again(
 def test_words_wait_together_until_propexo_responds_again(
     harness: Harness, upstream: SandboxClient, is_whole: bool
 ) -> None:
-    """Only the first one is lost, although many renters write during the outage."""
+    """Check that only the first message is lost, although many renters write during the outage."""
 
     def write(words: str) -> None:
         for number in range(1, 5):
@@ -198,6 +197,44 @@ def test_words_wait_together_until_propexo_responds_again(
     assert others == [["May I bring my cat?", "And my dog?", "And my bird?"]] * 3
 
 
+def test_two_workers_do_not_each_try_a_note_after_an_outage(
+    harness: Harness, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have claimed a note before either has checked whether Propexo works again."""
+
+    def write(words: str) -> None:
+        for number in range(1, 4):
+            request = lead(number) | {"comments": words, "leadId": f"{words} {number}"}
+            harness.mapped("rentfeed", request)
+
+    write("Hello!")
+    settle(harness)
+    write("May I bring my cat?")
+    harness.send_messages()
+    upstream.fault(*[{"on": "event", "status": 502}] * 9)
+    write("And my dog?")
+    messenger = harness.pipeline.messenger
+    messenger.send_due()
+    harness.clock.advance(600)
+    before = len(upstream.calls())
+    others = [message for _ in range(2) if (message := messenger._claim()) is not None]
+    assert len(others) == 2, "two workers"
+    first, real = others.pop(), messenger.propexo.check_token
+
+    def check_token() -> None:
+        real()
+        for message in [others.pop()] if others else []:
+            messenger._process(message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(messenger.propexo, "check_token", check_token)
+        messenger._process(first)
+    assert not others
+    calls = [one["path"] for one in upstream.calls()[before:]]
+    assert calls.count(NOTE_PATH) == 1
+    assert [state for state, _ in states(harness) if state == "unclear"] == ["unclear"] * 2
+
+
 def test_a_pause_that_propexo_requests_before_a_note_is_kept(
     booked: Harness, upstream: SandboxClient
 ) -> None:
@@ -216,7 +253,7 @@ def test_a_pause_that_propexo_requests_before_a_note_is_kept(
 def test_the_outcome_of_a_note_does_not_hold_up_the_bookings_of_others(
     booked: Harness, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Check that it locks the person before the rate limit, because others do so too."""
+    """Check that it locks the person before the rate limit, as all other code does."""
     upstream.fault({"on": "event", "status": 502})
     (later,) = booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
     messenger, store, outcomes = booked.pipeline.messenger, booked.pipeline.store, list[Any]()
@@ -287,7 +324,7 @@ def test_words_without_a_guest_card_go_to_a_person(
 def test_words_are_not_sent_to_the_card_of_a_roommate_who_shares_a_contact(
     booked: Harness, upstream: SandboxClient
 ) -> None:
-    """The roommate's record is the first one that Propexo sends."""
+    """Let Propexo send the roommate's record first."""
     (request,) = upstream.posts()
     record = {"integration_id": request["integration_id"], "email": request["email_1"]}
     PropexoWebhooks(booked).data("crm_prospects", record | {"id": "roommate"})
@@ -373,10 +410,9 @@ def test_a_lead_whose_note_was_refused_is_not_booked_a_second_time(
     upstream.fault({"on": "event", "status": 400})
     (later,) = booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
     booked.send_messages()
-    parts = (booked.settings, booked.pipeline.store, booked.pipeline.sources, booked.clock)
     with pytest.raises(NotPossible, match="would email the renter again"):
-        Repairs(*parts).release(later.id, {}, by="ana")
-    Repairs(*parts).discard(later.id, "added in Knock", by="ana")
+        booked.repairs.release(later.id, {}, by="ana")
+    booked.repairs.discard(later.id, "added in Knock", by="ana")
     assert len(upstream.posts()) == 1
 
 
@@ -612,7 +648,7 @@ def roaming(opened: Database, boundless: SandboxClient, clocks: list[Clock]) -> 
     return harness
 
 
-#: What happens next: the renter writes, or the workers do some of their work.
+#: The possible next actions: the renter writes, or the workers do some of their work.
 STEPS = st.one_of(
     st.tuples(
         st.just("write"),

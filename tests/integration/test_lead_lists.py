@@ -1,4 +1,4 @@
-"""Test what the console's lists and lead pages say about leads, with real PostgreSQL."""
+"""Test the texts about leads in the console's lists and on lead pages, with real PostgreSQL."""
 
 import csv
 import dataclasses
@@ -14,7 +14,6 @@ from adapter.store import Issue
 from tests.harness import Harness, sample
 from tests.integration.test_community_pages import Visit, Visitor, visit  # noqa: F401 - a fixture
 from tests.integration.test_put_in_place import at_unknown
-from tests.integration.test_repairs import replays
 from tests.leads import lead, surname
 
 HELD = BookingState.HELD
@@ -182,8 +181,13 @@ def test_an_ignored_message_says_why_and_who(harness: Harness, ana: Visitor) -> 
     assert harness.story(receipt.event_id).event.state == "ignored"
     for path in ("/decisions", "/leads?kind=webhooks&state=ignored"):
         page = text_of(ana.page(path))
-        assert "This message is not a tour request (eventType is price_alert)" in page
+        assert "This message is not a tour request (event type: price alert)" in page
         assert "person1@example.com" in page
+        assert "eventType" not in page.partition("Technical")[0]
+    for path in ("/sources/rentfeed", "/try?source=rentfeed"):
+        assert "Message from rentfeed" in ana.page(path), path
+    title = "1 message was handled automatically in the last 24 hours"
+    assert title in ana.page("/decisions"), "it never became a lead"
 
 
 def test_two_tours_in_one_message_name_each_other_once(harness: Harness, ana: Visitor) -> None:
@@ -254,7 +258,7 @@ def usual_numbers(visitor: Visitor) -> dict[str, str]:
 
 
 def test_health_counts_leads_that_were_not_read_yet(harness: Harness, ana: Visitor) -> None:
-    """The line about bookings has the same number as the problem above it."""
+    """Check that the line about bookings shows the same number as the problem above it."""
     harness.mapped("rentfeed", lead(1))
     harness.receive("rentfeed", lead(2))
     page = text_of(ana.page("/"))
@@ -268,7 +272,7 @@ def test_a_source_explains_its_secrets(ana: Visitor) -> None:
 
 
 def booked_at(**tour: str | None) -> Any:
-    """Return a lead whose message has these values as its tour."""
+    """Return a lead whose message has the given tour values."""
     return lead(1) | {"tour": {"type": "IN_PERSON"} | tour}
 
 
@@ -374,7 +378,7 @@ def test_lists_show_when_a_message_that_was_read_again_arrived(
 ) -> None:
     booking = harness.booking(held(harness))
     harness.clock.advance(3600)
-    replays(harness).replay(booking.event_id, by="ana", dry_run=False)
+    harness.replays.replay(booking.event_id, by="ana", dry_run=False)
     current = harness.story(booking.event_id).bookings[-1]
     assert current.id != booking.id
     listed = [
