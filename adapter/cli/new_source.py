@@ -97,7 +97,7 @@ class Written(NamedTuple):
     "--last",
     type=click.IntRange(1, 1000),
     default=100,
-    help="With --stored, read this many webhooks.",
+    help="With --stored, read at most this many webhooks.",
 )
 @mappings_option
 @click.option(
@@ -153,7 +153,7 @@ def new(
 
 
 def _file_to_write(folder: Path, name: str, *, stored: bool) -> Path:
-    """Return the file for the new mapping, or for the draft of a mapping that exists."""
+    """Return the file for a new mapping, or for the draft of an existing one."""
     if not NAME.match(name):
         raise click.BadParameter("use a to z, 0 to 9, - and _")
     file = folder / f"{name}.yaml"
@@ -360,7 +360,7 @@ def _lost_lines(draft: Draft) -> Iterator[str]:
 
 
 def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:
-    yield "Read through each sample. Personal data or a secret may also be in a text, or in a field"
+    yield "Read each sample. Personal data and secrets may also be in free text, or in a field"
     yield "that is not listed. The original bodies still contain everything."
     yield from _community_lines(draft, folder / FILE)
     if file.suffix == ".draft":

@@ -115,7 +115,7 @@ def test_first_and_last_names_in_other_languages(first: str, last: str, *, plain
 
 
 def unidecoded(text: str) -> str:
-    """Return a text without its accents."""
+    """Return the text without accents."""
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
 
 
@@ -201,7 +201,7 @@ def _drafted(text: str, folder: Path) -> Source:
 def test_the_draft_for_an_email_reads_what_has_no_label(
     said: str, starts_at: str, tmp_path: Path
 ) -> None:
-    """Check also that quoted emails are left out, and that a mentioned time holds the lead."""
+    """Check that quoted emails are left out, and that a mentioned time holds the lead."""
     mail = {"to": "maple@example.net", "Subject": "Lead", "MessageID": "m1", "plain": MAIL}
     text = draft_from_samples("acme", [mail]).text("a.json")
     assert "  message: { text: plain, without: quotes, subject: Subject }\n" in text
@@ -418,7 +418,7 @@ def test_dates_and_times_of_a_form_with_other_names_are_drafted_if_they_are_in_p
 
 
 def test_the_events_of_one_renter_are_those_of_one_made_up_person(tmp_path: Path) -> None:
-    """Check this because the cancellation would otherwise not match the booked tour."""
+    """Check that a cancellation gets the same made-up person as the booked tour."""
     events = ("tour.booked", "tour.canceled", "tour.booked")
     files = []
     for number, event in enumerate(events):

@@ -120,7 +120,7 @@ def test_the_name_under_a_word_for_a_person_is_made_up(key: str, name: str) -> N
     ],
 )
 def test_sensitive_values_are_removed_or_named(key: str, value: Any) -> None:
-    """Check also that a short value is not replaced in other fields, such as the tour's time."""
+    """Check that a short value is not replaced in other fields, such as the tour's time."""
     data: dict[str, Any] = {"tour": "2026-12-12 14:44", "unit": "702 F", "lead": {key: value}}
     written = made_up(data)
     assert (written["tour"], written["unit"]) == (data["tour"], data["unit"])

@@ -136,7 +136,7 @@ def _of_one_renter(
 def _with_both_names(
     guesses: dict[str, tuple[str, ...]], observed: Observed
 ) -> dict[str, tuple[str, ...]]:
-    """Read ``name`` as the first or last name if only the other one has its own key beside it."""
+    """Treat ``name`` as the first or last name if only the other one has its own key next to it."""
     names = [one for one in ("first_name", "last_name") if one in guesses]
     if "name" not in guesses or len(names) != 1:
         return guesses

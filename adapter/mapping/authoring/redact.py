@@ -534,7 +534,7 @@ def _redacted_pair(pair: str, changes: Changes) -> str:
 
 
 def _redacted_markup(text: str, changes: Changes, payload: Any) -> str:
-    """Return a redacted copy of XML, of a multipart body, or of another text."""
+    """Return a redacted copy of XML, a multipart body, or other text."""
     for path, value in _leaves(payload, "", 0):
         name = re.escape(path.rpartition(".")[2].removeprefix("@"))
         if path and is_private(path) and not _is_blank(value):
@@ -584,7 +584,7 @@ def _is_number(text: str) -> bool:
 
 
 def _in_format(phones: Mapping[str, str], found: re.Match[str]) -> str:
-    """Return the replacement for a phone number, in the same format, or the number itself."""
+    """Return a phone number's replacement in the same format, or the number if it has none."""
     left = iter(phones.get(_digits(found[0]), _digits(found[0])))
     rest = found[0][len(found[1]) :]
     return found[1] + "".join(next(left, "") if one.isdigit() else one for one in rest)

@@ -93,7 +93,7 @@ def is_request_id(path: str) -> bool:
 
 
 def is_event_id(path: str) -> bool:
-    """Return True for the ID of an event, which may be that of a webhook or of a group's tour."""
+    """Return True for the ID of an event, which may identify a webhook or a group tour."""
     return _id_owner(path)[-1:] == ["event"]
 
 

@@ -156,7 +156,7 @@ class Draft:
 
     @property
     def ignored(self) -> list[Any]:
-        """The names of events around a tour, such as its end, which never are leads."""
+        """The names of events around a tour, such as its end, which are never leads."""
         events = self._values("accept") if "accept" in self.guesses else []
         return [one for one in events if NO_BOOKING.search(str(one))]
 
@@ -209,7 +209,7 @@ class Draft:
         return f"expect_some: {{ last_name: {TODO} }}   # adapter map --as-test prints the rest"
 
     def _has_no_time(self, rows: Sequence[Mapping[str, Any]]) -> bool:
-        """Return True if nothing in a sample may be a tour time."""
+        """Return True if no value in a sample can be a tour time."""
         if self.observed.mail or dates_in(self.observed, self.guesses):
             return False
         paths = [path for target in ("starts_at", "date") for path in self.guesses.get(target, ())]

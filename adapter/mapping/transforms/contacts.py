@@ -312,7 +312,7 @@ def _region(value: object) -> str:
         Example(given="1-800-FLOWERS", unreadable=True),
     ],
 )
-def phone_from(value: object, *, policy: Policy, region: str | None) -> object:
+def phone_from(value: object, *, policy: Policy, region: str | None = None) -> object:
     """Extract the first valid phone number in a string, in E.164 format."""
     text = text_or_empty(value, CAP_NUMBER)
     if text is EMPTY:
