@@ -346,7 +346,9 @@ def test_a_doubtful_utc_names_the_option_that_settles_it(project: Path) -> None:
     change(project, "    date: tour.date\n    time: tour.time\n", "    from: tour.date\n")
     midnight = body.replace(b"03/14/2026", b"2026-03-14T00:00:00Z")
     output = run("map", "rentfeed", "-", stdin=midnight).output
-    assert "add offset: trust if the offset is correct" in output
+    assert (
+        "leave it to a person if it is a date without a time. Add offset: trust only if" in output
+    )
 
 
 @pytest.mark.parametrize(
