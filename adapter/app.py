@@ -1,4 +1,4 @@
-"""Build the WSGI application of the web process. Gunicorn loads ``adapter.app:create_app()``."""
+"""Build the web process's WSGI application."""
 
 import functools
 import logging
@@ -10,7 +10,7 @@ from typing import Any
 
 import flask
 
-from adapter import console, logs
+from adapter import console
 from adapter.bookings.invitations import renter_links
 from adapter.bookings.renter_tours import RenterTours
 from adapter.console import lead_api, metrics_page
@@ -21,10 +21,10 @@ from adapter.models import Clock, utc_now
 from adapter.operations.start_checks import database_url
 from adapter.pipeline import Pipeline
 from adapter.services import pipeline_from
-from adapter.settings import Settings, settings_from
+from adapter.settings import Settings
 from adapter.store import Database, listen_for_settled_events
 from adapter.webhooks import error_handlers, propexo_views, renter_pages, self_check, views
-from adapter.webhooks.endpoints import build_endpoints, unsigned_sources
+from adapter.webhooks.endpoints import Endpoint, build_endpoints, unsigned_sources
 from adapter.webhooks.http_request import tolerate_paths
 from adapter.webhooks.outcome_waiter import OutcomeWaiter
 
@@ -33,12 +33,12 @@ log = logging.getLogger(__name__)
 #: If a statement takes longer, the sender gets 503, because most senders time out after ten
 #: seconds.
 STATEMENT_SECONDS = 5.0
-#: How long /readyz relies on a successful check that the database has room.
+#: How long /readyz relies on a successful check that the database can be written to.
 ROOM_SECONDS = 5.0
 
 
 def create_app(
-    settings: Settings | None = None,
+    settings: Settings,
     clock: Clock = utc_now,
     all_sources: Mapping[str, Source] | None = None,
 ) -> flask.Flask:
@@ -46,48 +46,57 @@ def create_app(
 
     Load the sources from the mappings folder unless ``all_sources`` is given.
     """
-    if settings is None:
-        settings = settings_from()
-        logs.configure(settings.log_level)
-    app = flask.Flask("adapter", static_folder=None)
-    # A redirect to the path without the second slash would contain the request's Host header.
-    app.url_map.merge_slashes = False
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    # One connection for each request thread, one for background writes, and one for the notifier.
-    store = Database(
-        database_url(settings),
-        size=settings.web_threads + 2,
-        statement_seconds=STATEMENT_SECONDS,
-        keys=settings.encryption_keys,
-    )
-    pipeline = pipeline_from(settings, store, clock, all_sources)
+    pipeline = pipeline_from(settings, _database(settings), clock, all_sources)
     endpoints = build_endpoints(pipeline.sources, settings)
     pipeline.store.open()
+    app = _empty_app(settings)
     app.extensions["pipeline"] = pipeline
-    app.wsgi_app = tolerate_paths(app.wsgi_app)  # type: ignore[method-assign] # as Flask documents
-    error_handlers.register_error_handlers(app)
-    webhooks = views.WebhookServices(
-        pipeline.receiver,
-        endpoints,
-        outcome_waiter(store, settings),
-        drafts_in(settings.mappings_dir),
-    )
-    app.extensions["webhooks"] = webhooks
-    app.extensions["refresh_sources"] = functools.partial(refresh_sources, pipeline, webhooks)
-    app.register_blueprint(views.bp)
-    if settings.propexo_webhook_secret is not None:
-        app.register_blueprint(
-            propexo_views.blueprint(pipeline.follower, settings.propexo_webhook_secret)
-        )
+    _add_webhooks(app, pipeline, endpoints)
     _add_renter_pages(app, pipeline)
-    for name in unsigned_sources(pipeline.sources):
-        log.warning("source_is_open", extra={"source": name})
-    _add_health(app, settings, store, clock)
+    _add_health(app, pipeline)
     verifiers = {name: endpoint.verifier for name, endpoint in endpoints.items()}
     console.add_console(app, pipeline, verifiers)
     app.register_blueprint(metrics_page.blueprint(pipeline))
     app.register_blueprint(lead_api.blueprint(pipeline))
     return app
+
+
+def _database(settings: Settings) -> Database:
+    """Return the database, with connections for all threads of a web process."""
+    return Database(
+        database_url(settings),
+        # One connection for each request thread, one for background writes, and one for the
+        # notifier.
+        size=settings.web_threads + 2,
+        statement_seconds=STATEMENT_SECONDS,
+        keys=settings.encryption_keys,
+    )
+
+
+def _empty_app(settings: Settings) -> flask.Flask:
+    """Create the Flask application with error handlers, but without pages."""
+    app = flask.Flask("adapter", static_folder=None)
+    # A redirect to the path without the second slash would contain the request's Host header.
+    app.url_map.merge_slashes = False
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.wsgi_app = tolerate_paths(app.wsgi_app)  # type: ignore[method-assign] # as Flask documents
+    error_handlers.register_error_handlers(app)
+    return app
+
+
+def _add_webhooks(app: flask.Flask, pipeline: Pipeline, endpoints: Mapping[str, Endpoint]) -> None:
+    """Add the endpoints that receive webhooks from senders and from Propexo."""
+    settings = pipeline.settings
+    drafts = drafts_in(settings.mappings_dir)
+    waiter = outcome_waiter(pipeline.store, settings)
+    webhooks = views.WebhookServices(pipeline.receiver, endpoints, waiter, drafts)
+    app.extensions["webhooks"] = webhooks
+    app.extensions["refresh_sources"] = functools.partial(refresh_sources, pipeline, webhooks)
+    app.register_blueprint(views.bp)
+    if (secret := settings.propexo_webhook_secret) is not None:
+        app.register_blueprint(propexo_views.blueprint(pipeline.follower, secret))
+    for name in unsigned_sources(pipeline.sources):
+        log.warning("source_is_open", extra={"source": name})
 
 
 def _add_renter_pages(app: flask.Flask, pipeline: Pipeline) -> None:
@@ -107,14 +116,14 @@ def refresh_sources(pipeline: Pipeline, webhooks: views.WebhookServices) -> None
 
 
 def outcome_waiter(store: Database, settings: Settings) -> OutcomeWaiter:
-    """Create an OutcomeWaiter in which at most half of the web threads may wait at once."""
+    """Create an OutcomeWaiter that lets at most half of the web threads wait at once."""
     return OutcomeWaiter(
         lambda: listen_for_settled_events(store.url), max_waiters=max(1, settings.web_threads // 2)
     )
 
 
 class Readiness:
-    """Checks whether webhooks can be stored, for ``/readyz``."""
+    """Tells ``/readyz`` whether webhooks can be stored."""
 
     def __init__(self, store: Database) -> None:
         self._store = store
@@ -137,14 +146,15 @@ class Readiness:
         return None
 
     def _check_room(self) -> None:
-        """Raise StoreUnavailable if PostgreSQL cannot write. Check at most every few seconds."""
+        """Raise StoreUnavailable if PostgreSQL cannot write. Check only once every few seconds."""
         with self._lock:
             if time.monotonic() - self._checked_at > ROOM_SECONDS:
                 self._store.check_room()
                 self._checked_at = time.monotonic()
 
 
-def _add_health(app: flask.Flask, settings: Settings, store: Database, clock: Clock) -> None:
+def _add_health(app: flask.Flask, pipeline: Pipeline) -> None:
+    settings, store, clock = pipeline.settings, pipeline.store, pipeline.clock
     readiness = Readiness(store)
 
     @app.get("/healthz")

@@ -220,8 +220,16 @@ TIME_TAKEN = "time_taken"
 #: The name that the history shows for changes by the renter.
 RENTER = "renter"
 
+#: The user that the one-time link from `adapter run` signs in. No real user can have this name.
+LOCAL_USER = "(local)"
 #: The names that the history shows for automatic changes and for the renter's own.
 _NOT_USERS = frozenset({"worker", "web", "system", RENTER})
+
+
+def shown_user(name: str) -> str:
+    """Return a user's display name for the console's pages."""
+    return "Setup user" if name == LOCAL_USER else name
+
 
 #: States that do not change automatically.
 SETTLED = frozenset(BookingState) - {
@@ -506,7 +514,7 @@ class Change:
     @property
     def user(self) -> str:
         """The name of the user who made the change, or "" if none did or the name is unknown."""
-        return "" if self.by in _NOT_USERS or self.by.startswith("(") else self.by
+        return "" if self.by in _NOT_USERS else shown_user(self.by)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -622,7 +630,7 @@ class FormatChange:
 
     source: str
     kind: FormatKind
-    #: The path or field that is missing, or at which a new value arrived.
+    #: The path or field that is missing or has a new value.
     name: str
     #: The hash of the new value, or "".
     value: str = ""

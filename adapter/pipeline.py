@@ -55,7 +55,7 @@ from adapter.webhooks.receive import Receiver
 
 log = logging.getLogger(__name__)
 
-#: How long after an hour ends its events are counted. This includes late inserts.
+#: How long to wait after an hour ends before counting its events, to include late inserts.
 STATS_DELAY = dt.timedelta(minutes=2)
 #: Maximum number of bookings in flight per worker. This is enough for Propexo's slowest responses
 #: (2 seconds above 80% of its limit) at the highest rate (150 per minute).
@@ -67,6 +67,24 @@ def slots_of(concurrency: int) -> dict[Task, int]:
     others = concurrency - SEND_SLOTS
     slots = {Task.MAP: others - others // 2, Task.SEND: SEND_SLOTS, Task.CHECK: others // 2}
     return slots | {Task.MESSAGE: 1}
+
+
+def _notifier(settings: Settings, store: Database, clock: Clock) -> StatusNotifier | None:
+    """Return the notifier that reports leads' states to another system, or None if not set up."""
+    return StatusNotifier(settings, store, clock) if settings.status_webhook_url else None
+
+
+def _mailer(
+    settings: Settings,
+    store: Database,
+    clock: Clock,
+    sources: Callable[[], Mapping[str, Source]],
+) -> InvitationMailer | None:
+    """Return the mailer that sends renters the link to choose a time, or None if not set up."""
+    links = renter_links(settings, store, clock)
+    if not settings.smtp_url or links is None:
+        return None
+    return InvitationMailer(settings, store, clock, links, sources)
 
 
 class Pipeline:
@@ -87,31 +105,22 @@ class Pipeline:
         self.clock = clock
         self.receiver = Receiver(settings, store, clock)
         self.live = LiveSources(settings, store, sources)
+        current = lambda: self.sources  # noqa: E731 - a reload replaces them
         #: The available times in Knock. Web processes use them too.
-        self.free_times = FreeTimes(
-            settings, store, propexo, clock, pause, lambda: self.live.sources
-        )
-        check = CalendarCheck(settings, store, self.free_times, clock, lambda: self.live.sources)
+        self.free_times = FreeTimes(settings, store, propexo, clock, pause, current)
+        check = CalendarCheck(settings, store, self.free_times, clock, current)
         self.mapper = Mapper(settings, store, sources, clock)
         self.sender = Sender(settings, store, propexo, clock, pause, check)
         self.follower = Follower(settings, store, propexo, clock)
         self.messenger = Messenger(settings, store, propexo, clock, pause)
         self.erasure = Eraser(settings, store, clock)
         self.format_watch = FormatWatch(store)
-        #: Reports leads' states to another system, if that is set up.
-        self.notifier = (
-            StatusNotifier(settings, store, clock) if settings.status_webhook_url else None
-        )
-        links = renter_links(settings, store, clock)
-        #: Emails renters the link to choose a tour time, if that is set up.
-        self.mailer = (
-            InvitationMailer(settings, store, clock, links, lambda: self.sources)
-            if settings.smtp_url and links
-            else None
-        )
+        self.notifier = _notifier(settings, store, clock)
+        self.mailer = _mailer(settings, store, clock, current)
         parts = (self.mapper, self.sender, self.follower, self.messenger)
-        self._stopping = [one.stopping for one in parts]
-        self._stopping += [one.stopping for one in (self.notifier, self.mailer) if one is not None]
+        self._stopping = [
+            one.stopping for one in (*parts, self.notifier, self.mailer) if one is not None
+        ]
         reads = RateLimitedReads(propexo, settings, store, clock, pause)
         self.database_check = DatabaseCheck(store, WriteLog(store, reads, clock), clock)
         self.model_watch = ModelWatch(store, reads.page, clock)

@@ -14,9 +14,10 @@ from bench.rounds import Effort, turned
 from bench.servers import Target
 from bench.tables import Goal, Row
 
-#: Must exceed what the adapter can handle, because a request that is sent again would be a repeat.
+#: Number of requests. It must exceed what the adapter can handle, because a resent request would
+#: count as a repeat.
 MOST_PER_SECOND = 2500
-#: Peers are measured in fewer, separate rounds, because one of them is slow to become idle.
+#: Peers get fewer, separate rounds, because one of them takes long to become idle.
 PEER_ROUNDS = 5
 RATE_GOALS = {8: Goal(bound=0.75, sense="≥"), 64: Goal(bound=0.9, sense="≥")}
 P99_GOALS = {8: Goal(bound=1.35)}
@@ -75,7 +76,7 @@ def check(answers: Answers, requests: Requests, stored: int) -> None:
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Yield rows with the rate, p50 and p99 for each number of connections (peers: only one)."""
+    """Yield rows with rate, p50 and p99 per number of connections (for peers, only one number)."""
     folder, secret = servers.folder(), servers.secret()
     with (
         servers.database(folder, effort.server) as url,

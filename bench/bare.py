@@ -1,4 +1,4 @@
-"""Serve baselines for acknowledging webhooks: an empty 204, and one INSERT."""
+"""Serve two baselines for acknowledging webhooks: an empty 204 response, and a single INSERT."""
 
 import flask
 
@@ -7,7 +7,7 @@ from adapter.store import Database
 
 
 def empty() -> flask.Flask:
-    """Respond 204 without reading the body, which measures the server and framework alone."""
+    """Respond with 204 without reading the body, to measure the server and framework alone."""
     app = _app()
 
     @app.post("/hooks/<source>")
@@ -18,7 +18,7 @@ def empty() -> flask.Flask:
 
 
 def insert() -> flask.Flask:
-    """Commit the bytes in one INSERT: the minimum for "stored before acknowledged"."""
+    """Commit the body with one INSERT, the minimum work for storing it before responding."""
     app = _app()
     settings = settings_from()
     assert settings.database_url is not None

@@ -1,4 +1,4 @@
-"""Draw ``docs/benchmarks-*.svg``: rates and times, and each row compared with its goal."""
+"""Draw ``docs/benchmarks-*.svg``, with rates, times, and each row compared with its goal."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ OURS, OTHER, MISSED = "#1f6f8b", "#b8c4cc", "#b5483a"
 
 
 def write(folder: Path, rows: Mapping[str, Sequence[Row]]) -> list[Path]:
-    """Write each chart for which there are rows, and return the files."""
+    """Write every chart that has rows, and return the files."""
     made = []
     goals = [row for found in rows.values() for row in found if row.goals]
     if goals:
@@ -28,7 +28,7 @@ def write(folder: Path, rows: Mapping[str, Sequence[Row]]) -> list[Path]:
 
 
 def _goals(file: Path, rows: Sequence[Row]) -> Path:
-    """Draw each row's distance from its goal. A bar past the line meets the goal."""
+    """Draw how far each row is from its goal. A bar that passes the line meets the goal."""
     names = [f"{row.section}: {row.what}" for row in rows]
     figure, axes = plt.subplots(figsize=(9, 0.6 + 0.28 * len(rows)))
     shares = [min(row.reserve, 4.0) for row in rows]
@@ -41,7 +41,7 @@ def _goals(file: Path, rows: Sequence[Row]) -> Path:
 
 
 def _acknowledging(file: Path, rows: Sequence[Row]) -> Path:
-    """Draw rate and p99 for the adapter and each baseline."""
+    """Draw the rate and p99 of the adapter and each baseline."""
     figure, both = plt.subplots(1, 2, figsize=(9, 3.6))
     for axes, word, title in (
         (both[0], "rate", "webhooks a second"),

@@ -48,7 +48,7 @@ def _length(head: bytes) -> int:
 
 
 def requests(file: Path, length: int) -> Iterator[bytes]:
-    """Yield the requests in the file, repeatedly."""
+    """Yield the requests in the file in an endless loop."""
     while True:
         with file.open("rb") as source:
             while request := source.read(length):
@@ -77,7 +77,7 @@ def load(
 
 
 def summary(answers: list[tuple[int, float]], elapsed: float) -> dict[str, Any]:
-    """Format the result as ``wrk.lua`` does."""
+    """Format the result like ``wrk.lua``."""
     times = sorted(taken * 1000 for _, taken in answers)
     return {
         "answers": len(answers),

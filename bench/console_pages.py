@@ -17,11 +17,11 @@ from bench.rounds import Effort, turned
 from bench.servers import Target
 from bench.tables import Goal, Row
 
-#: Goals of each page with the smaller number of stored webhooks.
+#: Goals for each page with the smaller number of stored webhooks.
 MOST_MS, MOST_KIB = 100.0, 100.0
 #: The kernel counts CPU time in whole ticks, so a short run may see none.
 TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
-#: The limit for the ratio of the CPU times with the larger and the smaller number.
+#: The maximum ratio of the CPU time with the larger number to that with the smaller number.
 MOST_GROWTH = 1.3
 #: Every page that has a URL of its own, in the order of the menu, then pages about one lead, one
 #: community and one source.
@@ -95,7 +95,7 @@ FILL = (
 
 
 def fill_console(url: str, count: int) -> None:
-    """Store ``count`` leads, of which a fixed number need review."""
+    """Store ``count`` leads. A fixed number of them need review."""
     fill(url, count)
     body = (servers.ROOT / "mappings" / "samples" / "rentfeed-tour.json").read_text()
     payload = json.dumps(json.loads(body) | {"leadId": "RF-1"})
@@ -105,7 +105,7 @@ def fill_console(url: str, count: int) -> None:
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Yield the rows of each page: its time, its CPU time with more leads, and its size."""
+    """Yield rows for each page: response time, CPU time with more leads, and size."""
     folder, secret = servers.folder(), servers.secret()
     names = {f"{count:,}": f"console_{count}" for count in effort.console_sizes}
     with servers.databases(folder, tuple(names.values()), effort.server) as found:
@@ -119,7 +119,7 @@ def rows(effort: Effort) -> Iterator[Row]:
 
 
 def _rows_of(path: str, readers: Mapping[str, "Reader"], effort: Effort) -> Iterator[Row]:
-    """Open a page with each number of leads in turn, and yield the rows of its table."""
+    """Open a page with each number of leads in turn, and yield its table rows."""
     seen: dict[str, list[Opened]] = {size: [] for size in readers}
     for number in range(effort.rounds):
         for size in turned(list(readers), number):
@@ -149,7 +149,7 @@ def _rows_of(path: str, readers: Mapping[str, "Reader"], effort: Effort) -> Iter
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Opened:
-    """The cost of one view of a page: wall time, CPU time of web and PostgreSQL, and size."""
+    """The cost of viewing a page once: wall time, CPU time of web and PostgreSQL, and size."""
 
     ms: float
     cpu_ms: float
@@ -166,7 +166,7 @@ class Opened:
 
 
 class Reader:
-    """A signed-in user who opens pages of one web process."""
+    """A signed-in user who opens a web process's pages."""
 
     def __init__(self, target: Target) -> None:
         assert target.url is not None

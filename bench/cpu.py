@@ -12,13 +12,14 @@ from bench.tables import Goal, Row
 PER_SECOND = 20
 #: Number of bookings before the measurement, which fill caches and prepare statements.
 WARM = 30
-#: CPU time per booking of commit d205799, measured with this module in alternation with its
-#: successor on one machine (docs/decisions.md). On another machine, the ratio says little.
+#: CPU time per booking of commit d205799, measured on one machine by running this module
+#: alternately on that commit and the next one (docs/decisions.md). On another machine, the ratio
+#: says little.
 BEFORE_MS = 32.0
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Measure the CPU time of evenly spaced tours, from webhook to `booked`."""
+    """Measure the CPU time that evenly spaced tours need, from webhook to `booked`."""
     folder = servers.folder()
     with servers.database(folder, effort.server) as url:
         used = _used_ms(Stage(url, folder), effort)

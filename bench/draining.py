@@ -17,7 +17,7 @@ WINDOW_SECONDS = 60.0
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Measure one and two workers in alternation, then one worker with the rate limit."""
+    """Measure one worker and two workers alternately, then one worker with the rate limit."""
     folder = servers.folder()
     with servers.database(folder, effort.server) as url:
         yield _without_limit(Stage(url, folder), effort)
@@ -54,7 +54,7 @@ def _drained(stage: Stage, workers: int, count: int, prefix: str) -> float:
 
 
 def _within_limit(stage: Stage, effort: Effort) -> Iterator[Row]:
-    """Measure sending for longer than one window, with a backlog that never ends."""
+    """Measure sending with an endless backlog, for longer than one rate limit window."""
     put_backlog(stage.url, max(LIMIT * 3, effort.drained))
     with stage.running():
         wait_until(lambda: len(stage.sandbox.calls()) > 1, "the backlog is being sent")

@@ -1,4 +1,4 @@
-"""Define baselines for mappings, which only read the same fields from the same bytes.
+"""Define baselines for mappings. They only read the same fields from the same bytes.
 
 They are written by hand, like a script for a single sender, without cleaning, checks, notes or
 times.

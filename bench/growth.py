@@ -36,9 +36,9 @@ PATHS: tuple[str, ...] = (
     "/console/leads?q=stored",
 )
 
-#: Insert leads with claims, bookings and history. At every size, there are a thousand per day, so
-#: that pages, which cover the last day, count equally many. The newest hundred are pending, and the
-#: hundred before them are submitted.
+#: Insert leads with claims, bookings and history. At every size, there are a thousand leads per
+#: day, so that pages that cover the last day always count the same number. The newest hundred are
+#: pending, and the hundred before them are submitted.
 FILL = (
     """INSERT INTO events (id, source, state, received_at, content_type, headers, query, body)
     SELECT n, 'rentfeed', 'mapped', now() - n * interval '86 seconds', 'application/json', '{}',
@@ -65,7 +65,7 @@ FILL = (
 )
 TABLES = ("events", "claims", "history", "bookings")
 
-#: The statements with which a worker finds due rows and claims an event or booking. They are rolled
+#: The statements that a worker uses to find due rows and claim an event or booking. They are rolled
 #: back.
 CLAIMS = {
     "counting due rows": STATEMENTS["due_rows"],
@@ -77,7 +77,7 @@ CLAIMS = {
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Yield rows that compare each size with the smallest one, then rows on memory."""
+    """Yield rows that compare each size with the smallest, then rows about memory use."""
     folder = servers.folder()
     names = {f"with_{size}": size for size in effort.sizes}
     secret = servers.secret()
@@ -152,7 +152,7 @@ def _statements(urls: Mapping[str, str], effort: Effort) -> Iterator[Row]:
 
 
 def spent_ms(connection: psycopg.Connection, statement: bytes) -> float:
-    """Return PostgreSQL's planning and execution time of a statement, in ms; roll it back.
+    """Return a statement's planning and execution time in ms, and roll back the statement.
 
     PostgreSQL measures the time itself and plans the statement each time, whereas the adapter's
     statements are prepared after a few runs. If this process measured it, most of the time would go
@@ -184,7 +184,7 @@ def _pages(targets: Mapping[str, Target], effort: Effort) -> Iterator[Row]:
 
 
 def signed_in(target: Target) -> urllib.request.OpenerDirector:
-    """Return a client that has opened a link like the one that `adapter run` prints."""
+    """Return a client signed in with a link like the one that `adapter run` prints."""
     assert target.url is not None
     with Database(target.url, size=1) as database:
         key = SignIn(settings_from({}), database, utc_now).new_link()
@@ -224,7 +224,7 @@ def _beside_smallest(what: str, taken: Mapping[str, float], unit: str) -> Iterat
 
 
 def _memory_of_web(bench: Bench, targets: Mapping[str, Target], effort: Effort) -> Row:
-    """Measure the web process with the smallest database, after several thousand webhooks."""
+    """Measure the web process's memory on the smallest database, after thousands of webhooks."""
     name = next(iter(targets))
     before, count = memory_mb(targets[name].pid), 0
     while count < effort.remembered:
@@ -233,7 +233,7 @@ def _memory_of_web(bench: Bench, targets: Mapping[str, Target], effort: Effort) 
 
 
 def _memory_of_worker(stage: Stage, effort: Effort) -> Row:
-    """Measure a worker while it maps and books webhooks."""
+    """Measure a worker's memory while it maps and books webhooks."""
     count = max(effort.remembered // 20, effort.drained)
     with stage.running() as pid:
         stage.fill(effort.drained, "warm")
@@ -257,7 +257,7 @@ def _memory_row(who: str, after: float, before: float, count: int) -> Row:
 
 
 def memory_mb(pid: int) -> float:
-    """Return the sum of the RSS of a process and its children, in MB.
+    """Return the total RSS of a process and its children, in MB.
 
     Shared pages are counted for each process. If they were counted once, the sum would grow as
     forked workers write to their pages, although no memory is added.

@@ -1,4 +1,4 @@
-"""Build bodies of the maximum accepted size, each of which is slow in a different way."""
+"""Build bodies of the maximum accepted size that are slow to process in different ways."""
 
 import copy
 import itertools
@@ -14,7 +14,7 @@ FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=b"
 PART = b'--b\r\nContent-Disposition: form-data; name="f%07d"\r\n\r\nx\r\n'
 
-#: Bytes reserved for the rest of a sample.
+#: Number of bytes reserved for the rest of a sample.
 SAMPLE_BYTES = 5000
 
 #: Replacements for one value in a valid payload, to reach the code that reads it.
@@ -36,7 +36,7 @@ FILLS: dict[str, Callable[[int], Any]] = {
 def deliveries(
     sample: Any, size: int, only: Container[str] | None = None
 ) -> Iterator[tuple[str, WebhookRequest]]:
-    """Yield names and webhooks: bodies of each type, and the sample with one value enlarged."""
+    """Yield named webhooks: bodies of each type, and the sample with one value enlarged."""
     for name, content_type, body in _whole(size):
         if only is None or name in only:
             yield name, WebhookRequest.from_body(body[:size], content_type=content_type)

@@ -102,7 +102,7 @@ def _is_posted(mail: Mail, email: str) -> bool:
 
 
 def _soon(mail: Mail, prefix: str, count: int) -> list[float]:
-    """Send these people's webhooks one by one. Return the milliseconds until each POST."""
+    """Send ``count`` webhooks one by one. Return the milliseconds from each webhook to its POST."""
     taken = []
     for number in range(count):
         name = f"{prefix}-{number}"
@@ -114,7 +114,7 @@ def _soon(mail: Mail, prefix: str, count: int) -> list[float]:
 
 
 def _during_a_backlog(effort: Effort) -> Iterator[Row]:
-    """Measure two web processes in turn, one with many pending events and bookings."""
+    """Measure two web processes alternately, one of them with many pending events and bookings."""
     folder = servers.folder()
     connections = max(effort.connections[:2])
     secret = servers.secret()

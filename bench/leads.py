@@ -1,4 +1,4 @@
-"""Generate signed webhooks from one sender, each for a different lead, all equally long."""
+"""Generate signed webhooks of equal length from one sender, each for a different lead."""
 
 import dataclasses
 import datetime as dt
@@ -19,7 +19,7 @@ BODY_BYTES = 3000
 
 
 def write(file: Path, source: Source, secret: str, sample: bytes, count: int) -> Requests:
-    """Write this many requests for ``source``, signed now. They are valid for five minutes."""
+    """Write signed requests for ``source`` to a file. They are valid for five minutes."""
     run = secrets.token_hex(4)
     length = 0
     with file.open("wb") as out:
@@ -52,7 +52,7 @@ def _body(sample: bytes, lead: str) -> bytes:
 
 
 def bookable(sample: bytes, lead: str, *, in_days: int = 9) -> dict[str, Any]:
-    """Return the sample's payload with another person and a tour at noon on a future day."""
+    """Return the sample's payload with a different person and a tour at noon on a future day."""
     payload: dict[str, Any] = json.loads(sample)
     day = dt.datetime.now(dt.UTC) + dt.timedelta(days=in_days)
     return payload | {

@@ -23,7 +23,7 @@ class Requests:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Answers:
-    """The results of one server in one round."""
+    """One server's results in one round."""
 
     count: int
     #: Responses per second.
@@ -43,7 +43,7 @@ def duration(seconds: float) -> float:
 
 
 def run(port: int, requests: Requests, *, connections: int, seconds: float) -> Answers:
-    """Send requests for this many seconds. Raise BenchError if a response is unexpected."""
+    """Send requests for ``seconds``. Raise BenchError if a response is unexpected."""
     command = _wrk if client() == "wrk" else _own
     ended = subprocess.run(
         command(port, requests, connections, seconds),

@@ -1,4 +1,4 @@
-"""Describe the machine, the versions, and the load during the run."""
+"""Describe the machine, its software versions, and its load during the run."""
 
 import dataclasses
 import datetime as dt
@@ -37,7 +37,7 @@ class Machine:
 
     @classmethod
     def seen(cls, *, load_before: float, seconds: float) -> Self:
-        """Return this machine's current state."""
+        """Describe this machine's current state."""
         return cls(
             date=f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
             processor=_processor(),
@@ -53,7 +53,7 @@ class Machine:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the description as plain data."""
+        """Return the description as JSON-compatible data."""
         return dataclasses.asdict(self)
 
     def text(self) -> str:

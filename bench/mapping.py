@@ -39,14 +39,14 @@ HOSTILE_GOAL = Goal(bound=200, of="figure")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Bare:
-    """The baseline of a mapping."""
+    """A baseline to compare a mapping with."""
 
     name: str
     read: Callable[[], object]
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Measure the bundled mappings, the largest real body, and each slowest hostile body."""
+    """Measure the bundled mappings, the largest real body, and the slowest hostile bodies."""
     loaded = registry.load(ROOT / "mappings", Policy())
     samples = {
         name: (ROOT / "mappings" / "samples" / file).read_bytes()
@@ -106,7 +106,7 @@ def _slowest(source: Source, sample: Any, effort: Effort) -> Row:
 
 
 def _slowest_body(source: Source, sample: Any, effort: Effort) -> tuple[str, WebhookRequest]:
-    """Find the slowest bodies at a smaller size, then measure these at full size."""
+    """Find the slowest bodies at a smaller size, then measure them at full size."""
 
     def slowness(pair: tuple[str, WebhookRequest]) -> float:
         return _seconds(source, pair[1])

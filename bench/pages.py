@@ -1,4 +1,4 @@
-"""Write ``docs/benchmarks.md`` from a whole run."""
+"""Write ``docs/benchmarks.md`` from the results of a complete run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -105,7 +105,7 @@ time with only the bundled mappings.""",
 
 
 def page(machine: Machine, rows: Mapping[str, Sequence[Row]], charts: Sequence[Path] = ()) -> str:
-    """Return the whole page, with links to its charts."""
+    """Return the complete page, with links to its charts."""
     parts = [_HEAD, machine.text() + "\n"]
     parts += [f"![{chart.stem}]({chart.name})\n" for chart in charts]
     for name, section in rows.items():

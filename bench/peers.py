@@ -1,6 +1,6 @@
 """Run two peers, Debian's `webhook` and Node-RED, which verify and forward webhooks.
 
-Neither stores anything. Each verifies the HMAC of the body, immediately responds 202, and then
+Neither stores anything. Each verifies the HMAC of the body, immediately responds with 202, and then
 forwards the lead: `webhook` to a program, here `true`, and Node-RED to a server that responds
 immediately. If one of them accepts a wrong signature, no figure is reported.
 """
@@ -35,7 +35,7 @@ msg.payload = "";
 return [msg, same ? lead : null];
 """
 
-#: The target to which Node-RED forwards leads. It reads them and responds 202.
+#: The server that Node-RED forwards leads to. It reads each lead and responds with 202.
 _SINK = """\
 require("http").createServer((request, response) => {
   request.resume().on("end", () => response.writeHead(202, {"content-length": 0}).end());
@@ -77,7 +77,7 @@ def _check_refusal(name: str, port: int) -> None:
 
 @contextlib.contextmanager
 def _webhook(secret: str, folder: Path) -> Iterator[Target]:
-    """Start https://github.com/adnanh/webhook with hooks.json as documented."""
+    """Start https://github.com/adnanh/webhook with a hooks.json like the documented one."""
     rule = {
         "type": "payload-hmac-sha256",
         "secret": secret,
@@ -106,38 +106,7 @@ def _node_red(secret: str, folder: Path) -> Iterator[Target]:
     home = folder / "node-red"
     home.mkdir()
     sink, port = free_port(), free_port()
-    flow = [
-        {"id": "tab", "type": "tab", "label": "bench"},
-        {
-            "id": "in",
-            "type": "http in",
-            "z": "tab",
-            "url": "/hooks/rentfeed",
-            "method": "post",
-            "skipBodyParsing": True,
-            "wires": [["verify"]],
-        },
-        {
-            "id": "verify",
-            "type": "function",
-            "z": "tab",
-            "func": _VERIFY,
-            "outputs": 2,
-            "wires": [["answer"], ["pass on"]],
-        },
-        {"id": "answer", "type": "http response", "z": "tab", "wires": []},
-        {
-            "id": "pass on",
-            "type": "http request",
-            "z": "tab",
-            "url": f"http://127.0.0.1:{sink}/",
-            "method": "POST",
-            "ret": "txt",
-            "persist": True,
-            "wires": [[]],
-        },
-    ]
-    (home / "flows.json").write_text(json.dumps(flow))
+    (home / "flows.json").write_text(json.dumps(_node_red_flow(sink)))
     settings: Mapping[str, Any] = {
         "uiHost": "127.0.0.1",
         "uiPort": port,
@@ -157,6 +126,24 @@ def _node_red(secret: str, folder: Path) -> Iterator[Target]:
         _peer(NODE_RED, command, port, folder) as target,
     ):
         yield target
+
+
+def _node_red_flow(sink: int) -> list[Mapping[str, Any]]:
+    """Return a flow that verifies webhooks and forwards them to the port ``sink``."""
+    receive = {"url": "/hooks/rentfeed", "method": "post", "skipBodyParsing": True}
+    verify = {"func": _VERIFY, "outputs": 2}
+    forward = {"url": f"http://127.0.0.1:{sink}/", "method": "POST", "ret": "txt", "persist": True}
+    return [
+        {"id": "tab", "type": "tab", "label": "bench"},
+        _node("in", "http in", ["verify"], **receive),
+        _node("verify", "function", ["answer"], ["pass on"], **verify),
+        _node("answer", "http response"),
+        _node("pass on", "http request", [], **forward),
+    ]
+
+
+def _node(name: str, kind: str, *wires: list[str], **more: object) -> Mapping[str, Any]:
+    return {"id": name, "type": kind, "z": "tab", "wires": list(wires), **more}
 
 
 @contextlib.contextmanager

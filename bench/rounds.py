@@ -1,4 +1,4 @@
-"""Measure each candidate once per round, so that conditions are the same for all."""
+"""Measure each candidate once per round, so that all of them run under the same conditions."""
 
 import dataclasses
 import statistics
@@ -28,7 +28,7 @@ class Effort:
     #: Number of the slowest hostile bodies, measured at an eighth of the size, to measure at full
     #: size.
     hostile_in_full: int
-    #: Numbers of webhooks that are followed to their POST, tours that start soon, and pending
+    #: Numbers of webhooks to follow to their POST, of tours that start soon, and of pending
     #: bookings.
     webhooks: int
     soon: int
@@ -115,13 +115,13 @@ def microseconds(candidates: Mapping[str, Candidate], effort: Effort) -> dict[st
 
 
 def turned(names: Sequence[Name], number: int) -> list[Name]:
-    """Yield the names, starting with a different one each time, so that none is always first."""
+    """Yield the names, starting with a different one in each round so that none is always first."""
     start = number % len(names)
     return [*names[start:], *names[:start]]
 
 
 def _calls_in(call: Candidate, seconds: float) -> int:
-    """Return the number of calls that fill the time. The calls here also warm up the caches."""
+    """Return how many calls fit into the given time. The calls made here also warm up caches."""
     count = 1
     while (taken := _seconds(call, count)) < seconds / 4:
         count *= 2

@@ -40,7 +40,7 @@ def folder() -> Path:
 
 @contextlib.contextmanager
 def database(folder: Path, server: str | None = None) -> Iterator[str]:
-    """Yield the URL of a new, migrated database with fsync on. See :func:`databases`."""
+    """Yield the URL of a new, migrated database that uses fsync. See :func:`databases`."""
     with databases(folder, ("bench",), server) as urls:
         yield urls["bench"]
 
@@ -49,7 +49,7 @@ def database(folder: Path, server: str | None = None) -> Iterator[str]:
 def databases(
     folder: Path, names: Sequence[str], server: str | None = None
 ) -> Iterator[dict[str, str]]:
-    """Yield migrated databases on the server at this URL, or on a new server in ``folder``."""
+    """Yield migrated databases on ``server``, or on a new server in ``folder``."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     own = EmbeddedServer(folder).running() if server is None else contextlib.nullcontext(server)
@@ -94,7 +94,7 @@ class Target:
 def running(
     url: str, secret: str, folder: Path, names: Iterable[str] = tuple(APPS)
 ) -> Iterator[dict[str, Target]]:
-    """Yield the adapter and its baselines once all are ready."""
+    """Yield the adapter and its baselines once all of them are ready."""
     with Family() as family:
         begun = {name: begin_web(family, url, secret, folder, APPS[name]) for name in names}
         yield {name: web.ready() for name, web in begun.items()}
@@ -102,7 +102,7 @@ def running(
 
 @contextlib.contextmanager
 def webs(urls: Mapping[str, str], secret: str, folder: Path) -> Iterator[dict[str, Target]]:
-    """Yield a web process for each database, keyed by name, once all are ready."""
+    """Yield a web process for each database, keyed by name, once all of them are ready."""
     with Family() as family:
         begun = {name: begin_web(family, url, secret, folder) for name, url in urls.items()}
         yield {name: web.ready() for name, web in begun.items()}
@@ -148,7 +148,7 @@ def secret() -> str:
 
 
 def environment(url: str, secret: str, **changes: str) -> dict[str, str]:
-    """Return an environment with default settings except the rate limit per source.
+    """Return an environment with default settings, except for the rate limit per source.
 
     A benchmark sends more than any real sender.
     """
@@ -205,7 +205,7 @@ def started(
 
 
 def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Wait until the address responds. Raise BenchError if the process does not start."""
+    """Wait until the server responds. Raise BenchError if its process does not start."""
     deadline = time.monotonic() + START_SECONDS
     while not _answers(address):
         if process.poll() is not None or time.monotonic() > deadline:
@@ -228,7 +228,7 @@ def wait_until_idle(pid: int) -> None:
 
 
 def postmaster(url: str) -> psutil.Process:
-    """Return the main process of the PostgreSQL server at this URL, which must run here."""
+    """Return the main process of the PostgreSQL server at ``url``, which must run locally."""
     with psycopg.connect(url) as connection:
         return psutil.Process(connection.info.backend_pid).parent() or psutil.Process()
 

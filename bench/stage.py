@@ -1,4 +1,4 @@
-"""Run the web process, workers, sandbox and a measuring sender with one database."""
+"""Run the web process, workers, the sandbox and a sender that measures times, on one database."""
 
 import contextlib
 import dataclasses
@@ -29,7 +29,7 @@ PROPEXO_CREATE = "/crm/v1/appointments/knock"
 PATIENCE_SECONDS = 120.0
 #: One row for each worker that listens for received events.
 WORKERS = "pg_stat_activity WHERE query LIKE '%LISTEN received'"
-#: Requests per minute that amount to no limit.
+#: A number of requests per minute so high that there is effectively no limit.
 UNLIMITED = 100_000
 
 
@@ -40,13 +40,13 @@ class Sandbox:
     port: int
 
     def calls(self) -> list[dict[str, Any]]:
-        """Return every request to Propexo's API, in order."""
+        """Return all requests to Propexo's API, in order."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/_sandbox/requests") as answer:
             found: list[dict[str, Any]] = json.load(answer)["requests"]
         return found
 
     def posts(self) -> list[dict[str, Any]]:
-        """Return the create requests."""
+        """Return all POST requests that create a tour or guest card."""
         return [call for call in self.calls() if call["path"] == PROPEXO_CREATE]
 
 
@@ -96,7 +96,7 @@ class Stage:
             yield
 
     def _begun(self, family: servers.Family) -> int:
-        """Start the sandbox with instant jobs, with or without Propexo's rate limit."""
+        """Start the sandbox so that jobs end immediately, with or without Propexo's rate limit."""
         before = self._count(WORKERS)
         worker = self._begin(family, "worker")
         self.worker_pid = worker.pid
@@ -109,11 +109,11 @@ class Stage:
         return worker.pid
 
     def _wait_for_workers(self, count: int) -> None:
-        """Wait until this many workers listen."""
+        """Wait until ``count`` workers are listening for events."""
         wait_until(lambda: self._count(WORKERS) >= count, "the worker is listening")
 
     def lead(self, name: str, *, in_days: int = 9) -> bytes:
-        """Return the body of one person's webhook."""
+        """Return the body of a webhook for one person."""
         return json.dumps(leads.bookable(self.sample, name, in_days=in_days)).encode()
 
     def fill(self, count: int, prefix: str) -> None:
@@ -128,7 +128,7 @@ class Stage:
             )
 
     def booked(self) -> int:
-        """Return how many bookings are `booked`."""
+        """Return the number of bookings in the state `booked`."""
         return self._count("bookings WHERE state = 'booked'")
 
     def _count(self, what: str) -> int:
@@ -175,7 +175,7 @@ class Mail:
             raise BenchError(f"a webhook got the response {answer.status}")
 
     def send_evenly(self, names: list[str], per_second: float) -> None:
-        """Send webhooks at this rate, no matter how fast the responses arrive."""
+        """Send webhooks at a fixed rate, no matter how fast the responses arrive."""
         began = time.monotonic()
         for number, name in enumerate(names):
             time.sleep(max(0.0, began + number / per_second - time.monotonic()))
@@ -192,7 +192,7 @@ class Mail:
 
 
 def seconds_of(call: dict[str, Any]) -> float:
-    """Return when a request reached the sandbox, in Unix seconds."""
+    """Return the time when a request reached the sandbox, in Unix seconds."""
     return dt.datetime.fromisoformat(call["received_at"]).timestamp()
 
 

@@ -17,7 +17,7 @@ from bench.tables import Goal, Row
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Measure the median of a few starts, each compared with a baseline."""
+    """Measure the median time of several starts, each compared with a baseline."""
     folder = servers.folder()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -84,7 +84,7 @@ def _postgres(folder: Path) -> float:
 
 
 def _many(folder: Path, count: int) -> Path:
-    """Create a folder with this many mappings from the gallery."""
+    """Create a folder that contains ``count`` mappings from the gallery."""
     made = shutil.copytree(servers.ROOT / "mappings" / "gallery", folder / "mappings")
     sources = sorted(set(made.glob("*.yaml")) - {made / "communities.yaml"})
     for file in sources[count:]:

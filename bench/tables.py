@@ -1,4 +1,4 @@
-"""Define table rows with a figure, its baseline, the ratio and the goal."""
+"""Define table rows, each with a figure, its baseline, their ratio and the goal."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Goal:
-    """A limit for the ratio or the figure itself."""
+    """A limit for a row's ratio or figure."""
 
     bound: float
     sense: Literal["≤", "≥"] = "≤"
@@ -19,7 +19,7 @@ class Goal:
         return value <= self.bound if self.sense == "≤" else value >= self.bound
 
     def reached(self, row: "Row") -> float:
-        """Return how many times better than the limit the row is (1 or 0 for a limit of zero)."""
+        """Return by what factor the row is better than the limit (1 or 0 for a limit of zero)."""
         value = self._value(row)
         if not value or not self.bound:
             return float(self.is_met(row))
@@ -48,18 +48,18 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """Return "met", "missed", or "" without a goal."""
+        """Return "met" or "missed", or "" if there is no goal."""
         if not self.goals:
             return ""
         return "met" if all(goal.is_met(self) for goal in self.goals) else "missed"
 
     @property
     def reserve(self) -> float:
-        """Return how well the row's worst goal is met: 1 is just met, 2 is twice as good."""
+        """Return how well the row meets its worst goal: 1 means just met, 2 means twice as good."""
         return min(goal.reached(self) for goal in self.goals)
 
     def cells(self) -> tuple[str, ...]:
-        """Return the row's table cells."""
+        """Return the row as a list of table cells."""
         return (
             self.what,
             f"{number(self.figure)} {self.unit}",

@@ -1,4 +1,4 @@
-"""Measure each signature scheme against plain HMAC of the same bytes (section ``verify``)."""
+"""Compare each signature scheme with a plain HMAC of the same bytes (section ``verify``)."""
 
 import base64
 import hashlib
@@ -75,7 +75,7 @@ def _unsigned(block: Block) -> WebhookRequest:
 
 
 def _bare(algorithm: str, body: bytes) -> tuple[str, Callable[[], bool]]:
-    """Return the name and function of the baseline that verifies the same bytes."""
+    """Return the name and the function of the baseline that verifies the same bytes."""
     key = SECRET.encode()
     if algorithm == "plain":
         expected = hashlib.sha256(key + body).hexdigest()

@@ -29,7 +29,7 @@ KEPT = ("PATH", "HOME", "COVERAGE_PROCESS_CONFIG")
 
 @dataclasses.dataclass
 class AdapterProcess:
-    """One `adapter run`, with methods that run other commands in its environment."""
+    """A running `adapter run`, with methods that run other commands in its environment."""
 
     environ: dict[str, str]
     process: "subprocess.Popen[bytes]"
@@ -46,13 +46,13 @@ class AdapterProcess:
         return run_command(self.environ, *arguments)
 
     def bookings(self) -> list[Booking]:
-        """Return all bookings, newest first. They are read from the database, which is faster."""
+        """Return all bookings, newest first. Read the database directly, because that is faster."""
         url = EmbeddedServer(Path(self.environ["ADAPTER_DATA_DIR"])).url
         with Database(url, size=1) as store, store.transaction() as tx:
             return list(tx.search.bookings())
 
     def states(self) -> list[str]:
-        """Return the state of each booking, or nothing while PostgreSQL is down."""
+        """Return the state of each booking, or an empty result while PostgreSQL is down."""
         with contextlib.suppress(StoreUnavailable):
             return [str(booking.state) for booking in self.bookings()]
         return []
@@ -76,13 +76,13 @@ class AdapterProcess:
         return None
 
     def stop(self) -> None:
-        """Stop it as Ctrl-C does, and wait until it ends."""
+        """Stop the processes as Ctrl-C does, and wait until they have ended."""
         self.process.send_signal(signal.SIGINT)
         self.process.wait(60)
 
 
 def start_adapter(folder: Path, *, errors: Any = None, **changes: str) -> AdapterProcess:
-    """Start `adapter run` on a data folder, without waiting until it is ready.
+    """Start `adapter run` with a data folder. Do not wait until it is ready.
 
     ``errors`` is the file for its standard error. With None, it uses that of this process.
     """

@@ -22,7 +22,7 @@ class Span(NamedTuple):
 
 
 class Collector:
-    """The spans that a receiver has collected."""
+    """The spans that an OTLP receiver has collected."""
 
     def __init__(self, receiver: Receiver) -> None:
         self.receiver = receiver

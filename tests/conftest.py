@@ -1,4 +1,4 @@
-"""Provide one PostgreSQL per pytest worker, and an empty database for each test.
+"""Provide one PostgreSQL server per pytest worker, and an empty database for each test.
 
 ``unit`` tests need neither, ``integration`` tests need a database and a sandbox, and
 ``acceptance`` tests start real processes.
@@ -54,7 +54,7 @@ def _end(_number: int, _frame: object) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedServer]:
-    """Yield a server for the whole run, in a folder that other runs do not clean up."""
+    """Yield a PostgreSQL server for the whole run, in a folder that other runs do not delete."""
     with tempfile.TemporaryDirectory(prefix="adapter-tests-") as folder:
         server = server_for_tests(Path(folder))
         process: subprocess.Popen[bytes] = server.spawn()
@@ -66,7 +66,7 @@ def postgres() -> Iterator[EmbeddedServer]:
 
 @pytest.fixture
 def data_folder() -> Iterator[Path]:
-    """Yield a data folder for a PostgreSQL that only this test uses.
+    """Yield a data folder for a PostgreSQL server that only this test uses.
 
     It is not in pytest's folder because as root, the server runs as another user, and each start of
     pytest briefly closes the folder of all its runs to other users.
@@ -85,7 +85,7 @@ def template(postgres: EmbeddedServer) -> str:
 
 @pytest.fixture(scope="session")
 def shared_database(postgres: EmbeddedServer, template: str) -> Iterator[str]:
-    """Yield the URL of the database that this pytest worker's tests share, one after another."""
+    """Yield the URL of the database that this pytest worker's tests use one after another."""
     with temporary_database(postgres, f"TEMPLATE {template}") as url:
         delete_rows(url)  # it knows the schema from now on
         yield url
@@ -131,19 +131,19 @@ def opened(database: str) -> Iterator[store.Database]:
 
 @pytest.fixture
 def opened_fresh(fresh_database: str) -> Iterator[store.Database]:
-    """Yield the opened database that only this test uses."""
+    """Yield an opened database that only this test uses."""
     with store.Database(fresh_database, size=4) as opened:
         yield opened
 
 
 @pytest.fixture
 def upstream() -> Iterator[SandboxClient]:
-    """Yield a sandbox with the tests' clock, for which a tour in March 2026 is upcoming."""
+    """Yield a sandbox that uses the tests' clock, so that tours in March 2026 are upcoming."""
     with running_sandbox(clock=lambda: START) as upstream:
         yield upstream
 
 
 @pytest.fixture
 def harness(opened: store.Database, upstream: SandboxClient) -> Harness:
-    """Return a pipeline over the opened database and the sandbox."""
+    """Return a pipeline that uses the opened database and the sandbox."""
     return Harness(opened, upstream)

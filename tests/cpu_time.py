@@ -1,4 +1,4 @@
-"""Bound the work of a function by the calls that it makes or by generous CPU time."""
+"""Limit a function's work by the number of calls that it makes, or by generous CPU time."""
 
 import itertools
 import sys
@@ -7,7 +7,7 @@ from types import FrameType
 
 
 def at_most(seconds: float) -> float:
-    """Return three times the usual CPU time, and five times that while coverage traces each line.
+    """Return three times the usual CPU time, or fifteen times if coverage traces each line.
 
     A busy machine needs it. What these tests look for, work that grows with the square of the
     input, takes a hundred times as long.
@@ -16,7 +16,7 @@ def at_most(seconds: float) -> float:
 
 
 def calls(function: Callable[[], object]) -> int:
-    """Return how many functions are called, directly or not; the same number on every machine."""
+    """Return how many calls a function makes, which is the same on every machine."""
     made = itertools.count()
 
     def count(_: FrameType, event: str, __: object) -> None:

@@ -1,4 +1,4 @@
-"""Create databases for tests or modules, or empty them between tests.
+"""Create databases for tests or modules, and empty them between tests.
 
 Deleting the rows takes a tenth of the time of creating a database.
 """
@@ -39,7 +39,7 @@ END $$
 """
 
 
-#: Tables, columns, indexes and triggers, as far as a count tells.
+#: The number of tables, columns, indexes and triggers, to detect schema changes.
 SCHEMA = """
 SELECT (SELECT count(*) FROM pg_attribute), (SELECT count(*) FROM pg_trigger)
 """
@@ -68,7 +68,7 @@ def run_sql(url: str, statement: str) -> None:
 
 @contextlib.contextmanager
 def temporary_database(server: EmbeddedServer, statement: str = "") -> Iterator[str]:
-    """Create a database for the duration of the block, and yield its URL."""
+    """Create a database, yield its URL, and delete it at the end of the block."""
     name = f"test_{next(_numbers)}"
     run_sql(server.url, f"CREATE DATABASE {name} {statement}")
     yield database_url(server, name)
@@ -76,14 +76,14 @@ def temporary_database(server: EmbeddedServer, statement: str = "") -> Iterator[
 
 
 def set_durable(server: EmbeddedServer, *, is_durable: bool) -> None:
-    """Set whether a server waits for the disk at each commit."""
+    """Set whether a server waits for the disk on each commit."""
     for setting in ("fsync", "full_page_writes", "synchronous_commit"):
         run_sql(server.url, f"ALTER SYSTEM SET {setting} = {'on' if is_durable else 'off'}")
     run_sql(server.url, "SELECT pg_reload_conf()")
 
 
 def listeners(database: str, channel: str = "settled") -> list[int]:
-    """Return the server process IDs of the connections that listen on a channel."""
+    """Return the server process IDs of connections that are listening on a channel."""
     with psycopg.connect(database) as connection:
         rows = connection.execute(
             "SELECT pid FROM pg_stat_activity WHERE query LIKE '%%LISTEN ' || %s"

@@ -1,4 +1,4 @@
-"""Run the steps of the Dockerfile in an ordinary folder, without a container engine."""
+"""Run the Dockerfile's steps in an ordinary folder, without a container engine."""
 
 import json
 import shlex
@@ -26,7 +26,7 @@ def instructions() -> list[list[tuple[str, str]]]:
 
 
 def build(folder: Path) -> Path:
-    """Run the build stage, with /venv and the sources in ``folder``. Return the venv."""
+    """Run the build stage with /venv and the sources in ``folder``, and return the venv's path."""
     venv, sources = folder / "venv", folder / "src"
     sources.mkdir()
     for word, rest in instructions()[0]:

@@ -1,4 +1,4 @@
-"""Run gunicorn and the worker with mappings that a test writes."""
+"""Run gunicorn and a worker with mappings that a test writes."""
 
 import contextlib
 import dataclasses
@@ -40,7 +40,7 @@ class GunicornServer:
     def call(
         self, method: str, target: str, headers: Mapping[str, str] | list[Any], body: bytes = b""
     ) -> HttpResponse:
-        """Send one request with exactly this target and these headers (Latin-1)."""
+        """Send one request with exactly the given target and headers (Latin-1)."""
         pairs = list(headers.items()) if isinstance(headers, Mapping) else headers
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         with contextlib.closing(connection):
@@ -72,7 +72,7 @@ LEAD = {
 
 
 def write_mappings(folder: Path, mappings: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write a small mapping for each name, with these sections, and communities.yaml."""
+    """Write communities.yaml, and a small mapping with the given sections for each name."""
     community = {
         "integration_id": "int_1",
         "community_id": "com_1",
@@ -147,7 +147,7 @@ def _listens(port: int, process: "subprocess.Popen[bytes]") -> bool:
 
 
 def target_of(url: str) -> tuple[str, str]:
-    """Split a URL into origin and raw request target."""
+    """Split a URL into its origin and its raw request target."""
     scheme, _, rest = url.partition("://")
     host = rest.split("/", 1)[0].split("?", 1)[0]
     return f"{scheme}://{host}", rest[len(host) :] or "/"

@@ -1,4 +1,4 @@
-"""Provide a pipeline with real services and a manual clock."""
+"""Provide a pipeline with real services and a clock that tests control."""
 
 import datetime as dt
 import functools
@@ -11,6 +11,9 @@ from adapter import signatures
 from adapter.mapping.registry import load
 from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, EventState, LeadHistory, Message, WebhookRequest
+from adapter.operations.health import Verdict, verdict_of
+from adapter.operations.release import Repairs
+from adapter.operations.replay import Replays
 from adapter.pipeline import Pipeline
 from adapter.propexo.client import Propexo
 from adapter.settings import Policy, Settings
@@ -27,7 +30,7 @@ TIMEOUT_SECONDS = 1.0
 
 @functools.cache
 def load_cached(folder: Path = MAPPINGS) -> Mapping[str, Source]:
-    """Load a folder of unchanging mappings once for all tests in this process."""
+    """Load a folder of mappings that never change, once for all tests in this process."""
     return load(folder, Policy())
 
 
@@ -72,6 +75,18 @@ class Harness:
         )
         self.pipeline.mapper.fetcher.is_in_background = False
 
+    @property
+    def repairs(self) -> Repairs:
+        return Repairs(self.settings, self.pipeline.store, self.pipeline.sources, self.clock)
+
+    @property
+    def replays(self) -> Replays:
+        return Replays(self.settings, self.pipeline.store, self.pipeline.sources, self.clock)
+
+    def verdict(self) -> Verdict:
+        pipeline = self.pipeline
+        return verdict_of(pipeline.store, pipeline.sources, self.settings, self.clock())
+
     def receive(self, name: str, payload: Any, *, query: str = "", **headers: str) -> Receipt:
         source = self.pipeline.sources[name]
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
@@ -92,7 +107,7 @@ class Harness:
         return list(self.story(event_id).bookings)
 
     def map_event(self, event_id: int) -> None:
-        """Map the received event that is due first, after fetching its documents."""
+        """Map the event with this ID, after fetching its documents."""
         mapper = self.pipeline.mapper
         with self.pipeline.store.transaction() as tx:
             event = tx.events.get(event_id, lock=True)

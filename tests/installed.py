@@ -1,4 +1,4 @@
-"""Use the machine's installed PostgreSQL instead of the embedded one.
+"""Run tests with the machine's installed PostgreSQL instead of the embedded one.
 
 ``TEST_POSTGRES_BIN=/usr/lib/postgresql/15/bin make test`` runs the tests with that version.
 """
@@ -10,12 +10,12 @@ from adapter.store.embedded import EmbeddedServer
 
 #: The folder with `postgres` and `initdb`.
 VARIABLE = "TEST_POSTGRES_BIN"
-#: The folder in which Debian installs its versions.
+#: The folder where Debian installs its versions.
 DEBIAN = Path("/usr/lib/postgresql")
 
 
 class InstalledServer(EmbeddedServer):
-    """The server for one data folder, run from installed programs."""
+    """A server that runs one data folder with the installed programs."""
 
     def __init__(self, data_dir: Path, programs: Path) -> None:
         super().__init__(data_dir)
@@ -32,7 +32,7 @@ def server_for_tests(folder: Path) -> EmbeddedServer:
 
 
 def debian_programs(oldest: int) -> Path | None:
-    """Return the programs of Debian's oldest version that is at least ``oldest``."""
+    """Return the folder of Debian's oldest installed version that is at least ``oldest``."""
     found = {int(folder.name): folder / "bin" for folder in DEBIAN.glob("[0-9]*")}
     usable = [version for version in found if version >= oldest]
     return found[min(usable)] if usable else None

@@ -1,4 +1,4 @@
-"""Build key pairs for tests of ``scheme: public_key``. They are made from fixed numbers."""
+"""Build key pairs from fixed numbers for tests of ``scheme: public_key``."""
 
 import base64
 import functools

@@ -6,12 +6,12 @@ from tests.harness import Harness, tour
 
 
 def surname(number: int) -> str:
-    """Return a made-up surname for each number, without digits."""
+    """Return a made-up surname without digits. It is different for each number."""
     return "Roe" + chr(ord("a") + number // 26) + chr(ord("a") + number % 26)
 
 
 def lead(number: int, day: int = 14, time: str = "2:30 PM", **contact: Any) -> Any:
-    """Return a portal's lead for a day in March 2026. Each number is a different person."""
+    """Return a portal's lead for a day in March 2026. Each number stands for a different person."""
     person = {
         "name": f"Dana {surname(number)}",
         "email": f"person{number}@example.com",

@@ -9,20 +9,20 @@ from typing import Any
 
 
 class MessageCatcher:
-    """Keeps the messages, and rejects them while ``status`` is not 200."""
+    """Keeps the messages that it receives, and rejects them while ``status`` is not 200."""
 
     def __init__(self, port: int) -> None:
         self.url = f"json://127.0.0.1:{port}/a-secret"
         self.messages: list[dict[str, Any]] = []
-        #: Number of requests, including those that are refused or wait.
+        #: Number of requests, including rejected and waiting ones.
         self.requests = 0
         self.status = 200
-        #: Requests wait for it. A service that hangs has cleared it.
+        #: Requests wait until it is set. Clearing it makes the service hang.
         self.answers = threading.Event()
         self.answers.set()
 
     def titles(self) -> list[str]:
-        """Return the titles without the host."""
+        """Return the messages' titles without the host name."""
         return [str(one["title"]).rpartition(" (")[0] for one in self.messages]
 
     def about(self, code: str) -> list[str]:
@@ -32,7 +32,7 @@ class MessageCatcher:
 
 @contextlib.contextmanager
 def running_catcher() -> Iterator[MessageCatcher]:
-    """Serve a catcher over HTTP."""
+    """Run an HTTP server that catches messages."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -1,4 +1,4 @@
-"""Paths to the project's files, and to the adjacent shared folder that some tests read."""
+"""Define paths to the project's files and to the shared folder that some tests read."""
 
 from pathlib import Path
 

@@ -42,9 +42,9 @@ pidfile = {folder}/pid
 
 @contextlib.contextmanager
 def running_pgbouncer(url: str) -> Iterator[str]:
-    """Yield the URL of the database through PgBouncer, in its default configuration.
+    """Run PgBouncer in its default configuration, and yield the URL of the database behind it.
 
-    Each transaction gets the session that has been idle longest, so not the previous one.
+    Each transaction gets the session that has been idle longest, and not the previous one.
     """
     assert PROGRAM is not None
     parts = psycopg.conninfo.conninfo_to_dict(url)
@@ -68,7 +68,7 @@ def running_pgbouncer(url: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _relayed(url: str) -> Iterator[int]:
-    """Yield a TCP port that forwards to the server's socket, which only this user can open."""
+    """Yield a TCP port that forwards to the server's socket, which only this user may open."""
     folder = psycopg.conninfo.conninfo_to_dict(url)["host"]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         proxy = PostgresProxy(str(Path(str(folder)) / SOCKET))

@@ -1,4 +1,4 @@
-"""Allocate ports for test servers. Each port is given to only one process.
+"""Allocate ports for test servers. No two processes get the same port.
 
 A process owns a block of ports while it keeps the block's first port bound. Therefore, two pytest
 workers, or two runs on one machine, never choose the same port. The blocks are below the ports

@@ -16,7 +16,7 @@ SOCKET = ".s.PGSQL.5432"
 
 
 class PostgresProxy:
-    """Counts messages. A round trip starts when a client sends after receiving."""
+    """Counts messages. A new round trip starts when a client sends after it has received."""
 
     def __init__(self, server: str) -> None:
         self._server = server
@@ -52,7 +52,7 @@ class PostgresProxy:
                     is_waiting = ready is client
 
     def _count_statements(self, data: bytes) -> bytes:
-        """Count complete messages and return the rest. A connection's first message has no type."""
+        """Count complete messages. Return the rest. A connection's first message has no type."""
         if data[:1] == b"\x00":
             return data[struct.unpack("!I", data[:4])[0] :]
         while len(data) >= 5 and len(data) > struct.unpack("!I", data[1:5])[0]:
@@ -64,7 +64,7 @@ class PostgresProxy:
 
 @contextlib.contextmanager
 def counting_proxy(url: str) -> Iterator[tuple[str, PostgresProxy]]:
-    """Yield the URL of a proxy for the server at ``url``, and the proxy."""
+    """Run a proxy for the server at ``url``, and yield the proxy's URL and the proxy itself."""
     folder = psycopg.conninfo.conninfo_to_dict(url)["host"]
     with tempfile.TemporaryDirectory(prefix="adapter-") as own:
         listener = socket.socket(socket.AF_UNIX)

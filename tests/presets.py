@@ -1,4 +1,4 @@
-"""Build a lead as each preset's sender does, and requests that must be rejected."""
+"""Build leads as each preset's sender does, and requests that must be rejected."""
 
 import dataclasses
 import functools
@@ -30,7 +30,7 @@ def preset_verifier(name: str) -> Verifier:
 
 
 def algorithm_of(name: str) -> str | None:
-    """Return the algorithm of a preset whose sender has a private key."""
+    """Return the algorithm of a preset whose sender signs with a private key."""
     block = PRESETS[name].block
     return str(block["algorithm"]) if block["scheme"] == "public_key" else None
 
@@ -52,7 +52,7 @@ def is_form(name: str) -> bool:
 
 
 def delivery(name: str) -> WebhookRequest:
-    """Return a signed lead as this sender would send it."""
+    """Return a signed lead as the preset's sender would send it."""
     content_type = FORM_TYPE if is_form(name) else "application/json"
     body = b"name=Zo%C3%AB&beds=2" if is_form(name) else '{"name": "Zoë", "beds": 2}'.encode()
     bare = WebhookRequest("POST", URL, {"Content-Type": content_type, "X-Other": "1"}, body)
@@ -130,5 +130,5 @@ HOSTILE_URLS = ("", "http://[", "https://a.example:99999999/", "?token=%ff&token
 
 
 def proof_headers(name: str) -> set[str]:
-    """Return the headers with this sender's signature or token, if it is in headers."""
+    """Return the headers that contain the sender's signature or token, if any."""
     return set(delivery(name).headers) - {"Content-Type", "X-Other"}

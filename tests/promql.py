@@ -20,7 +20,7 @@ class Selector:
     """One use of a metric in an expression."""
 
     name: str
-    #: The compared values by label.
+    #: The values that it is compared with, by label.
     matched: dict[str, str]
     is_rate: bool
 
@@ -35,7 +35,7 @@ def panels() -> list[dict[str, Any]]:
 
 
 def expressions() -> dict[str, str]:
-    """Return each expression in the rules and the dashboard, by the name of its rule or panel."""
+    """Return all expressions in the rules and the dashboard, keyed by rule or panel."""
     queries = {
         f"{panel['title']} {target['refId']}": filled(target["expr"])
         for panel in panels()
@@ -45,7 +45,7 @@ def expressions() -> dict[str, str]:
 
 
 def filled(expression: str) -> str:
-    """Return a query as Grafana sends it."""
+    """Return a query with its variables filled in, as Grafana sends it."""
     return expression.replace("$__rate_interval", "2m").replace("$source", ".*")
 
 

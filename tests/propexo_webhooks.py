@@ -1,4 +1,4 @@
-"""Send Propexo's webhooks to a receiver in this process, without a server."""
+"""Pass Propexo's webhooks to a receiver in this process, without an HTTP server."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ SECRET = "a-secret-of-propexo"
 
 
 class PropexoWebhooks:
-    """Sends signed webhooks to the receiver of a harness."""
+    """Sends signed webhooks to a harness's receiver."""
 
     def __init__(self, harness: Harness) -> None:
         app = flask.Flask("notices")
@@ -39,12 +39,12 @@ class PropexoWebhooks:
         return int(answer.status_code)
 
     def data(self, model: str, record: dict[str, Any], event: str = "DATA_NEW") -> int:
-        """Post a webhook about a record, as Propexo's lists contain it."""
+        """Post a webhook about a record that has the same format as in Propexo's lists."""
         return self.post(data_webhook(model, record, event))
 
 
 def data_webhook(model: str, record: dict[str, Any], event: str = "DATA_NEW") -> bytes:
-    """Return the body of a webhook about a record. An update has no full record."""
+    """Return the body of a webhook about a record. An update contains only the changes."""
     ids = {key: record[key] for key in ("integration_id",)}
     values = {key: value for key, value in record.items() if key != "id"}
     changed = {"diff": {"new": values, "previous": {}}}

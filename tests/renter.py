@@ -1,4 +1,4 @@
-"""Visit the pages for renters as a browser without JavaScript does."""
+"""Open the pages for renters as a browser without JavaScript does."""
 
 import html
 import re
@@ -34,13 +34,13 @@ class Renter:
         return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
     def open(self, url: str) -> TestResponse:
-        """Open a link, which may be relative to the current page."""
+        """Open a link. It may be relative to the current page."""
         self.at = urljoin(self.at, path_of(url))
         self.response = self._client.get(self.at, headers=self._headers)
         return self.response
 
     def links(self) -> dict[str, str]:
-        """Return the page's links by text."""
+        """Return the page's links, keyed by text."""
         found = re.findall(r'<a [^>]*?href="([^"]*)"[^>]*>(.*?)</a>', self.response.text, re.DOTALL)
         return {html.unescape(text): html.unescape(link) for link, text in reversed(found)}
 
@@ -49,7 +49,7 @@ class Renter:
         return self.open(self.links()[text])
 
     def form(self) -> tuple[str, dict[str, str]]:
-        """Return the address of the page's form, and its hidden fields and button."""
+        """Return the URL of the page's form, and the form's hidden fields and button."""
         [action] = re.findall(r'<form method="post" action="([^"]*)"', self.response.text)
         fields = re.findall(
             r'<(?:input type="hidden"|button[^>]*?) name="([^"]+)" value="([^"]*)"',

@@ -1,4 +1,4 @@
-"""Build rows as the pipeline does, for the store's tests."""
+"""Build database rows as the pipeline does, for tests of the store."""
 
 import datetime as dt
 from typing import Any
@@ -30,7 +30,7 @@ def insert_event(opened: Database, digest: bytes = b"one", source: str = "rentfe
 
 
 def whole_rejections(tx: Transaction, source: str | None = None) -> list[Rejection]:
-    """Return rejections with their contents, newest first."""
+    """Return all rejections with their contents, newest first."""
     listed = tx.rejections.newest(source=source, limit=10_000)
     return [found for one in listed if (found := tx.rejections.get(one.id))]
 
@@ -88,14 +88,12 @@ def other(
     id_: int,
     starts_at: dt.datetime | None,
     asked_at: dt.datetime,
-    state: BookingState = BookingState.BOOKED,
-    event_id: int = 1,
 ) -> Booking:
     return Booking(
         id=id_,
-        event_id=event_id,
+        event_id=1,
         source="rentfeed",
-        state=state,
+        state=BookingState.BOOKED,
         community="maple-court",
         timezone="America/Denver",
         starts_at=starts_at,

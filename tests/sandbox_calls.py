@@ -41,7 +41,7 @@ class ManualClock:
 
 
 class Client:
-    """Calls one sandbox."""
+    """A client that calls one sandbox."""
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -31,24 +31,24 @@ class SandboxClient:
         return found
 
     def notes(self) -> list[dict[str, Any]]:
-        """Return the requests of the notes on guest cards, in order."""
+        """Return the requests that added notes to guest cards, in order."""
         return [note["request"] for note in self._get("notes")["notes"]]
 
     def calls(self) -> list[dict[str, Any]]:
-        """Return every request, in order."""
+        """Return all requests to Propexo's API, in order."""
         found: list[dict[str, Any]] = self._get("requests")["requests"]
         return found
 
     def posts(self) -> list[dict[str, Any]]:
-        """Return the bodies of all received tours, in order."""
+        """Return the bodies of all requests for tours, in order."""
         return self._bodies(CREATE_PATHS[Kind.APPOINTMENT])
 
     def cards(self) -> list[dict[str, Any]]:
-        """Return the bodies of all received guest cards, in order."""
+        """Return the bodies of all requests for guest cards, in order."""
         return self._bodies(CREATE_PATHS[Kind.PROSPECT])
 
     def creates(self) -> list[dict[str, Any]]:
-        """Return the bodies of all received tours and guest cards, in order."""
+        """Return the bodies of all requests for tours and guest cards, in order."""
         return self._bodies(*CREATE_PATHS.values())
 
     def _bodies(self, *paths: str) -> list[dict[str, Any]]:
@@ -70,7 +70,7 @@ class SandboxClient:
         assert answer.ok, answer.text
 
     def clear_faults(self) -> None:
-        """Delete the faults that no request has taken."""
+        """Delete the faults that have not been applied to a request yet."""
         answer = requests.delete(self.url + "/_sandbox/faults", timeout=5)
         assert answer.ok, answer.text
 
@@ -86,7 +86,7 @@ class SandboxClient:
         return self._bodies(AVAILABILITY_PATH)
 
     def sync(self, **changes: Any) -> Any:
-        """Change Propexo's sync and webhooks. Return the settings and all webhooks."""
+        """Change how the sandbox syncs and sends webhooks. Return the settings and all webhooks."""
         answer = requests.post(self.url + "/_sandbox/sync", json=changes, timeout=5)
         assert answer.ok, answer.text
         return answer.json()
@@ -112,8 +112,8 @@ def running_sandbox(**options: Any) -> Iterator[SandboxClient]:
 
 
 @contextlib.contextmanager
-def canned_server(answer: bytes, *, hang: bool = False, drip: bytes = b"") -> Iterator[str]:
-    """Run a server that reads a request, writes ``answer`` and closes or hangs.
+def canned_server(answer: bytes, *, drip: bytes = b"") -> Iterator[str]:
+    """Run a server that reads a request, writes ``answer``, and then closes.
 
     After that, ``drip`` is written five times a second for ten seconds.
     """
@@ -129,8 +129,6 @@ def canned_server(answer: bytes, *, hang: bool = False, drip: bytes = b"") -> It
                     for _ in range(50 if drip else 0):
                         ended.wait(0.2)
                         connection.sendall(drip)
-                    if hang:
-                        ended.wait(30)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -142,9 +140,9 @@ def canned_server(answer: bytes, *, hang: bool = False, drip: bytes = b"") -> It
 
 
 class FullBacklogServer:
-    """A server with a full backlog until it is opened. After that, it responds 503.
+    """A server whose backlog is full until it is opened. After that, it responds with 503.
 
-    A client therefore blocks while it connects, after it decided to send and before it sends.
+    So a client blocks while it connects, after it has decided to send and before it sends.
     """
 
     NO = b"HTTP/1.1 503 No\r\nRetry-After: 600\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -157,7 +155,7 @@ class FullBacklogServer:
         for plug in self._plugs:
             plug.setblocking(False)
             plug.connect_ex(("127.0.0.1", self.port))
-        #: The bytes of each connection that sent any: a whole request, or a truncated one.
+        #: The bytes from each connection that sent any: a complete request, or a truncated one.
         self.received: list[bytes] = []
 
     def __enter__(self) -> "FullBacklogServer":
@@ -169,7 +167,7 @@ class FullBacklogServer:
         self._listening.close()
 
     def open(self) -> None:
-        """Accept the waiting connections and all that follow."""
+        """Accept the waiting connections and all later ones."""
         for plug in self._plugs:
             plug.close()
         threading.Thread(target=self._accept, daemon=True).start()

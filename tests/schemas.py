@@ -1,4 +1,4 @@
-"""Validate against a small part of JSON Schema."""
+"""Validate values against a small part of JSON Schema."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""Make a second sample from a real one, with the same format but another renter, time and ID."""
+"""Make a second sample from a real one, in the same format but with another renter and time."""
 
 import re
 from collections.abc import Collection
@@ -16,7 +16,7 @@ DATE_OR_TIME = re.compile(r"\d[:/]\d|\d{4}-\d\d-\d\d")
 
 
 def varied(body: bytes, ids: Collection[str]) -> bytes:
-    """Return the body with another email address and phone number, and with other ``ids``."""
+    """Return the body with a different email address and phone number, and different ``ids``."""
     for one in ids:
         if "@" not in one and len(one) > 2 and not DATE_OR_TIME.search(one):
             other = one[:-1] + ("7" if one[-1] != "7" else "8")

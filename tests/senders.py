@@ -1,4 +1,4 @@
-"""Send leads at a steady rate, and retry each until it is accepted, as portals do."""
+"""Send leads at a steady rate, and retry each lead until it is accepted, as portals do."""
 
 import concurrent.futures
 import datetime as dt
@@ -29,7 +29,7 @@ def surname(number: int) -> str:
 
 
 def lead(number: int) -> dict[str, Any]:
-    """Return a lead for a separate person, with a tour in nine days."""
+    """Return a lead for a new person, with a tour in nine days."""
     _, _, payload = next(webhooks(MAPPINGS, dt.datetime.now(dt.UTC)))
     payload["leadId"] = f"RF-{number}"
     email = f"{surname(number).lower()}@example.com"
@@ -55,7 +55,7 @@ def post(request: WebhookRequest) -> int:
 
 
 class Senders:
-    """Sends leads 0, 1, 2 … until it is stopped."""
+    """Sends lead 0, lead 1 and so on, until it is stopped."""
 
     def __init__(self, url: str, per_second: float, post: Post = post) -> None:
         self._url = url
@@ -66,12 +66,12 @@ class Senders:
         self._sent: list[concurrent.futures.Future[None]] = []
 
     def run(self) -> None:
-        """Start one lead after another until :meth:`stop` is called."""
+        """Start sending one lead after another until :meth:`stop` is called."""
         while not self._stopping.wait(1 / self.per_second):
             self._sent.append(self._threads.submit(self.deliver, lead(self.count)))
 
     def stop(self) -> None:
-        """Start no more leads, and wait until all are accepted."""
+        """Stop sending new leads, and wait until all have been accepted."""
         self._stopping.set()
         concurrent.futures.wait(self._sent, timeout=60)
         for future in self._sent:
@@ -79,7 +79,7 @@ class Senders:
 
     @property
     def count(self) -> int:
-        """The number of leads that were started."""
+        """The number of leads sent so far."""
         return len(self._sent)
 
     def repeat_all(self) -> None:

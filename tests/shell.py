@@ -1,4 +1,4 @@
-"""Run commands in this process, on a database."""
+"""Run the adapter's commands in this process."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from adapter.cli import commands
 
 
 class Shell:
-    """Runs commands on a database."""
+    """Runs commands that use the test's database."""
 
     def __call__(self, *arguments: str, exit_code: int = 0, stdin: str | None = None) -> str:
         ended = click.testing.CliRunner().invoke(commands, arguments, input=stdin)

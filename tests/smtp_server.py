@@ -10,7 +10,7 @@ from email.parser import BytesParser
 
 
 class SmtpCatcher:
-    """Keeps emails. ``responses`` holds the next responses to a command instead of 250."""
+    """Keeps emails. ``responses`` contains the next responses to a command instead of 250."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -77,7 +77,7 @@ class _Handler(socketserver.StreamRequestHandler):
 
 @contextlib.contextmanager
 def running_smtp_server() -> Iterator[SmtpCatcher]:
-    """Serve a catcher over SMTP."""
+    """Run an SMTP server that catches emails."""
     with _Server(("127.0.0.1", 0), _Handler) as server:
         server.catcher = SmtpCatcher(server.server_address[1])
         threading.Thread(target=server.serve_forever, daemon=True).start()

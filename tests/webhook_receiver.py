@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 
 class Received(NamedTuple):
-    """One request."""
+    """A request that the receiver got."""
 
     headers: dict[str, str]
     body: bytes
 
 
 class Receiver:
-    """The requests, in order, and the responses: each of ``answers`` once, then 204.
+    """The requests, in order, and the responses: each of ``answers`` once, and then 204.
 
     A response is a status, "drop" to close the connection, or "hang" to wait until the end.
     """
@@ -25,7 +25,7 @@ class Receiver:
         self.answers: list[int | str] = []
         self.released = threading.Event()
         self.url = ""
-        #: The answer to HEAD, with which nothing is delivered.
+        #: The response to a HEAD request, which delivers nothing.
         self.head_status = 405
 
     def answer_to(self, request: Received) -> int | str:

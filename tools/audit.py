@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 REQUIREMENTS = Path(__file__).parent.parent / "requirements"
-#: Together, they list every package: dev.txt includes production.txt and embedded.txt.
+#: Files that together list every package: dev.txt includes production.txt and embedded.txt.
 FILES = ("dev.txt", "tools.txt")
 
 CLEAN, VULNERABLE, NOT_CHECKED = 0, 1, 3
 
 
 def report_of(file: Path) -> list[Mapping[str, Any]]:
-    """Return pip-audit's result for each package in a file, or one entry if there is no result."""
+    """Return pip-audit's result for each package in a file, or one entry if pip-audit failed."""
     command = [sys.executable, "-m", "pip_audit", "--requirement", str(file)]
     options = ["--require-hashes", "--disable-pip", "--format", "json", "--progress-spinner", "off"]
     run = subprocess.run([*command, *options], capture_output=True, text=True, check=False)

@@ -40,7 +40,7 @@ PEOPLE = (
 
 
 def send_leads(site: Site) -> int:
-    """Send leads spread over a day. Return the ID of one that is held."""
+    """Send leads with arrival times throughout a day. Return the ID of a held lead."""
     numbers = []
     for number in range(100, 136):
         name = PEOPLE[number % len(PEOPLE)]

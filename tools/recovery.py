@@ -1,7 +1,7 @@
-"""Kill each process of `adapter run` under load, and measure when the next booking is posted.
+"""Kill each process of `adapter run` under load, and time the next POST of a booking.
 
-Webhooks arrive all the time, and are repeated until they are accepted. `adapter run` itself is
-started again at once, as systemd would.
+Webhooks arrive all the time, and are repeated until they are accepted. If `adapter run` itself is
+killed, it is restarted immediately, as systemd would do.
 """
 
 import concurrent.futures
@@ -81,7 +81,7 @@ class Sender:
 
 
 class Drill:
-    """An instance of `adapter run` whose processes are killed in several ways."""
+    """An instance of `adapter run` whose processes are killed one at a time in several ways."""
 
     def __init__(self, folder: Path, upstream: SandboxClient) -> None:
         self._upstream = upstream

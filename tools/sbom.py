@@ -19,7 +19,7 @@ UNKNOWN = "UNKNOWN"
 
 
 def write(requirements: Path, target: Path) -> None:
-    """Install the requirements in a separate environment, and write their SBOM."""
+    """Install the requirements in a separate environment, and write the SBOM for them."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=False)
         python = Path(folder) / "bin" / "python"
@@ -43,7 +43,7 @@ def licenses(sbom: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _name(one: Mapping[str, Any]) -> str:
-    """Return a license's SPDX name, or the name that its package gives."""
+    """Return a license's SPDX name, or else the name that its package uses."""
     if "expression" in one:
         return str(one["expression"])
     known = one["license"]
@@ -51,7 +51,7 @@ def _name(one: Mapping[str, Any]) -> str:
 
 
 def main() -> int:
-    """Write the SBOM, print the licenses, and return 1 if a package declares none."""
+    """Write the SBOM and print the licenses. Return 1 if a package declares no license."""
     write(ROOT / "requirements" / "embedded.txt", TARGET)
     rows = licenses(json.loads(TARGET.read_text(encoding="utf-8")))
     lines = [f"{name:24} {version:14} {text}" for name, version, text in rows]

@@ -38,7 +38,7 @@ TOO_SHORT: Final = "calendar_too_short"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Answered:
-    """Knock's answer about the availability of a tour's time."""
+    """Knock's answer to whether a tour's time is available."""
 
     booking_id: int
     answer: Answer
@@ -47,7 +47,7 @@ class Answered:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Postponed:
-    """A booking kept out of the send queue until :meth:`CalendarCheck.finish` is done."""
+    """A booking kept out of the send queue until :meth:`CalendarCheck.finish` has run."""
 
     booking: Booking
     until: dt.datetime
@@ -130,7 +130,7 @@ class CalendarCheck:
         now: dt.datetime,
         answered: Answered | None,
     ) -> str | Postponed | None:
-        """Check if a locked booking's time is available. Return a code if the booking may be sent.
+        """Check whether a locked booking may be sent. If it may, return a code that says why.
 
         Return :class:`Postponed` if :meth:`finish` must be called after the transaction. Return
         None if the booking must wait for another process that asks the same question, or for

@@ -74,7 +74,8 @@ class Confirmer:
         """Return True if the tour may belong to a booking whose guest card is still unknown.
 
         Propexo may send a tour before the contacts of its guest card. Only the first webhook about
-        a tour names its guest card and its start, so an update cannot be told from another tour's.
+        a tour names its guest card and its start, so an update cannot be distinguished from another
+        tour's.
         """
         status = knock_records.status_of(record)
         if record.model is not Model.EVENTS or status is None or _is_off(tx, record):

@@ -1,4 +1,4 @@
-"""Detect a database restored from a backup before any of its bookings are sent.
+"""Detect that the database was restored from a backup, before sending any of its bookings.
 
 A restored database does not know what was sent after the backup, so it would send those bookings
 again. Each worker records that it runs, and on which database. The view ``gate`` compares this in

@@ -1,4 +1,4 @@
-"""Represent decisions about requests, and explain the decisions to users."""
+"""Represent decisions about requests, and explain them to users."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -98,7 +98,7 @@ class Decision:
         )
 
     def changed(self, booking: Booking) -> Booking:
-        """Return a copy of the booking with the state and rule of this decision."""
+        """Return a copy of the booking with this decision's state and rule."""
         return dataclasses.replace(
             booking, state=self.state, reason=self.code, because_of=self.because_of
         )

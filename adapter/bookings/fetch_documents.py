@@ -146,7 +146,7 @@ class Fetcher:
                 own = backoff.doubling_pause(attempts, FIRST_PAUSE, MAX_PAUSE)
                 pause = max(pause, found.pause, own)
                 self._blocked_until[source.name] = now + max(found.pause, FIRST_PAUSE)
-                break  # the host does not work, so do not wait for it again
+                break  # the host is failing, so do not wait for it again
         progress = {"attempts": attempts, "since": since.isoformat()} if pause else {}
         fetched = json.dumps({"documents": documents, **progress})
         readable = delivery_headers(source.delivery_header)

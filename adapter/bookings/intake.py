@@ -204,7 +204,7 @@ class BookingPlanner:
         )
 
     def _open_among(self, bookings: Iterable[Booking]) -> set[str]:
-        """Return which of the bookings' sources accept unverified webhooks."""
+        """Return the bookings' sources that accept unverified webhooks."""
         names = {booking.source for booking in bookings}
         return {name for name in names & self._sources.keys() if self._sources[name].is_open}
 
@@ -285,7 +285,7 @@ def _repeat(
 
 
 def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:
-    """Mark an item as a repeat if the same webhook already contained it, otherwise return None."""
+    """Return a decision that marks an item as repeated in its webhook, or None if it is not."""
     if draft.item_key is None or draft.is_cancellation:
         return None
     for other in stored:

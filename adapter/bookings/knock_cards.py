@@ -24,7 +24,7 @@ class _Card:
 def replaced(posted: Iterable[Booking]) -> Mapping[int, Booking]:
     """Map the ID of each tour that was definitely replaced in Knock to its replacement.
 
-    ``posted`` contains bookings that may exist in Knock, in the order in which they were posted.
+    ``posted`` contains bookings that may exist in Knock, in the order of their POSTs.
     """
     return _simulate(posted)[1]
 
@@ -34,9 +34,9 @@ def left_beside(
 ) -> Sequence[Booking]:
     """Return the upcoming tours that Knock might keep or cancel when it books ``new``.
 
-    ``others`` are in the order in which they were posted, followed by those not sent yet. ``same``
-    contains the IDs of requests from the same person, which Knock may replace if it definitely uses
-    their card.
+    ``others`` are in the order of their POSTs, followed by bookings not sent yet. ``same`` contains
+    the IDs of requests from the same person, which Knock may replace if it definitely uses their
+    card.
     """
     card, near = _find(new, _simulate(others)[0])
     if new.kind is Kind.PROSPECT:

@@ -63,7 +63,7 @@ class Said:
 
 
 def said_in(request: Booking) -> Said:
-    """Return a request's contents as lines: one for each field, and the lines of its notes.
+    """Return a request's contents as lines: one line per field, then the lines of its notes.
 
     The link to choose a tour time is left out.
     """

@@ -3,8 +3,7 @@
 Like bookings, a message is posted once, between two commits. The first stores its text and the
 state ``sending``, and the second stores the outcome. Without a clear response, it is never sent
 again, and all other messages wait until a read shows that Propexo works. A person's messages are
-sent in the order in which they were written, and only while no booking is waiting for the rate
-limit.
+sent in the order they were written, and only while no booking is waiting for the rate limit.
 """
 
 import dataclasses
@@ -74,7 +73,7 @@ class _Draft:
 
     message: Message
     lead: Booking
-    #: The booking with which the lead was merged. It created the guest card.
+    #: The booking that the lead was merged with. It created the guest card.
     card: Booking
     texts: Sequence[str]
     prospect_id: str | None
@@ -293,9 +292,9 @@ class Messenger:
         return True
 
     def _is_propexo_working(self, message: Message) -> bool:
-        """After a note fails to send, return False until a read shows that Propexo works again.
+        """Return False if a note has failed and no read has shown since that Propexo works.
 
-        Only one worker tries this at a time.
+        Only one worker reads at a time.
         """
         with self.store.transaction() as tx:
             now, limiter = self.clock(), tx.rate_limit

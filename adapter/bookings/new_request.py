@@ -72,7 +72,7 @@ def decide_new(
     ``same`` contains the person's other requests, ``unclear`` the requests of people who may be the
     same person, and ``nearby`` all requests whose contacts Knock may link to the new one's.
     ``has_sent_at`` is True if the sender reported the time of the request. ``open_sources`` are
-    sources to which anyone can send. ``is_contact_of_many`` is True if so many requests share the
+    sources that anyone can send to. ``is_contact_of_many`` is True if so many requests share the
     email or phone that some were not read.
     """
     known = _decide_version(new, same, now, repeat=repeat, has_sent_at=has_sent_at)
@@ -335,7 +335,7 @@ def _would_be_replaced(one: Booking, new: Booking, now: dt.datetime) -> bool:
 
 
 def _last_tour(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Booking | None:
-    """Return a person's last requested tour at the community of a new request, or None."""
+    """Return the person's most recently requested tour at the new request's community, or None."""
     return Person(tuple(same), now).at(new.community).last
 
 

@@ -293,7 +293,7 @@ def _was_ready(booking: Booking) -> bool:
 
 
 def posting_order(booking: Booking) -> tuple[dt.datetime, int]:
-    """Return a sort key for bookings in Knock's order: by POST time, then by ID."""
+    """Return a sort key for the order in which Knock received bookings: POST time, then ID."""
     return (booking.posted_at or booking.updated_at, booking.id)
 
 
@@ -315,7 +315,7 @@ def posted_later(booking: Booking, others: Iterable[Booking]) -> Booking | None:
 
 
 def other_owner(booking: Booking, others: Sequence[Booking]) -> Booking | None:
-    """Return another request that may own a tour found in Knock, or None.
+    """Return another request that a tour found in Knock may belong to, or None.
 
     Either Knock replaced the booking's tour with one posted later, or the tour is someone else's at
     the same time.

@@ -6,9 +6,8 @@ is never sent after it, and a tour requested twice is booked once. Booking a tou
 guest card, so a person who has a tour or a guest card does not need another card.
 
 :func:`plan` recomputes this from all requests whenever something changes. The result does not
-depend on the order in which requests and responses arrive. Questions that arise only for a new
-request (Is it a repeat? Is it from another person?) are decided once, by :func:`decide_new`. All
-functions are pure.
+depend on the order of requests and responses. Questions that arise only for a new request (Is it a
+repeat? Is it from another person?) are decided once, by :func:`decide_new`. All functions are pure.
 """
 
 import dataclasses
@@ -220,7 +219,7 @@ def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
 
 
 def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
-    """Decide whether a cancellation is complete, withdrawn, or still to be made in Knock."""
+    """Decide whether a cancellation is complete, withdrawn, or still has to be made in Knock."""
     if request.state is not BookingState.HELD or request.item_key is None:
         return None
     if request.reason == "repeat_or_change":
@@ -290,7 +289,7 @@ def _is_forced_card(request: Booking) -> bool:
 
 
 def _covering(canceled: Iterable[Booking], person: Person) -> list[Booking]:
-    """Return the uncanceled bookings into which canceled requests were merged."""
+    """Return the uncanceled bookings that canceled requests were merged into."""
     ids = {
         one.because_of
         for one in canceled

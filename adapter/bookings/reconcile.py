@@ -55,7 +55,7 @@ class Related:
     different: tuple[Booking, ...]
     #: Requests from anyone whose contacts Knock may link to this person's.
     nearby: tuple[Booking, ...] = ()
-    #: Keys shared by so many other requests that those were not read.
+    #: Keys shared by so many requests that the requests were not read.
     crowded: frozenset[int] = frozenset()
     #: True for a cancellation without a contact whose key several people share.
     is_of_several: bool = False
@@ -305,10 +305,10 @@ def keep_words(
 
 
 def _checked(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> Decision:
-    """Return the decision, or a hold if a different person may have made the request."""
+    """Return the decision, or hold the request if a different person may have made it."""
     if decision.state is not BookingState.PENDING:
         return decision
-    tx.bookings.lock_related([booking], now)  # its keys may not be those that the caller locked
+    tx.bookings.lock_related([booking], now)  # the caller may have locked other keys
     return held_person(booking, load(tx, booking, now).unclear, now) or decision
 
 
@@ -326,7 +326,7 @@ def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime
     )
 
 
-#: Maximum number of earlier bookings to name that a tour followed in Knock.
+#: Maximum number of earlier bookings to list for the tour that followed them in Knock.
 MOST_BEFORE = 5
 
 

@@ -60,7 +60,7 @@ class Stage(enum.StrEnum):
     GONE = "gone"
 
 
-#: The stages in which the renter may choose a time.
+#: The stages that allow the renter to choose a time.
 CHANGEABLE: Final = (Stage.CHOOSE, Stage.WAITING, Stage.BOOKED, Stage.CANCELING)
 _STAGES: Final[Mapping[BookingState, Stage]] = {
     BookingState.PENDING: Stage.WAITING,
@@ -78,7 +78,7 @@ _LOST: Final = (BookingState.FAILED, BookingState.EXPIRED, BookingState.DISCARDE
 class RenterView:
     """The contents of a renter page."""
 
-    #: The guest card or tour for which the link was made.
+    #: The guest card or tour that the link was created for.
     booking: Booking
     stage: Stage
     #: None if the community is unknown.

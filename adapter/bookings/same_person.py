@@ -50,8 +50,8 @@ def _relation_under_one_key(one: Booking, other: Booking) -> Relation:
     is_corrected = has_same_contacts and one.person_keys and _have_one_first_name(one, other)
     if is_corrected or (agree is not False and not has_changed):
         return Relation.SAME
-    # A "Maria" whose contact differs from Maria Lopez's may be a correction, or another Maria. So
-    # may another name, if neither lead has a contact that could decide.
+    # A "Maria" whose contact differs from Maria Lopez's may be a correction, or another Maria. The
+    # same is true of a different name if neither lead has a contact that could decide.
     is_unclear = agree or has_same_contacts or one.person_keys & other.person_keys
     return Relation.UNCLEAR if is_unclear else Relation.DIFFERENT
 
@@ -86,7 +86,7 @@ def name_of(booking: Booking) -> tuple[str, ...]:
 
 
 def _contacts(booking: Booking) -> Set[object]:
-    """Return a booking's email and phone in a form comparable across communities."""
+    """Return a booking's email and phone in a form that can be compared across communities."""
     return {booking.appointment.get("email_1"), booking.appointment.get("phone_1")} - {None, ""}
 
 

@@ -32,7 +32,7 @@ class Found:
     match: UnknownMatch | None = None
     #: The record of the tour or guest card that was found in Knock.
     record: KnockRecord | None = None
-    #: Why nothing was found, if so.
+    #: The reason that nothing was found, or None.
     reading: transitions.Unfound = transitions.Unfound.ABSENT
 
 

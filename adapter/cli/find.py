@@ -37,8 +37,8 @@ def find(
 
     WORD is an email address, a phone number, a name or an ID. If WORD contains spaces, put it in
     quotes. The command searches bookings, webhooks that were held, ignored, discarded or not mapped
-    yet, and rejected requests, newest first. For each lead, the output also contains the command to
-    run next. The command exits with code 1 if it finds nothing.
+    yet, and rejected requests, newest first. For each lead, it says what to run next. The exit code
+    is 1 if nothing was found.
     """
     if len(word.strip()) < 2:
         raise click.BadParameter("must have at least two characters", param_hint="WORD")

@@ -42,8 +42,8 @@ def init(folder: Path, host: str) -> None:
     The folder contains a sample mapping with its communities, .env with new secrets, .env.example
     with all settings, compose.yaml for Docker, systemd units, an nginx configuration with TLS, a
     configuration and alerts for Prometheus, a dashboard for Grafana, and a README.md that explains
-    how to use these files. The command never overwrites existing files. The systemd units contain
-    the paths of DIR and of this Python interpreter.
+    how to use these files. Existing files are never overwritten. The systemd units contain the
+    paths of DIR and of this Python interpreter.
     """
     files = _files(folder, host)
     for file in files:

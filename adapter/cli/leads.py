@@ -38,7 +38,7 @@ def opened_store(settings: Settings) -> Iterator[Database]:
             if not server.folder.exists():
                 raise ConfigurationError(
                     f"there is no database yet in {server.folder}: `adapter run` creates it. If "
-                    "yours is elsewhere, name its settings with `adapter --env-file FILE`, or set "
+                    "yours is elsewhere, pass its settings with `adapter --env-file FILE`, or set "
                     "DATABASE_URL or ADAPTER_DATA_DIR"
                 )
             url = stack.enter_context(server.running())
@@ -56,7 +56,7 @@ limit_option = click.option(
     default=50,
     help="Show at most this many rows.",
 )
-source_option = click.option("--source", help="Show only leads from this source.")
+source_option = click.option("--source", help="Include only this source.")
 
 
 def states_option(*kinds: type[BookingState] | type[EventState]) -> Callable[..., Any]:
@@ -66,7 +66,7 @@ def states_option(*kinds: type[BookingState] | type[EventState]) -> Callable[...
         "states",
         multiple=True,
         type=click.Choice(sorted({str(state) for kind in kinds for state in kind})),
-        help="Show only leads in this state. May be repeated.",
+        help="Include only this state. May be repeated.",
     )
 
 
@@ -95,8 +95,8 @@ def _period_option(name: str, help: str) -> Callable[..., Any]:
     )
 
 
-since_option = _period_option("--since", "Show only leads received since this time (UTC).")
-until_option = _period_option("--until", "Show only leads received before this time (UTC).")
+since_option = _period_option("--since", "Include only leads received since this time (UTC).")
+until_option = _period_option("--until", "Include only leads received before this time (UTC).")
 
 
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -112,7 +112,7 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
         until_option,
         since_option,
         click.option(
-            "--community", help="Show only leads for this community (its key in communities.yaml)."
+            "--community", help="Include only this community (its key in communities.yaml)."
         ),
         source_option,
         states_option(BookingState),

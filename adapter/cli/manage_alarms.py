@@ -61,11 +61,11 @@ def _text(alarm: Alarm) -> str:
 def test(as_json: bool) -> None:
     """Send a test message to each service in ADAPTER_ALARMS.
 
-    The command exits with code 1 if a service does not accept the message.
+    The exit code is 1 if a service does not accept the message.
     """
     settings = settings_from()
     if not settings.alarms:
-        output.fail("ADAPTER_ALARMS is not set, so nobody is notified of problems; set it")
+        output.fail("ADAPTER_ALARMS is not set; set it to notify people of problems")
     message = message_of(settings, [Line(Level.OK, "test", "This is a test. There is no problem.")])
     errors = Notifier(settings.alarms).send_to_each(message)
     rows = [

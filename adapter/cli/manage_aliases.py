@@ -11,12 +11,11 @@ import click
 from adapter.cli import formatting, output
 from adapter.cli.help import examples
 from adapter.cli.leads import as_json, opened_store
-from adapter.mapping import registry
 from adapter.mapping.engine.tables import key_from_value
 from adapter.models import Alias, utc_now
 from adapter.operations import serializers
 from adapter.operations.aliases import Aliases, yaml_of
-from adapter.operations.live_sources import LiveSources
+from adapter.operations.live_sources import LiveSources, live_sources
 from adapter.settings import settings_from
 
 
@@ -81,7 +80,7 @@ def add(
     with _live(folder) as (_, operation):
         operation.add(alias)
         changed = operation.book_all_waiting(alias) if book else 0
-    text = f"{source} now uses {name} for {community}"
+    text = f"{name} from {source} is now assigned to {community}"
     data = {"alias": _as_dict(alias), "leads": changed}
     output.show(data, f"{text}; leads changed: {changed}" if book else text, as_json=as_json)
 
@@ -92,9 +91,9 @@ def add(
 @as_json
 @click.pass_obj
 def remove(folder: Path, source: str, name: str, as_json: bool) -> None:
-    """Remove NAME. Unsent leads with this name are held again.
+    """Remove NAME, and hold unsent leads with this name again.
 
-    The command lists tours that may already be in Knock.
+    Tours that may already be in Knock are listed.
     """
     with _live(folder) as (_, operation):
         taken = operation.remove(source, key_from_value(name) or "")
@@ -110,10 +109,8 @@ def remove(folder: Path, source: str, name: str, as_json: bool) -> None:
 def _live(folder: Path) -> Iterator[tuple[LiveSources, Aliases]]:
     """Yield the current sources, and the operations on community aliases."""
     settings = settings_from()
-    files = registry.load(folder, settings.policy)
     with opened_store(settings) as store:
-        live = LiveSources(settings, store, files)
-        live.refresh()
+        live = live_sources(settings, store, folder)
         yield live, Aliases(settings, store, live, utc_now, getpass.getuser())
 
 

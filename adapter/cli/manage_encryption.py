@@ -49,7 +49,7 @@ def rotate(as_json: bool) -> None:
     lines = undecryptable_lines(lost)
     if others := remaining - len(lost.events) - len(lost.rejections):
         lines.append(
-            f"{others} requests are in use, or have since been stored with other keys; restart the "
+            f"{others} requests are in use, or were stored with other keys since; restart the "
             "adapter with the same ADAPTER_ENCRYPTION_KEYS, and run this command again"
         )
     if not lines:

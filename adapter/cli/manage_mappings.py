@@ -11,10 +11,9 @@ from adapter.cli import formatting, output
 from adapter.cli.help import examples
 from adapter.cli.leads import as_json, opened_store
 from adapter.exceptions import NotPossible
-from adapter.mapping import registry
 from adapter.models import MappingVersion, utc_now
 from adapter.operations import serializers
-from adapter.operations.live_sources import LiveSources
+from adapter.operations.live_sources import LiveSources, live_sources
 from adapter.operations.mapping_versions import MappingVersions
 from adapter.settings import settings_from
 
@@ -69,8 +68,8 @@ def show(source: str, version: int | None, as_json: bool) -> None:
 def pull(source: str | None, as_json: bool) -> None:
     """Write the mappings in use to their files, for example to commit them to git.
 
-    The command overwrites the file of each source that uses an edited version. Afterward, these
-    sources use their files again.
+    For each source that uses an edited version, the command overwrites the file. The source then
+    uses its file again.
     """
     with _opened() as (live, _):
         used = [one for one in live.sources.values() if one.version is not None]
@@ -110,10 +109,8 @@ def rollback(source: str, version: int, reason: str, as_json: bool) -> None:
 def _opened() -> Iterator[tuple[LiveSources, MappingVersions]]:
     """Open the database, and yield the current sources and the operations on mapping versions."""
     settings = settings_from()
-    files = registry.load(settings.mappings_dir, settings.policy)
     with opened_store(settings) as store:
-        live = LiveSources(settings, store, files)
-        live.refresh()
+        live = live_sources(settings, store)
         yield live, MappingVersions(settings, store, live, utc_now, getpass.getuser())
 
 

@@ -7,8 +7,8 @@ import click
 from adapter.cli import formatting, output
 from adapter.cli.help import examples
 from adapter.cli.leads import as_json, opened_store
-from adapter.models import utc_now
-from adapter.operations.sign_in import LOCAL, SignIn, new_user
+from adapter.models import LOCAL_USER, utc_now
+from adapter.operations.sign_in import SignIn, new_user
 from adapter.settings import ROLES, Settings, settings_from
 from adapter.store import Database
 
@@ -30,7 +30,7 @@ def users(context: click.Context, as_json: bool) -> None:
     settings = settings_from()
     with opened_store(settings) as store:
         found = _sign_in(settings, store).users()
-    everyone = [user for name, user in sorted(found.items()) if name != LOCAL]
+    everyone = [user for name, user in sorted(found.items()) if name != LOCAL_USER]
     data = {"users": [{"name": user.name, "role": user.role} for user in everyone]}
     rows = (
         (user.name, user.role, "adapter users add" if user.added_at else "ADAPTER_USERS")

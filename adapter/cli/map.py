@@ -92,8 +92,8 @@ def map(
     SOURCE is the name or file of a mapping. FILE contains the body of a webhook, or is - for stdin.
     The command does not use the network or the database, and works even if the mapping's tests
     fail. If the worker would fetch a document first, the command prints the document's URL. Save
-    the document and pass it with --fetched. The command exits with code 0 only if an appointment
-    would be booked or a guest card created.
+    the document and pass it with --fetched. The exit code is 0 only if a tour would be booked or a
+    guest card created.
     """
     at = _instant(now) if now else None
     source = source_named(name, folder)
@@ -119,7 +119,9 @@ def _instant(text: str) -> dt.datetime:
     try:
         at = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter("must be an instant such as 2026-03-01T12:00:00Z") from None
+        raise click.BadParameter(
+            "must be a time with an offset, such as 2026-03-01T12:00:00Z"
+        ) from None
     return at if at.tzinfo else at.replace(tzinfo=dt.UTC)
 
 
@@ -191,7 +193,7 @@ def _print_test(
 
 
 def _print_report(report: MessageReport) -> None:
-    """Print which paths a body lacks, which of its values are not read, and which are doubtful."""
+    """Print a body's missing paths, unread values and doubtful values."""
     lines = [f"warning: {doubt}" for doubt in report.doubts]
     if report.missing:
         lines += ["the mapping reads these paths, but this body has none of them:"]
@@ -255,7 +257,7 @@ def _item_lines(item: Item) -> Iterator[str]:
         local = item.starts_at.astimezone(item.community.timezone)
         yield f"  starts at: {local:%Y-%m-%d %H:%M} {item.community.timezone.key}"
     if item.sent_at:
-        yield f"  sent at: {item.sent_at:%Y-%m-%d %H:%M:%S} UTC, by which the latest request wins"
+        yield f"  sent at: {item.sent_at:%Y-%m-%d %H:%M:%S} UTC (the latest request wins)"
     for field, value in item.appointment.items():
         text = value if isinstance(value, str) else json.dumps(value)
         yield f"  {field}: " + text.replace("\n", "\n" + " " * (len(field) + 4))

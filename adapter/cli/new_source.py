@@ -12,6 +12,7 @@ import click
 from adapter.cli.help import examples
 from adapter.cli.mappings import mappings_option, read_file
 from adapter.exceptions import ConfigurationError, PayloadError
+from adapter.mapping.authoring.foreign import region_of
 from adapter.mapping.authoring.made_up import MadeUpPeople
 from adapter.mapping.authoring.observe import with_query
 from adapter.mapping.authoring.readings import quoted
@@ -25,7 +26,7 @@ from adapter.mapping.authoring.redact import (
     replacements,
 )
 from adapter.mapping.authoring.scaffold import Draft, draft_from_samples
-from adapter.mapping.authoring.similar import similar_senders
+from adapter.mapping.authoring.similar import reading_senders, similar_senders
 from adapter.mapping.authoring.whose import CONTACT
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.gallery import gallery_folder
@@ -51,14 +52,14 @@ MOST_BYTES: Final = 256 * 1024
 MOST_FILES: Final = 200
 #: Samples of this size take seconds.
 SHOWS_PROGRESS: Final = 100 * 1024
-#: Fields of which a sample may lack some, so that it is another kind of lead.
+#: Fields that some samples may lack, because they are different kinds of leads.
 DISTINCT: Final = CONTACT | {"starts_at", "date", "time", "community"}
 #: Maximum number of fields to list as replaced.
 MOST_NAMED: Final = 20
 
 #: What to do about a file whose content type is unclear from its extension.
 CONTENT_TYPE_HINT: Final = (
-    "if it is not JSON, name its content type, such as --content-type "
+    "if it is not JSON, give its content type, such as --content-type "
     "application/x-www-form-urlencoded"
 )
 
@@ -96,7 +97,7 @@ class Written(NamedTuple):
     "--last",
     type=click.IntRange(1, 1000),
     default=100,
-    help="With --stored, read this many webhooks.",
+    help="With --stored, read at most this many webhooks.",
 )
 @mappings_option
 @click.option(
@@ -114,29 +115,19 @@ def new(
 ) -> None:
     """Draft a mapping from samples of a sender's webhooks.
 
-    Each FILE contains one body. More files make a better draft, so use at least one of each kind,
-    such as a tour, a lead without a time and a cancellation. The command copies up to five files to
-    the samples, with made-up people and without secrets.
+    Each FILE contains one body. Use at least one file of each kind, such as a tour, a lead without
+    a time and a cancellation. The command copies up to five files to the samples, with made-up
+    people and without secrets.
 
     If SOURCE already has a mapping, --stored writes the draft to SOURCE.yaml.draft, which you can
     compare with the mapping by running `adapter backtest`. Confirm each guess in the draft.
     """
     folder = folder or settings_from().mappings_dir
-    if not NAME.match(name):
-        raise click.BadParameter("use a to z, 0 to 9, - and _")
-    file = folder / f"{name}.yaml"
-    if stored and file.exists():
-        file = folder / f"{name}.yaml.draft"
-    elif file.exists():
-        raise ConfigurationError(f"{file} already exists; choose another name")
+    file = _file_to_write(folder, name, stored=stored)
     given = (*files, *more)
     if stored is bool(given):
         raise click.UsageError("pass files with the sender's webhooks, or use --stored")
-    if len(given) > MOST_FILES:
-        raise click.UsageError(f"pass at most {MOST_FILES} files, of which each is different")
-    samples = _stored(name, last) if stored else [_from_file(one, content_type) for one in given]
-    if not samples:
-        raise ConfigurationError(f"there are no stored webhooks from {name} with a payload")
+    samples = _stored(name, last) if stored else _from_files(given, content_type)
     size = sum(len(sample.body) for sample in samples)
     if size > SHOWS_PROGRESS:
         click.echo(f"reading {size // 1024} kB of samples ...", err=True)
@@ -152,9 +143,8 @@ def new(
     )
     file.write_text(text, encoding="utf-8", errors="backslashreplace")
     click.echo(f"wrote {', '.join(map(str, [file, *(one.file for one in written)]))}")
-    senders = similar_senders(payloads, gallery_folder(folder))
     steps = [
-        *_gallery_lines(senders),
+        *_gallery_lines([one.sample for one in written], gallery_folder(folder)),
         *_lost_lines(draft),
         *_sample_lines(samples, written),
         *_replaced_lines(draft, written),
@@ -162,15 +152,33 @@ def new(
     click.echo("\n".join([*steps, *_next_steps(draft, folder, file)]))
 
 
+def _file_to_write(folder: Path, name: str, *, stored: bool) -> Path:
+    """Return the file for a new mapping, or for the draft of an existing one."""
+    if not NAME.match(name):
+        raise click.BadParameter("use a to z, 0 to 9, - and _")
+    file = folder / f"{name}.yaml"
+    if not file.exists():
+        return file
+    if not stored:
+        raise ConfigurationError(f"{file} already exists; choose another name")
+    return folder / f"{name}.yaml.draft"
+
+
 def _origin(samples: Sequence[Sample], names: Sequence[str]) -> str:
     return names[0] if len(samples) == 1 else f"{len(samples)} webhooks"
+
+
+def _from_files(files: Sequence[Path], content_type: str | None) -> list[Sample]:
+    if len(files) > MOST_FILES:
+        raise click.UsageError(f"pass at most {MOST_FILES} files, each with a different body")
+    return [_from_file(one, content_type) for one in files]
 
 
 def _from_file(file: Path, content_type: str | None) -> Sample:
     body = read_file(file)
     if len(body) > MOST_BYTES:
         size, most = -(-len(body) // 1024), MOST_BYTES // 1024
-        raise PayloadError(f"{file} has {size} kB; shorten it to {most} kB, such as a few leads")
+        raise PayloadError(f"{file} is {size} kB; shorten it to at most {most} kB")
     kind = content_type or content_type_of(file, body)
     try:
         return Sample(body, file.suffix or ".json", kind, parse(body, kind), file.name)
@@ -181,7 +189,10 @@ def _from_file(file: Path, content_type: str | None) -> Sample:
 
 
 def _stored(name: str, last: int) -> list[Sample]:
-    """Return a source's latest stored webhooks that can be parsed, oldest first."""
+    """Return a source's latest stored webhooks that can be parsed, oldest first.
+
+    Raise ConfigurationError if there are none.
+    """
     from adapter.cli.leads import opened_store  # only --stored needs the database
     from adapter.operations.backtest import recent
 
@@ -200,6 +211,8 @@ def _stored(name: str, last: int) -> list[Sample]:
         except PayloadError:
             continue
         samples.append(Sample(body, suffix, kind, with_query(payload, request.query)))
+    if not samples:
+        raise ConfigurationError(f"there are no stored webhooks from {name} with a payload")
     return samples
 
 
@@ -216,7 +229,7 @@ def _write_samples(folder: Path, draft: Draft, samples: Sequence[Sample]) -> lis
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Written] = []
     kept = [str(one) for one in draft.communities()]
-    made_up = MadeUpPeople()
+    made_up = MadeUpPeople(region_of(draft.observed))
     for number, sample in zip(_person_numbers(samples), samples, strict=True):
         file = _free_file(folder, draft.name, sample.suffix)
         given = (sample.payload, number, draft.people(), kept, made_up)
@@ -246,7 +259,7 @@ def _free_file(folder: Path, name: str, suffix: str) -> Path:
 def _most_different(samples: Sequence[Sample], draft: Draft) -> Iterator[Sample]:
     """Yield up to five samples, starting with the sample that has the most paths.
 
-    Each of the others has a path, an event or an outcome that the ones before it do not have.
+    Each further sample has a path, an event or an outcome that the previous samples lack.
     """
     left = [(sample, _features(sample, draft)) for sample in samples]
     seen: set[str] = set()
@@ -328,11 +341,16 @@ def _shortened(fields: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + more
 
 
-def _gallery_lines(senders: Sequence[str]) -> Iterator[str]:
-    """Yield a line with the gallery mappings that fit the samples."""
-    if senders:
+def _gallery_lines(samples: Sequence[Sample], gallery: Path) -> Iterator[str]:
+    """Yield a line with the gallery mappings that fit the samples, or that read the first one."""
+    if senders := similar_senders([one.payload for one in samples], gallery):
         names = " or ".join(senders)
         yield f"The gallery has a mapping for such webhooks: adapter sources add {names}"
+        return
+    one = samples[0]
+    if readers := reading_senders(one.body, one.content_type, one.payload, gallery):
+        names = " or ".join(readers)
+        yield f"A mapping in the gallery reads the renter in this body: adapter sources add {names}"
 
 
 def _lost_lines(draft: Draft) -> Iterator[str]:
@@ -342,7 +360,7 @@ def _lost_lines(draft: Draft) -> Iterator[str]:
 
 
 def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:
-    yield "Read through each sample. Personal data or a secret may also be in a text, or in a field"
+    yield "Read each sample. Personal data and secrets may also be in free text, or in a field"
     yield "that is not listed. The original bodies still contain everything."
     yield from _community_lines(draft, folder / FILE)
     if file.suffix == ".draft":

@@ -12,7 +12,6 @@ from adapter.cli import formatting, output
 from adapter.cli.help import examples
 from adapter.cli.leads import as_json, opened_store
 from adapter.exceptions import NotPossible, PayloadError
-from adapter.mapping import registry
 from adapter.mapping.portal_yaml import PortalRules, rules_for, rules_from_file
 from adapter.models import utc_now
 from adapter.operations.ledger.claims_csv import (
@@ -25,7 +24,7 @@ from adapter.operations.ledger.claims_csv import (
 from adapter.operations.ledger.compare import Comparison, Ledger, Sum, sum_of
 from adapter.operations.ledger.portal_lines import MAX_BYTES
 from adapter.operations.ledger.verdicts import CLAIMS, Judged, Verdict, day_text
-from adapter.operations.live_sources import LiveSources
+from adapter.operations.live_sources import live_sources
 from adapter.settings import Settings, settings_from
 from adapter.store import Database
 
@@ -85,15 +84,14 @@ def reconcile(
 ) -> None:
     """Compare a portal's invoice or list of leads with the leads that arrived.
 
-    FILE is a CSV file with a line for each lead that the portal charges for. The command recognizes
-    common column names, dates and amounts, in any common encoding and with any separator. The
-    command compares each line with the source's leads by date and by the portal's lead ID, email or
-    phone, or else by name. The command reports leads that never arrived, were charged twice, or
-    were from a renter who was already a lead. The command also reports leads that arrived but are
-    not in Knock.
+    FILE is a CSV file with a line for each lead that the portal charges for. Common column names,
+    dates, amounts, encodings and separators are recognized. Each line is compared with the source's
+    leads by date and by the portal's lead ID, email or phone, or else by name.
 
-    Ambiguous lines are listed as doubtful and never claimed. The command does not store anything
-    from the file. The exit code is 1 if there are claims or doubtful lines.
+    The command reports leads that never arrived, were charged twice, were from a renter who was
+    already a lead, or arrived but are not in Knock. Ambiguous lines are listed as doubtful and
+    never claimed. Nothing from the file is stored. The exit code is 1 if there are claims or
+    doubtful lines.
     """
     settings = settings_from()
     with opened_store(settings) as store:
@@ -119,14 +117,13 @@ def _compare(
     since: dt.datetime | None,
     until: dt.datetime | None,
 ) -> Ledger:
-    live = LiveSources(settings, store, registry.load(settings.mappings_dir, settings.policy))
-    live.refresh()
+    sources = live_sources(settings, store).sources
     rules = _rules(settings, source, columns)
     try:
         if file.stat().st_size > MAX_BYTES:
             raise PayloadError(f"the file is larger than {MAX_BYTES // 1024**2} MB")
         with output.progress(is_logged=False) as show:
-            parts = (store, settings.policy, source, live.sources, rules)
+            parts = (store, settings.policy, source, sources, rules)
             comparison = Comparison(*parts, today=utc_now().date(), progress=show)
             return comparison.run(file.read_bytes(), since and since.date(), until and until.date())
     except (PayloadError, NotPossible) as exc:
@@ -184,7 +181,7 @@ def _total_rows(ledger: Ledger) -> Iterator[Sequence[str]]:
     if ledger.unlisted is None:
         yield ("Arrived, not listed", "unknown", "", "not everything was compared in time")
     else:
-        hint = "leads the portal does not charge"
+        hint = "leads that the portal does not charge for"
         yield ("Arrived, not listed", f"{ledger.unlisted:,}", "", hint)
 
 
@@ -228,8 +225,8 @@ def _next_lines(ledger: Ledger, csv_file: Path | None) -> Iterator[str]:
         )
     if ledger.cut_short:
         yield (
-            f"The time ran out: {_count(ledger.cut_short)} not compared. Divide the list, and "
-            "compare its parts"
+            f"Time ran out: {_count(ledger.cut_short)} not compared. Split the list, and "
+            "check each part separately"
         )
     doubtful = ledger.of(Verdict.DOUBTFUL)
     if sum("the portal's date" in one.why for one in doubtful) * 2 > len(ledger.lines):

@@ -55,9 +55,9 @@ def purge(
     recognizes it as a repeat and restores no data. Data in Knock and in your backups is not
     deleted.
 
-    If some data remains, the command lists it and exits with code 1. A lead that is being sent to
-    Knock is kept, so run the command again later. The command cannot search a stored request for a
-    contact if the request's encryption key is not set.
+    If some data remains, it is listed, and the exit code is 1. A lead that is being sent to Knock
+    is kept, so run the command again later. A stored request cannot be searched for a contact if
+    its encryption key is not set.
     """
     if sum(one is not None for one in (email, phone, days)) != 1:
         raise click.UsageError("specify exactly one of --email, --phone and --older-than")
@@ -99,7 +99,7 @@ def _contact(email: str | None, phone: str | None, policy: Policy) -> Contact:
                 raise Unreadable("is a placeholder that many people share")
             _reject_shared(str(address), policy)
             return Contact.from_email(str(address))
-        number = transforms.phone_from(phone, policy=policy, region=None)
+        number = transforms.phone_from(phone, policy=policy)
         number = number.value if isinstance(number, transforms.Noted) else number
         _reject_shared(str(number), policy)
         return Contact.from_phone(str(number))

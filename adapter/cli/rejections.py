@@ -64,9 +64,9 @@ def show(id: int) -> None:
 def retry(source: str, dry_run: bool, as_json: bool) -> None:
     """Verify a source's rejected requests again, and accept the valid ones.
 
-    The command compares signed timestamps with the time when the request was received. A request
-    that was accepted in the meantime counts as a repeat and is not booked again. If the encryption
-    key of a request is not set, the command skips and lists the request, and exits with code 1.
+    Signed timestamps are compared with the time when the request was received. A request that was
+    accepted in the meantime counts as a repeat and is not booked again. If a request's encryption
+    key is not set, the request is skipped and listed, and the exit code is 1.
     """
     settings = settings_from()
     known = load_one(settings.mappings_dir, source, settings.policy)

@@ -27,7 +27,7 @@ from adapter.operations import csv_export, report_serializers
 from adapter.operations.backtest import MOST_EVENTS, Compared, compare_mappings, recent
 from adapter.operations.decision_report import decision_report
 from adapter.operations.health import Verdict, unreachable, verdict_of
-from adapter.operations.live_sources import LiveSources
+from adapter.operations.live_sources import live_sources
 from adapter.operations.report_serializers import group_as_dict, verdict_as_dict
 from adapter.operations.status import overview_of
 from adapter.settings import Settings, settings_from
@@ -138,9 +138,9 @@ def _verdict(settings: Settings, names: Sequence[str]) -> Verdict:
 )
 @as_json
 def export(sums: bool, as_json: bool, **options: Any) -> None:
-    """Export bookings as CSV, or only counts of them.
+    """Export bookings as CSV.
 
-    You can compare the counts with a listing portal's invoice.
+    With --sums, the output contains only counts, which you can compare with a portal's invoice.
     """
     if as_json and not sums:
         raise click.UsageError(
@@ -177,17 +177,15 @@ def backtest(name: str, file: Path, last: int, as_json: bool) -> None:
     """Compare an edited mapping with the current one.
 
     FILE is the edited mapping. The command applies both mappings to the latest stored webhooks from
-    SOURCE and prints the differences. The command does not send or change anything. The exit code
-    is 1 if there are differences.
+    SOURCE and prints the differences. Nothing is sent or changed. The exit code is 1 if there are
+    differences.
     """
     settings = settings_from()
     edited = registry.load_text(
         settings.mappings_dir, name, file.read_text("utf-8"), settings.policy
     )
-    files = registry.load(settings.mappings_dir, settings.policy)
     with opened_store(settings) as store:
-        live = LiveSources(settings, store, files)
-        live.refresh()
+        live = live_sources(settings, store)
         current, edited = live.sources.get(name), overlay.with_communities(edited, live.overrides)
         with store.transaction() as tx:
             tx.audit.record("backtested", by=getpass.getuser(), at=utc_now(), detail=name)

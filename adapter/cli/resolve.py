@@ -18,7 +18,6 @@ from adapter.cli.leads import (
     states_option,
     until_option,
 )
-from adapter.mapping import registry
 from adapter.models import BookingState, EventState
 from adapter.operations import serializers
 from adapter.operations.live_sources import live_sources
@@ -34,8 +33,7 @@ Operation = TypeVar("Operation", Repairs, Replays)
 def _build(operation: type[Operation], store: Database) -> Operation:
     """Create an instance of ``operation`` for this database and the current mappings."""
     settings = settings_from()
-    files = registry.load(settings.mappings_dir, settings.policy)
-    return operation(settings, store, live_sources(settings, store, files), clock_of(store))
+    return operation(settings, store, live_sources(settings, store).sources, clock_of(store))
 
 
 def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -159,11 +157,11 @@ def confirm(id: int, by: str) -> None:
 def replay(
     dry_run: bool, force: bool, reason: str | None, by: str, as_json: bool, **selection: Any
 ) -> None:
-    """Map stored webhooks again after a mapping was fixed.
+    """Map stored webhooks again after you fix a mapping.
 
-    The command skips leads that are booked, discarded, in the past or being sent. With --force and
-    --reason, it books booked leads again, and holds tours in the past so that an agent can choose
-    another time. The command always skips leads that are being sent or unknown.
+    Leads that are booked, discarded, in the past or being sent are skipped. With --force and
+    --reason, booked leads are booked again, and tours in the past are held so that an agent can
+    choose another time. Leads that are being sent or unknown are always skipped.
     """
     if not any(selection[name] for name in ("ids", "source", "states", "since")):
         raise click.UsageError("specify IDs, or select leads with --source, --state or --since")

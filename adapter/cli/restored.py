@@ -64,8 +64,8 @@ def restored(
 
     A restored database lacks the bookings that were sent after the backup, so the adapter sends
     nothing until you run this command. The command compares the database with Propexo's write log
-    and marks the leads that were sent as `booked`. The command stores tours whose webhooks are
-    lost, so that the adapter recognizes repeats. All other pending leads are then sent.
+    and marks the leads that were sent as `booked`. If a tour's webhook is lost, the tour is stored
+    so that the adapter recognizes repeats. All other pending leads are then sent.
 
     If the log may be incomplete, pending leads become `unknown` and the exit code is 1. The adapter
     searches for these leads in Propexo's lists. Leads that are not found need review.
@@ -107,7 +107,9 @@ def _require_terminal(*, is_needed: bool) -> None:
 
 def _accept(restore: Restore, by: str, *, is_confirmed: bool, dry_run: bool) -> None:
     if not is_confirmed:
-        click.confirm("Was nothing received or sent since the backup?", abort=True, err=True)
+        click.confirm(
+            "Are you sure that nothing was received or sent since the backup?", abort=True, err=True
+        )
     if not dry_run:
         restore.resume(by=by, detail="nothing lost")
     click.echo("sending would be resumed" if dry_run else "sending resumed")

@@ -36,8 +36,8 @@ def run(port: int | None) -> None:
     """Run PostgreSQL, the web process, the worker and the sandbox on this machine.
 
     PostgreSQL is embedded unless DATABASE_URL is set. The sandbox runs if PROPEXO_TOKEN is
-    `sandbox`, or unset with an embedded PostgreSQL that has not booked in Knock.
-    The command restarts processes that exit and reloads changed mappings. Ctrl-C stops everything.
+    `sandbox`, or if it is not set and the embedded PostgreSQL has no bookings in Knock. Processes
+    that exit are restarted, and changed mappings are reloaded. Ctrl-C stops everything.
     """
     supervisor = Supervisor(
         run_environment(os.environ, port), echo=lambda text: click.echo(text, err=True)

@@ -1,4 +1,4 @@
-"""Define ``adapter send`` and ``sign``, which sign webhooks like a lead source."""
+"""Define ``adapter send`` and ``sign``, which sign webhooks as a lead source would."""
 
 import json
 import sys
@@ -97,8 +97,7 @@ def sign(source: str, file: Path, **options: Any) -> None:
 def send(source: str, file: Path, **options: Any) -> None:
     """Send FILE as a webhook from SOURCE, with a valid signature.
 
-    The command prints the adapter's response. The command exits with code 1 if the webhook is
-    rejected.
+    The command prints the adapter's response. The exit code is 1 if the webhook is rejected.
     """
     answer = signed_client.send(_request(source, file, **options))
     click.echo(f"{answer.status} {json.dumps(answer.body)}")

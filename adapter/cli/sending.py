@@ -46,7 +46,9 @@ def _show(text: str, pauses: Sequence[Pause], *, as_json: bool) -> None:
     )
 )
 @_scope_options
-@click.option("--reason", required=True, help="Show this reason to users while sending is paused.")
+@click.option(
+    "--reason", required=True, help="Reason to show in the console while sending is paused."
+)
 @by_option
 @as_json
 def pause(reason: str, by: str, as_json: bool, **scope: Any) -> None:

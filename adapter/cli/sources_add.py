@@ -82,9 +82,9 @@ def add(
 ) -> None:
     """Install a sender's mapping, samples and tests from the gallery.
 
-    If the sender sends leads without a tour time, the command asks what to do with them. The
-    command prints the remaining steps, including the lines to add to communities.yaml. The command
-    never overwrites a file. To list the available senders, run `adapter sources gallery`.
+    If the sender sends leads without a tour time, the command asks what to do with them. It then
+    prints the remaining steps, including the lines to add to communities.yaml. Files are never
+    overwritten. To list the available senders, run `adapter sources gallery`.
     """
     settings = settings_from()
     folder = folder or settings.mappings_dir
@@ -172,7 +172,7 @@ def _lines(result: Mapping[str, Any], communities: Path, *, is_public: bool) -> 
 
 def _steps(result: Mapping[str, Any], *, is_public: bool) -> Iterator[str]:
     name, url = result["source"], result["address"]
-    yield f"Compare {result['mapping']} with one of your real requests: adapter map {name} FILE"
+    yield f"Try {result['mapping']} with one of your real requests: adapter map {name} FILE"
     yield f"Check it: adapter check {name}"
     if result["without_time"] is not None:
         missing = "" if is_public else "ADAPTER_PUBLIC_URL, and "

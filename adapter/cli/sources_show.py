@@ -39,15 +39,14 @@ from adapter.settings import Policy, settings_from
 def show(name: str, write_draft: bool, as_json: bool) -> None:
     """Show a source, changes in its format, and a suggested mapping edit for each change.
 
-    The command tests each edit on the affected webhooks and on earlier webhooks. The command does
-    not send or change anything.
+    Each edit is tested on the affected webhooks and on earlier webhooks. Nothing is sent or
+    changed.
     """
     settings = settings_from()
     file = registry.mapping_file(settings.mappings_dir, name)
     with opened_store(settings) as store:
         (described,) = [one for one in describe_sources(settings, store) if one["source"] == name]
-        files = registry.load(settings.mappings_dir, settings.policy)
-        source = live_sources(settings, store, files)[name]
+        source = live_sources(settings, store).sources[name]
         with store.transaction() as tx:
             changes = tx.formats.changes([name])
             if changes:

@@ -15,7 +15,7 @@ from adapter.console.context import bp, services
 from adapter.console.form_input import sanitize_form
 from adapter.console.wording import VIEW_ONLY
 from adapter.exceptions import SignInRefused, StoreUnavailable
-from adapter.operations.sign_in import LOCAL
+from adapter.models import LOCAL_USER, shown_user
 from adapter.store import User
 from adapter.webhooks.client_ip import client_ip, host_of, is_loopback, is_private
 from adapter.webhooks.local_request import is_local_request, is_proxied
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 #: A session ends this many hours after sign-in, even if it is in use.
 SESSION_HOURS: Final = 12
 
-#: The cookie that marks a browser in which a user has signed in, and its lifetime.
+#: The cookie that marks a browser after a user has signed in with it, and its lifetime.
 BROWSER_COOKIE: Final = "console_browser"
 BROWSER_DAYS: Final = 365
 
@@ -140,8 +140,8 @@ def add_security_headers(response: Response) -> Response:
 
 @bp.app_context_processor
 def auth_helpers() -> dict[str, Any]:
-    """Return the template variables ``user`` (the signed-in user) and ``csrf``."""
-    return {"user": flask.g.get("user"), "csrf": csrf_token}
+    """Return the template variables about the signed-in user."""
+    return {"user": flask.g.get("user"), "csrf": csrf_token, "shown_user": shown_user}
 
 
 @bp.route("/sign-in", methods=["GET", "POST"])
@@ -229,7 +229,7 @@ def _current_user(request: flask.Request) -> User | None:
     """Return the signed-in user, or None. Raise Forbidden if no user can sign in."""
     users = services.sign_in.users()
     user = _session_user(flask.session, users)
-    can_sign_in = users.keys() - {LOCAL} or request.endpoint == "console.open_link"
+    can_sign_in = users.keys() - {LOCAL_USER} or request.endpoint == "console.open_link"
     if user is None and not can_sign_in:
         raise Forbidden(f"The console has no users yet. {_CLOSED}")
     return user

@@ -3,7 +3,7 @@
 import datetime as dt
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import flask
@@ -14,9 +14,9 @@ from adapter.console.display import escape_invisible
 from adapter.console.form_input import row_id_from
 from adapter.console.renters import names_of
 from adapter.console.stored_messages import event_of
+from adapter.models import LOCAL_USER, shown_user
 from adapter.operations.advice import label_of
 from adapter.operations.aliases import names_in
-from adapter.operations.sign_in import LOCAL
 from adapter.store import AuditEntry
 
 PAGE_SIZE: Final = 50
@@ -59,7 +59,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "resumed": "resumed {paused}",
     "restored": "resumed bookings after the database was restored",
     "property_assigned": "assigned {property} to {community}",
-    "property_unassigned": "undid the assignment of {property} to {community}",
+    "property_unassigned": "removed the assignment of {property} to {community}",
     "not_taken_back": "couldn't undo the bookings of {sent}, which are already in Knock",
     "community_added": "added the community {community}",
     "community_changed": "updated {community}'s settings",
@@ -106,7 +106,7 @@ NAMES: Final[Mapping[str, str]] = {
     "resumed": "Resumed bookings",
     "restored": "Resumed after a restore",
     "property_assigned": "Assigned a property",
-    "property_unassigned": "Undid a property's assignment",
+    "property_unassigned": "Removed a property's assignment",
     "not_taken_back": "Couldn't undo bookings",
     "community_added": "Added a community",
     "community_changed": "Changed a community",
@@ -163,11 +163,14 @@ def audit() -> str:
         )
         runs = list(_runs(entries))[:PAGE_SIZE]
         names = names_of(tx, (one for run in runs for entry in run for one in _leads_in(entry)))
+        sent = tx.bookings.pending_at_first(
+            entry.lead_id for run in runs for entry in run if entry.lead_id and _is_replay(entry)
+        )
     last = runs[-1][-1].id if runs else None
     query = {name: args[name] for name in ("by", "action", "lead", "looks") if args.get(name)}
     return flask.render_template(
         "console/audit.html",
-        entries=[(run[0], _sentence_of(run, names)) for run in runs],
+        entries=[(run[0], _sentence_of(run, names, sent)) for run in runs],
         query=query,
         actions=NAMES,
         next_before=last if len(entries) == MOST_READ or last != _last_id(entries) else None,
@@ -193,20 +196,53 @@ def _runs(entries: Sequence[AuditEntry]) -> Iterator[Sequence[AuditEntry]]:
 def _is_one_click(later: AuditEntry, earlier: AuditEntry) -> bool:
     if later.by != earlier.by or later.at - earlier.at >= ONE_CLICK:
         return False
-    if later.action == "replayed" and earlier.action in OF_PROPERTY:
+    if _is_replay(later) and earlier.action in OF_PROPERTY:
         return True
     is_same = (later.action, later.detail) == (earlier.action, earlier.detail)
     return is_same and later.action in MANY
 
 
-def _sentence_of(run: Sequence[AuditEntry], names: Mapping[int, str]) -> Markup:
+def _is_replay(entry: AuditEntry) -> bool:
+    return entry.action in ("replayed", "replayed_by_force")
+
+
+#: The replays that led to bookings: pairs of an event ID and a time.
+_Sent = Collection[tuple[int, dt.datetime]]
+
+
+def _sentence_of(run: Sequence[AuditEntry], names: Mapping[int, str], sent: _Sent) -> Markup:
+    """Describe one click. If leads were read again, say how many were sent to Knock."""
+    first, replays = run[-1], [entry for entry in run if _is_replay(entry)]
+    booked = sum((entry.lead_id, entry.at) in sent for entry in replays)
+    if first.action in OF_PROPERTY and replays:
+        result = _result_of_assignment(first.action, replays, booked)
+        return sentence(first, names) + result
+    if not booked:
+        return _sentence_of_click(run, names)
+    if len(run) == 1:
+        return sentence(first, names) + " and sent the lead to Knock"
+    what = "all of them" if booked == len(replays) else f"{booked} of them"
+    text = Markup("read {} again and sent {} to Knock: {}")
+    return text.format(_leads(run), what, _named(run, names))
+
+
+def _result_of_assignment(action: str, replays: Sequence[AuditEntry], booked: int) -> Markup:
+    leads = _leads(replays)
+    if action == "property_unassigned":
+        need = "needs" if len(replays) == 1 else "need"
+        return Markup(", so {} {} review again").format(leads, need)
+    if not booked:
+        return Markup(" and read {} again").format(leads)
+    number = "" if booked == len(replays) else f"{booked} of "
+    return Markup(" and sent {}{} to Knock").format(number, leads)
+
+
+def _sentence_of_click(run: Sequence[AuditEntry], names: Mapping[int, str]) -> Markup:
     first = run[-1]
     if len(run) == 1:
         return sentence(first, names)
-    if first.action in OF_PROPERTY:
-        return Markup("{} and read {} again").format(sentence(first, names), _leads(run[:-1]))
     text = "took {leads}" if _is_own(first) else MANY[first.action]
-    did = Markup(escape(text)).format(leads=_leads(run), detail=first.detail)  # noqa: S704 - escaped
+    did = Markup(escape(text)).format(leads=_leads(run), detail=shown_user(first.detail))  # noqa: S704 - escaped
     return Markup("{}: {}").format(did, _named(run, names))
 
 
@@ -221,7 +257,7 @@ def _leads(run: Sequence[AuditEntry]) -> Markup:
 def _named(run: Sequence[AuditEntry], names: Mapping[int, str]) -> Markup:
     links = [_link(one, names) for one in dict.fromkeys(entry.lead_id for entry in run)]
     shown, more = links[:MOST_NAMED], len(links) - MOST_NAMED
-    return _listed([*shown, Markup("{} more").format(more)] if more > 0 else shown)
+    return listed([*shown, Markup("{} more").format(more)] if more > 0 else shown)
 
 
 def _is_own(entry: AuditEntry) -> bool:
@@ -255,7 +291,7 @@ def _link(lead_id: int | None, names: Mapping[int, str]) -> Markup:
     return Markup('<a href="{}"><bdi>{}</bdi></a>').format(address, escape_invisible(name))
 
 
-def _listed(parts: Sequence[str]) -> Markup:
+def listed(parts: Sequence[str]) -> Markup:
     """Join names or labels, as in ``phone, notes and tour time``."""
     if len(parts) < 2:
         return Markup("").join(parts)
@@ -272,12 +308,17 @@ def _of(what: str | Markup, entry: AuditEntry, names: Mapping[int, str]) -> Mark
 
 def _the_fields(entry: AuditEntry, names: Mapping[int, str]) -> Markup:
     """Return a phrase for a lead's changed fields, as in ``Dana Okafor's phone and tour time``."""
-    found = [one for one in entry.detail.split(", ") if one and one not in CONFIRMED]
-    labels = [label_of(one).lower() for one in found] or ["details"]
-    return _of(_listed(labels), entry, names)
+    return _of(listed(changed_labels(entry.detail) or ["details"]), entry, names)
 
 
-def _anyway(detail: str) -> str:
+def changed_labels(detail: str) -> list[str]:
+    """Return the labels of the fields that a user changed before booking a lead."""
+    found = [one for one in detail.split(", ") if one and one not in CONFIRMED]
+    return [label_of(one).lower() for one in found]
+
+
+def confirmed(detail: str) -> str:
+    """Return a phrase for what a user confirmed when booking a lead, or ""."""
     return "".join(f", {text}" for one, text in CONFIRMED.items() if one in detail.split(", "))
 
 
@@ -299,7 +340,7 @@ def _filter(detail: str) -> str:
 
 def _sent(entry: AuditEntry, names: Mapping[int, str]) -> Markup:
     """Return links to the leads that were already in Knock when a property was unassigned."""
-    return _listed([_link(one, names) for one in _leads_in(entry)])
+    return listed([_link(one, names) for one in _leads_in(entry)])
 
 
 def _property(entry: AuditEntry, _names: Mapping[int, str]) -> Markup:
@@ -312,7 +353,7 @@ def _property(entry: AuditEntry, _names: Mapping[int, str]) -> Markup:
     if len(found) != 1:
         return Markup("a property from {}").format(source)
     (one,) = found
-    shown = f"{one.title} ({one.name} at {source})" if one.title else f"{one.name} (from {source})"
+    shown = f"{one.title} ({source} ID {one.name})" if one.title else f"{one.name} (from {source})"
     return Markup("<bdi>{}</bdi>").format(escape_invisible(shown))
 
 
@@ -325,7 +366,7 @@ _VALUES: Final[Mapping[str, Callable[[AuditEntry, Mapping[int, str]], Any]]] = {
     "lead": lambda entry, names: _link(entry.lead_id, names),
     "sent": _sent,
     "property": _property,
-    "detail": _of_detail(str),
+    "detail": _of_detail(shown_user),
     "of_detail": _of_detail(lambda detail: f" from {detail}" if detail else ""),
     "first": _of_detail(lambda detail: detail.partition(" ")[0]),
     "last": _of_detail(lambda detail: detail.rpartition(" ")[2]),
@@ -336,7 +377,7 @@ _VALUES: Final[Mapping[str, Callable[[AuditEntry, Mapping[int, str]], Any]]] = {
     "a_message": functools.partial(_of, "message"),
     "a_booking": functools.partial(_of, "booking"),
     "the_fields": _the_fields,
-    "anyway": _of_detail(_anyway),
+    "anyway": _of_detail(confirmed),
     "paused": _of_detail(_paused),
     "reason": _of_detail(lambda detail: detail.partition(": ")[2]),
     "filter": _of_detail(_filter),
@@ -345,8 +386,7 @@ _VALUES: Final[Mapping[str, Callable[[AuditEntry, Mapping[int, str]], Any]]] = {
 
 
 def _known_name(text: str) -> str:
-    """Return a user's name with its original capitalization, ignoring the case of ``text``."""
-    names: dict[str, str] = {
-        one.casefold(): one for one in services.sign_in.users() if one != LOCAL
-    }
+    """Return a user's name as it is stored, ignoring the case of ``text``."""
+    users = [*services.sign_in.users(), LOCAL_USER]
+    names: dict[str, str] = {shown_user(one).casefold(): one for one in users}
     return names.get(text.casefold(), text)

@@ -5,6 +5,7 @@ reverse the text direction, halves of surrogate pairs) and truncates long string
 """
 
 import dataclasses
+import datetime as dt
 import hashlib
 import json
 import re
@@ -14,10 +15,13 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
-from adapter.console.wording import phone_text
+from adapter.console.context import services
+from adapter.console.time_html import clock, day_text, local_text, moment, reader_zone, tour_time
+from adapter.console.wording import phone_text, value_text
+from adapter.mapping.engine.tour_time import TO_FETCH
 from adapter.mapping.provenance import is_covered
-from adapter.mapping.respond import format_tour_time
-from adapter.models import Booking
+from adapter.models import Booking, Kind, Reason
+from adapter.operations.advice import is_missing
 from adapter.parsing.paths import Location
 
 #: Maximum length of displayed text, in characters.
@@ -28,6 +32,8 @@ MAX_LINES: Final = 2000
 MAX_DEPTH: Final = 8
 #: Maximum size of a displayed raw body, in bytes.
 MAX_RAW_BODY: Final = 100_000
+#: How reasons for review begin if a message has a date without a time of day.
+NO_TIME_OF_DAY: Final = ("there is a date but no time of day", "a date without a time of day")
 
 # C0 and C1 controls except tab and line feed, format characters that hide text or reverse
 # its direction, and surrogates, which cannot be encoded.
@@ -74,12 +80,50 @@ def name_or_contact(booking: Booking) -> str:
     return full_name(booking) or phone or str(booking.appointment.get("email_1") or "")
 
 
-def tour_text(booking: Booking) -> str:
-    """Format a tour's start, such as ``Saturday, March 14 at 2:30 PM MDT``."""
-    text = format_tour_time(booking.starts_at, booking.timezone)
-    if not text or booking.starts_at is None or booking.timezone is None:
-        return "no tour time"
-    return f"{text} {booking.starts_at.astimezone(ZoneInfo(booking.timezone)):%Z}"
+def tour_html(booking: Booking) -> Markup:
+    """Render a tour's start in the community's time zone, or as the sender wrote it."""
+    if booking.kind is Kind.PROSPECT:
+        return Markup('<span class="soft">No tour</span>')
+    if (at := booking.starts_in_knock) is not None:
+        text = tour_time(at, booking.timezone) if booking.timezone is not None else moment(at)
+        return text + _moved_from(booking) if booking.is_moved else text
+    if (wall := booking.wall_time) is not None:
+        return Markup("{}, {}").format(day_text(wall.date(), _today()), clock(wall))
+    reason = next((one for one in booking.reasons if one.field == "starts_at"), None)
+    if reason is not None and (sent := _unread_time(reason)):
+        return Markup("<bdi>{}</bdi>").format(escape_invisible(sent))
+    return Markup('<span class="soft">No time given</span>')
+
+
+def _moved_from(booking: Booking) -> Markup:
+    """Render a note that Knock has moved a tour, with the original time in a tooltip."""
+    zone = ZoneInfo(booking.timezone) if booking.timezone else reader_zone()
+    first = local_text(booking.starts_at, zone) if booking.starts_at is not None else "no time"
+    return Markup(' <span class="soft small" title="moved from {}">moved</span>').format(first)
+
+
+def _today() -> dt.date:
+    return services.now().astimezone(reader_zone()).date()
+
+
+def _unread_time(reason: Reason) -> str:
+    """Return an unusable tour time in the sender's words, or "" if the sender sent none."""
+    value, text = value_text(reason), reason.reason
+    if " is not in the payload (there is" in text:  # the sender has renamed the value
+        return f"{value}, date not read" if value else "Time not read"
+    if not value or text.startswith(TO_FETCH):
+        return ""
+    if text.startswith(NO_TIME_OF_DAY):
+        return f"{_day_alone(value)}, no time"
+    return f"{value}, no date" if is_missing(text) else f"“{value}”"
+
+
+def _day_alone(text: str) -> str:
+    """Format a date, or return it as the sender wrote it, because 4/5 may be in April or May."""
+    try:
+        return day_text(dt.date.fromisoformat(text), _today())
+    except ValueError:
+        return text
 
 
 def duration(seconds: float) -> str:

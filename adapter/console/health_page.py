@@ -11,8 +11,8 @@ import flask
 
 from adapter.console.context import bp, services
 from adapter.console.display import renter_name
-from adapter.console.mapping_fix import detected_fixes
-from adapter.console.needs_you import format_troubles
+from adapter.console.mapping_fix import fixes_of
+from adapter.console.needs_you import changed_sources, format_troubles
 from adapter.console.time_html import hour_text, reader_zone
 from adapter.models import Booking
 from adapter.operations.health import REFUSED_REASONS
@@ -69,7 +69,7 @@ def overview() -> str:
         lost=_may_be_leads(rejected, now),
         rejected_today=sum(now - one.received_at < DAY for one in rejected),
         changed=format_troubles(),
-        fixes=detected_fixes(),
+        fixes=[fix for name in sorted(changed_sources()) for fix in fixes_of(name)],
         by_version=services.version_watch.lost(now),
         most_mapped=MOST_MAPPED,
         communities=services.communities(),

@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import flask
@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from adapter.console import time_html, wording
 from adapter.console.context import bp, services
+from adapter.console.display import tour_html
 from adapter.console.needs_you import leads_that_need_you
 from adapter.console.status_line import (
     current_verdict,
@@ -27,7 +28,7 @@ class NavigationItem:
     endpoint: str
     title: str
     icon: str
-    #: Other endpoints at which this item counts as current.
+    #: Other endpoints for which this item is highlighted as current.
     also: tuple[str, ...] = ()
 
     @property
@@ -37,7 +38,7 @@ class NavigationItem:
         return endpoint in (self.endpoint, *self.also)
 
 
-#: The pages that lack their buttons if a user has view-only access.
+#: The pages whose buttons are hidden from users with view-only access.
 PAGES_TO_EDIT: Final = frozenset(
     f"console.{name}"
     for name in (
@@ -86,55 +87,6 @@ def navigation(part: int) -> Iterator[NavigationItem]:
     return (item for item in NAVIGATION[part] if item.endpoint in known)
 
 
-@bp.app_context_processor
-def layout_helpers() -> dict[str, Any]:
-    """Return the template functions for the page layout, for times and for wording."""
-    return {
-        "navigation": navigation,
-        "need_count": need_count,
-        "verdict": current_verdict,
-        "status_sentence": status_sentence,
-        "status_level": status_level,
-        "problem_sentence": problem_sentence,
-        "moment": time_html.moment,
-        "time_ago": time_html.time_ago,
-        "tour_html": time_html.tour_html,
-        "tour_time": time_html.tour_time,
-        "full_text": time_html.full_text,
-        "shown_value": wording.shown_value,
-        "shown_changes": wording.shown_changes,
-        "changed_value": wording.changed_value,
-        "fault_text": wording.fault_text,
-        "view_only_text": wording.VIEW_ONLY,
-        "pages_to_edit": PAGES_TO_EDIT,
-        "ignored_text": wording.ignored_text,
-        "exact": time_html.exact,
-        "is_utc_chosen": time_html.is_utc_chosen,
-        "hour_text": time_html.hour_text,
-        "now_at": services.now,
-        "soon": lambda epoch: 0 < epoch - services.now().timestamp() < SOON_SECONDS,
-        "time_ago_epoch": lambda epoch: time_html.time_ago(
-            dt.datetime.fromtimestamp(epoch, dt.UTC)
-        ),
-        "state_word": wording.state_word,
-        "event_word": wording.event_word,
-        "replay_refusal": wording.replay_refusal,
-        "state_class": wording.state_class,
-        "is_done_cancellation": wording.is_done_cancellation,
-        "in_knock_sentence": wording.in_knock_sentence,
-        "phone_text": wording.phone_text,
-        "error_text": wording.error_text,
-        "community_name": _community_name,
-        "siblings": lambda views, booking: [
-            one.booking for one in views if one.booking.id != booking.id
-        ],
-    }
-
-
-def _community_name(key: str) -> str:
-    return services.community_name(key)
-
-
 def need_count(*, is_live: bool = False) -> Markup:
     """Render the number of leads that need review, updated by htmx if ``is_live``."""
     number = leads_that_need_you()
@@ -142,6 +94,37 @@ def need_count(*, is_live: bool = False) -> Markup:
     return Markup('<span class="count{}" id="need-count"{}>{}</span>').format(
         " due" * bool(number), Markup(' hx-swap-oob="true"') * is_live, f"{number:,}{more}"
     )
+
+
+#: Functions that templates can call by these names, for the layout, times and wording.
+_FUNCTIONS: Final[tuple[Callable[..., Any], ...]] = (
+    *(navigation, need_count, status_sentence, status_level, problem_sentence),
+    *(time_html.moment, time_html.time_ago, tour_html, time_html.tour_time),
+    *(time_html.full_text, time_html.is_utc_chosen),
+    *(wording.shown_value, wording.shown_changes, wording.changed_value, wording.fault_text),
+    *(wording.ignored_text, wording.state_word, wording.event_word, wording.state_class),
+    *(wording.replay_refusal, wording.is_done_cancellation, wording.in_knock_sentence),
+    *(wording.phone_text, wording.error_text),
+)
+
+
+@bp.app_context_processor
+def layout_helpers() -> dict[str, Any]:
+    """Return the functions and values that every template can use."""
+    return {one.__name__: one for one in _FUNCTIONS} | {
+        "verdict": current_verdict,
+        "view_only_text": wording.VIEW_ONLY,
+        "pages_to_edit": PAGES_TO_EDIT,
+        "now_at": services.now,
+        "soon": lambda epoch: 0 < epoch - services.now().timestamp() < SOON_SECONDS,
+        "time_ago_epoch": lambda epoch: time_html.time_ago(
+            dt.datetime.fromtimestamp(epoch, dt.UTC)
+        ),
+        "community_name": services.community_name,
+        "siblings": lambda views, booking: [
+            one.booking for one in views if one.booking.id != booking.id
+        ],
+    }
 
 
 @bp.post("/times")

@@ -26,7 +26,7 @@ from adapter.console.problem_text import agent_advice
 from adapter.console.time_html import local_text, reader_zone
 from adapter.console.wording import CANCELED_IN_KNOCK, error_text, fault_text, plain
 from adapter.exceptions import NotPossible
-from adapter.models import Booking, BookingState, Kind
+from adapter.models import Booking, BookingState, Kind, shown_user
 from adapter.operations.advice import label_of
 from adapter.operations.allowed_actions import must_be_opened
 from adapter.operations.take_back import UNDO_SECONDS, Snooze
@@ -73,7 +73,7 @@ def _booked_text(booking: Booking) -> str:
     name = booking.appointment.get("first_name") or booking.appointment.get("last_name")
     what = "guest card" if booking.kind is Kind.PROSPECT else "tour"
     if pause := _pause_of(booking):
-        reason = f"Bookings are paused ({pause.by}: {pause.reason.rstrip('.')})."
+        reason = f"Bookings are paused ({shown_user(pause.by)}: {pause.reason.rstrip('.')})."
         return f"{reason} The {what} will be sent to Knock when someone resumes them."
     mail = f" Knock will email {name or 'the renter'}." if _is_emailed(booking) else ""
     return f"The {what} will be sent to Knock in {UNDO_SECONDS} seconds.{mail}"
@@ -156,7 +156,9 @@ def assign(number: int) -> Any:
     """Assign a lead to a user."""
     user = flask.request.form.get("to", "").strip()[:100] or None
     services.take_backs.assign(number, user, by=flask.g.user.name)
-    flask.flash(f"Assigned to {user}." if user else "No longer assigned to anyone.", "good")
+    flask.flash(
+        f"Assigned to {shown_user(user)}." if user else "No longer assigned to anyone.", "good"
+    )
     return _show(number)
 
 
@@ -249,7 +251,8 @@ def _check_selected(number: int) -> None:
 
 
 def _release_selected(number: int) -> None:
-    _check_selected(number)
+    if number in known().readable or must_be_opened(_booking(number)):
+        _check_selected(number)  # other leads are checked only once, by the release itself
     release_unchanged(number)
 
 
@@ -326,7 +329,7 @@ def flash_with_undo(
 ) -> None:
     """Show a message about an action on several leads, with an undo button if it can be undone.
 
-    ``were`` are the users to whom the leads were assigned before.
+    ``were`` contains the users that the leads were assigned to before.
     """
     if act == "confirm":
         flask.flash(text, "good")

@@ -1,6 +1,7 @@
 """Load the facts that a lead's page shows in addition to the lead's history."""
 
 import dataclasses
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -21,15 +22,19 @@ class LeadFacts:
     before: Mapping[int, Sequence[Booking]] = dataclasses.field(default_factory=dict)
     #: The renter's cancellation that still needs review, by the ID of the tour in Knock.
     cancellations: Mapping[int, Booking] = dataclasses.field(default_factory=dict)
-    #: The change with which a user reported that a booking is no longer in Knock, by its ID.
+    #: The change by which a user reported a booking as no longer in Knock, by the booking's ID.
     gone: Mapping[int, Change] = dataclasses.field(default_factory=dict)
     #: The pause that keeps a pending booking from being sent, by the booking's ID.
     pauses: Mapping[int, Pause] = dataclasses.field(default_factory=dict)
     #: What users did, newest first, except views.
     actions: Sequence[AuditEntry] = ()
+    #: The changes of the property's community that caused the lead to be read again, by time.
+    assignments: Mapping[dt.datetime, AuditEntry] = dataclasses.field(default_factory=dict)
 
 
-#: No facts, to describe only what the history contains.
+#: Maximum time between a property's assignment and a lead that it changes.
+ONE_CLICK: Final = dt.timedelta(minutes=2)
+#: An empty set of facts, for a description based only on the history.
 NO_FACTS: Final = LeadFacts()
 
 
@@ -41,6 +46,7 @@ def load_facts(tx: Transaction, story: LeadHistory) -> LeadFacts:
     for tour in booked:
         if tour.kind is Kind.APPOINTMENT:
             before[tour.id] += before_in_knock(tx, tour)
+    actions = tx.audit.of_lead(story)
     return LeadFacts(
         replaced=replacing_in_knock(tx, story.bookings),
         tours={number: tour for number, tour in cards if tour is not None},
@@ -48,8 +54,22 @@ def load_facts(tx: Transaction, story: LeadHistory) -> LeadFacts:
         cancellations=tx.bookings.open_cancellations(booked),
         gone={one.id: why for one in booked if (why := tx.bookings.why_gone(one)) is not None},
         pauses=_pauses(tx, story),
-        actions=tx.audit.of_lead(story),
+        actions=actions,
+        assignments=_assignments(tx, story, actions),
     )
+
+
+def _assignments(
+    tx: Transaction, story: LeadHistory, actions: Sequence[AuditEntry]
+) -> Mapping[dt.datetime, AuditEntry]:
+    replays = [one for one in actions if one.action == "replayed"]
+    found = ((one.at, tx.audit.assignment_before(one)) for one in replays)
+    source = story.event.source
+    return {
+        at: one
+        for at, one in found
+        if one is not None and at - one.at < ONE_CLICK and one.detail.startswith(f"{source}: ")
+    }
 
 
 def _pauses(tx: Transaction, story: LeadHistory) -> Mapping[int, Pause]:

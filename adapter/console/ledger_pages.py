@@ -20,7 +20,7 @@ from adapter.operations.ledger.verdicts import CLAIMS, Verdict, day_text
 MAX_SECONDS: Final = 5.0
 #: Maximum number of lines to show for each result. The file for the portal has all claims.
 MAX_SHOWN: Final = 200
-#: Room for the other fields of the form that contains the claims.
+#: Bytes reserved for the other fields of the form that contains the claims.
 _FORM_ROOM: Final = 4096
 
 

@@ -26,7 +26,7 @@ from adapter.operations.format_proposals import (
 )
 from adapter.operations.todo import Entry, Selection
 
-#: Maximum number of leads for which an edit is looked for.
+#: Maximum number of leads to find an edit for.
 MOST_LEADS: Final = 50
 #: The key of the fix for all detected changes in a source's format.
 CHANGES: Final = "changes"
@@ -44,7 +44,7 @@ class MappingFix:
     #: A sentence for each change.
     sentences: tuple[str, ...]
     proposal: Proposal | None
-    #: The paths that all fit, if no edit is suggested because of that.
+    #: The candidate paths, if no edit is suggested because several paths fit.
     fitting: tuple[str, ...] = ()
     #: Leads that were sent to Knock without the missing value, and the names of the values.
     sent_without: tuple[int, ...] = ()
@@ -63,39 +63,43 @@ def fix_for(key: str, source: str) -> MappingFix | None:
     trouble = format_trouble(row) if row is not None else None
     if trouble is not None and trouble.is_fixed:
         return None
-    fix = detected_fix(trouble.source if trouble is not None else source)
+    fix = _detected_fix(trouble.source if trouble is not None else source)
     if fix is not None or row is None or trouble is None:
         return fix
     return _fix_of_leads(trouble, row)
 
 
-def detected_fix(name: str) -> MappingFix | None:
+def fixes_of(name: str) -> list[MappingFix]:
+    """Return a fix for each detected or suspected change in a source's format."""
+    if (fix := _detected_fix(name)) is not None:
+        return [fix]
+    pairs = [(format_trouble(row), row) for row in rows_of(Selection(source=name))]
+    return [_fix_of_leads(one, row) for one, row in pairs if one is not None and not one.is_fixed]
+
+
+def _detected_fix(name: str) -> MappingFix | None:
     """Return the fix for the detected changes in a source's format, or None if there are none."""
     source = services.sources.get(name)
     changes = [one for one in format_changes() if one.source == name]
-    if source is None or not changes:
-        return None
-    counts = [(one.kind, one.name, one.value, one.affected) for one in changes]
-    # Leads may have been sent since the last minute.
-    known = (source.hash, services.now().replace(second=0, microsecond=0), *counts)
+    return _fix_of(source, CHANGES, changes) if source is not None and changes else None
+
+
+def _fix_of(source: Source, key: str, changes: Sequence[FormatChange]) -> MappingFix:
+    """Look for an edit at most once per minute, because leads may be sent at any time."""
+    counts = [(one.kind, one.name, one.value, one.first_event, one.affected) for one in changes]
+    known = (source.hash, key, services.now().replace(second=0, microsecond=0), *counts)
     if known in _fixes:
         return _fixes[known]
     try:
         with trial():
-            fix = _explained_fix(source, CHANGES, changes)
+            fix = _explained_fix(source, key, changes)
     except TooManyRequests:  # the page shows the changes without an edit
         sentences = tuple(map(change_sentence, changes))
-        return MappingFix(source=name, key=CHANGES, sentences=sentences, proposal=None)
+        return MappingFix(source=source.name, key=key, sentences=sentences, proposal=None)
     _fixes[known] = fix
     while len(_fixes) > MOST_KEPT:
         _fixes.popitem(last=False)
     return fix
-
-
-def detected_fixes() -> list[MappingFix]:
-    """Return a fix for each source whose sender has changed its format."""
-    names = dict.fromkeys(one.source for one in format_changes())
-    return [fix for name in names if (fix := detected_fix(name)) is not None]
 
 
 def _explained_fix(source: Source, key: str, changes: Sequence[FormatChange]) -> MappingFix:
@@ -121,7 +125,7 @@ def _explained_fix(source: Source, key: str, changes: Sequence[FormatChange]) ->
 
 
 def _sentence(one: ExplainedChange) -> str:
-    """Describe a change to a user. If the new path is certain, name only that path."""
+    """Describe a format change for users. If the new path is certain, name only that path."""
     sentence = change_sentence(one.change)
     if one.unmet:
         return f"{sentence} {'. '.join(one.unmet)}."
@@ -153,7 +157,6 @@ def _fix_of_leads(trouble: FormatTrouble, row: Entry) -> MappingFix:
         affected=len(events),
         of=len(events),
     )
-    with trial():
-        found = _explained_fix(source, trouble.key, [change])
+    found = _fix_of(source, trouble.key, [change])
     is_clear = found.proposal is not None and not trouble.new_name
     return found if is_clear else dataclasses.replace(found, sentences=sentences)

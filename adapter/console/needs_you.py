@@ -17,7 +17,7 @@ from adapter.console.readable import is_held_by_mapping, readable_leads
 from adapter.console.stored_messages import event_of
 from adapter.mapping.format_profile import places_of
 from adapter.models import Booking, Event, FormatChange, FormatKind
-from adapter.operations.advice import label_of
+from adapter.operations.advice import label_of, lead_in_short
 from adapter.operations.aliases import names_in
 from adapter.operations.todo import (
     Entry,
@@ -35,7 +35,7 @@ from adapter.operations.todo import (
 from adapter.store import MOST_COUNTED, Group, Issue, Transaction
 
 PAGE_SIZE: Final = 50
-#: How many of a row's leads are named.
+#: Maximum number of renters to name in a row.
 MOST_NAMED: Final = 3
 #: Maximum number of messages to read to find the names of unrecognized properties.
 MOST_PLACES: Final = 12
@@ -57,7 +57,7 @@ class Row:
     #: The first lead, and the first renters' names.
     lead: Booking | Event
     names: Sequence[str]
-    #: True if the row has more leads than the names describe.
+    #: True if the row has more leads than it names.
     has_others: bool
     #: When the first lead was received.
     received_at: dt.datetime
@@ -70,6 +70,14 @@ class Row:
     def is_fold(self) -> bool:
         """True if the row combines several leads with the same problem."""
         return len(self.entry.ids) > 1
+
+    @property
+    def short(self) -> str:
+        """A short description of the problem."""
+        of_group = self.is_fold or self.entry.is_readable or self.entry.is_format_change
+        if of_group or not isinstance(self.lead, Booking):
+            return self.entry.short
+        return lead_in_short(self.lead)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,26 +100,26 @@ class FormatTrouble:
 
 
 def _sentence(issue: Issue) -> str:
-    """Describe a format change to a user."""
+    """Describe a format change for users."""
     path, name = missing_path(issue), new_name(issue)
     if path and name:
         return f"This sender's messages now have “{renamed_path(path, name)}” instead of “{path}”."
     if path:
-        return f"Its messages no longer have “{path}”."
+        return f"This sender's messages no longer have “{path}”."
     found = [one for one in format_changes() if one.source == issue.source]
     own = [one for one in found if {*fields_of(issue)} & affected_fields(one)]
     if own and own[0].kind is FormatKind.PATH:
         return change_sentence(own[0])
     what = "tour time" if issue.field == "starts_at" else "email address or phone number"
-    return f"We can no longer read the {what} in its messages."
+    return f"We can no longer read the {what} in this sender's messages."
 
 
 def change_sentence(change: FormatChange) -> str:
-    """Describe a detected format change to a user."""
+    """Describe a detected format change for users."""
     if change.kind is FormatKind.ACCEPTED:
-        return f"The last {change.affected} messages do not meet the mapping's conditions."
+        return f"The last {change.affected} messages don't meet the mapping's conditions."
     if change.kind is FormatKind.VALUE:
-        return f"Its messages have a new value in “{change.name}”."
+        return f"This sender's messages have a new value in “{change.name}”."
     if change.kind is FormatKind.FIELD:
         name = label_of(change.name)
         return f"“{name}” can't be read in the last {change.affected} messages."
@@ -146,9 +154,13 @@ def format_changes() -> Sequence[FormatChange]:
     return changes
 
 
-def is_changed_format(source: str) -> bool:
-    """Return True if a change in a source's format was detected and is not fixed yet."""
-    return any(one.source == source for one in format_changes())
+def changed_sources() -> set[str]:
+    """Return the sources whose format has changed, if the mapping has not been fixed yet.
+
+    The change was either detected in all of a source's messages or is likely from its leads.
+    """
+    waiting = {one.source for one in format_troubles() if not one.is_fixed}
+    return waiting | {one.source for one in format_changes()}
 
 
 def known() -> Known:
@@ -403,9 +415,9 @@ def _names(entry: Entry, bookings: Mapping[int, Booking]) -> list[str]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Neighbors:
-    """The previous and next lead in the list from which a lead was opened."""
+    """The previous and next lead in the list that a lead was opened from."""
 
-    #: The IDs of the next and previous leads, and the name in the next one.
+    #: The IDs of the next and previous leads, and the next lead's name.
     next_id: int | None = None
     previous_id: int | None = None
     next_name: str = ""

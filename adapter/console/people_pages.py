@@ -9,7 +9,8 @@ from werkzeug.exceptions import NotFound
 from adapter.console.context import bp, services
 from adapter.console.wording import plain
 from adapter.exceptions import NotPossible
-from adapter.operations.sign_in import EDITOR, LOCAL
+from adapter.models import LOCAL_USER
+from adapter.operations.sign_in import EDITOR
 from adapter.store import User
 
 ROLE_NAMES: Final = {"read": "View only", "operate": "Can edit"}
@@ -29,7 +30,7 @@ def people() -> str:
 
 def _page(form: Mapping[str, str], problem: str) -> str:
     """Render the page, with a rejected form and its error but without the password."""
-    known = [one for one in services.sign_in.users().values() if one.name != LOCAL]
+    known = [one for one in services.sign_in.users().values() if one.name != LOCAL_USER]
     with services.store.transaction() as tx:
         seen = tx.audit.last_actions([one.name for one in known])
     return flask.render_template(
@@ -54,7 +55,7 @@ def add_person() -> Any:
         services.sign_in.add(name, password, form.get("role", ""), by=flask.g.user.name)
     except NotPossible as exc:
         return _page(form, plain(str(exc))), 409
-    if flask.g.user.name == LOCAL:  # the link's user no longer exists
+    if flask.g.user.name == LOCAL_USER:  # the link's user no longer exists
         flask.session.clear()
         flask.flash(f"Added {name}. The link no longer works, so sign in as {name}.", "good")
         return flask.redirect(flask.url_for("console.sign_in"))
@@ -106,7 +107,7 @@ def change_own_password() -> Any:
 def _person(name: str) -> User:
     """Return a user who is not in ADAPTER_USERS. Raise NotFound or NotPossible otherwise."""
     known = services.sign_in.users().get(name)
-    if known is None or name == LOCAL:
+    if known is None or name == LOCAL_USER:
         raise NotFound("There is no user with this name.")
     if known.added_at is None:
         raise NotPossible(f"An engineer has to change {name} in ADAPTER_USERS.")

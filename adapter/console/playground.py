@@ -18,7 +18,7 @@ from adapter.console.context import bp, one_at_a_time, services, trial
 from adapter.console.display import PayloadLine, payload_lines
 from adapter.console.form_input import row_id_from
 from adapter.console.mapping_fix import MappingFix
-from adapter.console.needs_you import is_changed_format
+from adapter.console.needs_you import changed_sources
 from adapter.console.read_again import part_of
 from adapter.console.renters import messages_of, names_of
 from adapter.console.views import download, record_action
@@ -43,7 +43,7 @@ DRAFT: Final = "draft"
 MAX_TYPED_MAPPING: Final = 32_000
 DEFAULT_CONTENT_TYPE: Final = "application/json"
 DEFAULT_BACKTEST_EVENTS: Final = 100
-#: Maximum number of a webhook's lines beside the mapping.
+#: Maximum number of a webhook's lines to show beside the mapping.
 MAX_MESSAGE_LINES: Final = 400
 MAX_REASON: Final = 500
 #: Maximum number of changed webhooks that a backtest lists.
@@ -74,7 +74,7 @@ class PlaygroundResult:
     """The result of mapping a webhook, or the problems that prevented it."""
 
     problems: tuple[Problem, ...] = ()
-    #: What ``adapter check`` would report for a mapping that can be tried.
+    #: The problems that ``adapter check`` would report for a mapping that can be tried.
     checked: tuple[Problem, ...] = ()
     mapped: Mapped | None = None
     #: The values of each changed ``item.field``, with the current mapping and with the edited one.
@@ -126,9 +126,15 @@ def playground() -> str:
         entered,
         result=_map(entered),
         fix=fix,
-        changes=mapping_fix.CHANGES if fix is None and is_changed_format(name) else "",
+        changes=_fix_key(name) if fix is None else "",
         part=part_of(name, {}) if "done" in args and name in services.sources else None,
     )
+
+
+def _fix_key(name: str) -> str:
+    """Return the key of the fix for a change in a source's format, or "" if there is none."""
+    fixes = mapping_fix.fixes_of(name) if name in changed_sources() else []
+    return fixes[0].key if fixes else ""
 
 
 def _with_fix(

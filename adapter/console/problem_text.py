@@ -13,6 +13,7 @@ from adapter.mapping.engine.tour_time import EDGE_OF_DAY, NO_TIME, SEVERAL_TIMES
 from adapter.models import Booking, Reason
 from adapter.operations.advice import Advice, advice_for, label_of
 from adapter.operations.todo import renamed_path
+from adapter.parsing.date_parts import NOT_A_TOUR
 from adapter.propexo.appointment import NO_CONTACT
 from adapter.store import Issue
 
@@ -21,6 +22,7 @@ REQUIRED: Final = frozenset(
     {"attribution_id", "community", "email_1", "first_name", "last_name", "phone_1", "starts_at"}
 )
 _CONTACTS: Final = ("email_1", "phone_1")
+_NAMES: Final = frozenset({"name", "first_name", "last_name"})
 #: Sentences about the tour time, by the beginning of the reason. ``{value}`` is from the message.
 _TIMES: Final[Mapping[str, str]] = {
     NO_TIME: "{source} doesn't send tour times.",
@@ -29,6 +31,7 @@ _TIMES: Final[Mapping[str, str]] = {
     UTC_TIME_OF_DAY: "We can't tell which time zone the tour time is in{value}.",
     EDGE_OF_DAY: "The message may have only a date, without a time{value}.",
     "there is a date but no time of day": "The message has a date but no time{value}.",
+    NOT_A_TOUR: "The renter could come during this period, but gave no exact time{value}.",
     "a date without a time of day": "The message has a date but no time{value}.",
     "the offset does not match": "The tour time isn't in the community's time zone{value}.",
     "there is no time zone": "The message doesn't say which time zone the tour time is in.",
@@ -91,6 +94,8 @@ def problem_sentence(reason: Reason, booking: Booking, place: str = "") -> str:
             return "The message has only IDs. The lead itself is in the sender's system."
         case "event" | "for_each":
             return "We can't read part of this message."
+    if value and reason.field in _NAMES:
+        return f"“{value}” doesn't look like a real name."
     return _field_sentence(label_of(reason.field), value)
 
 
@@ -103,7 +108,7 @@ def _field_sentence(label: str, value: str) -> str:
 def _time_sentence(reason: Reason, booking: Booking) -> str:
     text, value = reason.reason, value_text(reason)
     if "is not in the payload" in text or text.endswith(" is empty"):
-        return _missing_sentence(text)
+        return _missing_sentence(text, value)
     if text.startswith("is at 00:00 in "):
         return "The message has a date but no time."  # some senders write it as midnight
     if hours := hours_text(text):
@@ -121,8 +126,10 @@ def _time_sentence(reason: Reason, booking: Booking) -> str:
     )
 
 
-def _missing_sentence(text: str) -> str:
+def _missing_sentence(text: str, value: str) -> str:
     new = re.search(r"\(there is ['\"](.*)['\"]\)$", text)
+    if new is None and value:
+        return f"The message has a time (“{value}”) but no date."
     if new is None:
         return "We couldn't find a tour time in the message."
     path = text.partition(" is not in the payload")[0]

@@ -24,7 +24,7 @@ MOST_EXAMINED: Final = 500
 PART: Final = 10
 #: Maximum number of changed leads to list in a preview.
 MOST_LISTED: Final = 20
-#: Maximum number of tours in Knock for which a newer one is looked for.
+#: Maximum number of tours in Knock for which to look for a newer tour.
 MOST_COMPARED: Final = 20
 _ON_THEIR_WAY: Final = (BookingState.PENDING, BookingState.SENDING, BookingState.SUBMITTED)
 
@@ -35,18 +35,18 @@ class Part:
 
     source: str
     differences: Sequence[Difference]
-    #: The number of messages that can be tried, and of those that were tried in all parts so far.
+    #: The number of messages that can be tried, and the number tried in all parts so far.
     total: int
     tried: int
-    #: The numbers of leads so far that would change, and of those that would be booked.
+    #: The number of leads so far that would change, and the number that would be booked.
     changed: int
     booked: int
-    #: The message after which the next part begins, or None.
+    #: The last message before the next part, or None.
     after: int | None
 
     @property
     def news(self) -> Sequence[Difference]:
-        """The leads in this part that would change."""
+        """The leads that would change in this part of the preview."""
         return [one for one in self.differences if is_changed(one)]
 
     @property
@@ -80,7 +80,7 @@ def read_again() -> str:
 
 @bp.get("/read-again/count")
 def count_readable() -> str:
-    """Render how many of a source's waiting leads can be read now, based on those tried so far."""
+    """Render how many of a source's waiting leads can be read now, among the leads tried so far."""
     part = part_of(_source_name(), flask.request.args)
     return flask.render_template("console/_readable.html", part=part)
 

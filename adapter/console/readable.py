@@ -24,7 +24,8 @@ MOST_KEPT: Final = 50_000
 #: The result for a lead that the mapping cannot book.
 NEVER: Final = -math.inf
 
-#: Until when a lead can be booked, in seconds since 1970, by the mapping's hash and the lead's ID.
+#: The time until which a lead can be booked, in seconds since 1970, keyed by the mapping's hash and
+#: the lead's ID.
 _results: collections.OrderedDict[tuple[str, int], float] = collections.OrderedDict()
 _lock: Final = threading.Lock()
 
@@ -85,7 +86,7 @@ def _tried(numbers: Sequence[int], hashes: Mapping[str, str]) -> dict[tuple[str,
 
 
 def _until(tx: Transaction, booking: Booking) -> float:
-    """Return the time until which a lead can be booked with the current mapping, or NEVER."""
+    """Return the last time when the current mapping can book a lead, or NEVER."""
     event, source = event_of(tx, booking.event_id), services.sources.get(booking.source)
     if event is None or source is None or event.kept != "all":
         return NEVER

@@ -12,8 +12,8 @@ from werkzeug.exceptions import NotFound, TooManyRequests
 from adapter import signatures
 from adapter.bookings.reconcile import replacing_in_knock
 from adapter.console.context import bp, services
-from adapter.console.mapping_fix import detected_fix
-from adapter.console.needs_you import format_changes
+from adapter.console.mapping_fix import fixes_of
+from adapter.console.needs_you import changed_sources
 from adapter.console.renters import messages_of
 from adapter.console.status_line import current_verdict
 from adapter.console.views import record_action
@@ -91,7 +91,7 @@ def sources() -> str:
         rejected=rejected,
         quiet={one.source for one in problems if one.code == "source_silent"},
         refused={one.source for one in problems if one.code == "source_refused"},
-        changed={one.source for one in format_changes()},
+        changed=changed_sources(),
         paused={one.source for one in pauses if one.source},
         descriptions={name: one.description for name, one in services.sources.items()},
     )
@@ -125,7 +125,7 @@ def source(name: str) -> str:
         pause=pause,
         about=_about(found),
         has_sample=trial_message.may_sign(found) and trial_message.sample_of(found) is not None,
-        fix=detected_fix(name),
+        fixes=fixes_of(name),
         is_quiet=any(
             one.source == name and one.code == "source_silent" for one in current_verdict().problems
         ),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from adapter.console.context import services
+from adapter.models import shown_user
 from adapter.operations.health import Level, Problem, Verdict, verdict_of
 
 #: What each problem means for users who work with leads, by code. Details for engineers are under
@@ -124,7 +125,7 @@ def _pauses(verdict: Verdict) -> str:
     length = _duration(verdict.at - pause.since) if verdict.at - pause.since > LONG_PAUSE else ""
     are = f"have been paused for {length}" if length else "are paused"
     reason = textwrap.shorten(pause.reason.rstrip("."), MAX_REASON, placeholder=" …")
-    return f"{what} {are} ({pause.by}: {reason})."
+    return f"{what} {are} ({shown_user(pause.by)}: {reason})."
 
 
 def problem_sentence(problem: Problem, verdict: Verdict) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from adapter.bookings.decisions import FIELD
+from adapter.console.activity import changed_labels, confirmed, listed
 from adapter.console.context import services
 from adapter.console.lead_facts import NO_FACTS, LeadFacts
 from adapter.console.needs_you import held_by_formats, place_name
@@ -24,6 +25,7 @@ from adapter.models import (
     KnockStatus,
     LeadHistory,
     Message,
+    shown_user,
 )
 from adapter.operations.advice import (
     BY_CODE,
@@ -78,6 +80,8 @@ _WHYS: Final[Mapping[str, str]] = {
     "calendar_unreadable": "We couldn't read Knock's calendar. Sending to Knock anyway.",
     "calendar_too_short": "Knock's calendar doesn't go that far yet. Sending to Knock anyway.",
 }
+#: The actions by which a user books a lead.
+_RELEASES: Final = frozenset({"released", "edited_and_released"})
 #: The name of a tour that the message itself requested.
 ASKED_FOR: Final = "Tour"
 
@@ -96,8 +100,7 @@ class StoryLine:
 
 def story_of(story: LeadHistory, facts: LeadFacts = NO_FACTS) -> list[StoryLine]:
     """Return a lead's history as sentences, oldest first. Leave out purely technical steps."""
-    different = {one.at: one for one in facts.actions if "another_person" in one.detail.split(", ")}
-    lines = [*_lines(story, different), *_reports(story, facts), *map(_note_line, story.messages)]
+    lines = [*_lines(story, facts), *_reports(story, facts), *map(_note_line, story.messages)]
     lines += [*_email_lines(story.emails), *_replaced_lines(story, facts)]
     lines.sort(key=lambda line: line.at)
     return [line for n, line in enumerate(lines) if n == 0 or not _is_same(line, lines[n - 1])]
@@ -128,8 +131,9 @@ def _kind_name(booking: Booking, *, is_chosen: bool) -> str:
     return "The renter's choice" if is_chosen else ASKED_FOR
 
 
-def _lines(story: LeadHistory, different: Mapping[dt.datetime, AuditEntry]) -> Iterator[StoryLine]:
+def _lines(story: LeadHistory, facts: LeadFacts) -> Iterator[StoryLine]:
     numbers = part_names(story)
+    releases = {one.at: one for one in facts.actions if one.action in _RELEASES}
     replaced = {one.id for one in story.bookings} - {*numbers}
     at = story.event.received_at
     for change in story.history:
@@ -139,9 +143,9 @@ def _lines(story: LeadHistory, different: Mapping[dt.datetime, AuditEntry]) -> I
         if change.booking_id in replaced and change.why == REPLAYED:
             continue
         other = story.others.get(change.because_of or 0)
-        text = _sentence(change, story)
-        if change.why == "released" and change.at in different:
-            text = _different_person(different[change.at])
+        text = _sentence(change, story, facts)
+        if change.why == "released" and change.at in releases:
+            text = _release_sentence(releases[change.at])
         yield StoryLine(at=at, text=_named(text, change.booking_id, numbers), other=other)
 
 
@@ -151,10 +155,15 @@ def _named(text: str, booking_id: int | None, names: Mapping[int, str]) -> str:
     return f"{part}: {text}" if len(names) > 1 and part is not None else text
 
 
-def _different_person(entry: AuditEntry) -> str:
-    """Describe how a user booked a lead for a different person."""
-    moved = " The shared contact is now in the notes." if "notes" in entry.detail else ""
-    return f"{entry.by} sent the lead to Knock as a different person's.{moved}"
+def _release_sentence(entry: AuditEntry) -> str:
+    """Describe how a user booked a lead, and what the user changed and confirmed first."""
+    by, detail = shown_user(entry.by), entry.detail
+    if "another_person" in detail.split(", "):
+        moved = " The shared contact is now in the notes." if "notes" in detail else ""
+        return f"{by} sent the lead to Knock as a different person's.{moved}"
+    labels = changed_labels(detail)
+    changed = f"changed the {listed(labels)} and " if labels else ""
+    return f"{by} {changed}sent the lead to Knock{confirmed(detail)}."
 
 
 def _reports(story: LeadHistory, facts: LeadFacts) -> Iterator[StoryLine]:
@@ -216,12 +225,12 @@ def _email_lines(emails: Iterable[InvitationMail]) -> Iterator[StoryLine]:
             yield StoryLine(at=one.tried_at, text=text)
 
 
-def _sentence(change: Change, story: LeadHistory) -> str:
+def _sentence(change: Change, story: LeadHistory, facts: LeadFacts) -> str:
     by, why = change.user, change.why
     if change.to_state == "ignored":
         return ignored_text(story.event.reasons)
     if change.to_state == "received" and change.from_state and why not in _WHYS:
-        return _replay_sentence(change, story, by)
+        return _replay_sentence(by, facts.assignments.get(change.at))
     if by and (did := _taken_back(change)):
         return f"{by} {did}."
     if why == "seen_in_knock" and not by:
@@ -245,7 +254,7 @@ def _taken_back(change: Change) -> str:
     if change.to_state == "discarded" and change.why == CANCELED_IN_KNOCK:
         return "reported that the tour was canceled in Knock"
     if change.to_state == "discarded" and change.why == TOUR_UNDONE:
-        return "undid the tour before it was sent"
+        return "undid the booking before it was sent"
     if change.to_state == "discarded":
         return f"dismissed the lead: {change.why.rstrip('.')}"
     taken = {"pending": "undid this before it was sent", "discarded": "brought the lead back"}
@@ -264,16 +273,14 @@ def _move_sentence(change: Change, booking: Booking | None, story: LeadHistory) 
     return f"Knock moved the tour to {local_text(booking.moved_to, ZoneInfo(booking.timezone))}."
 
 
-def _replay_sentence(change: Change, story: LeadHistory, by: str) -> str:
-    """Describe a replay: a user picked a community, or had the message read again."""
-    bookings = sorted(story.bookings, key=lambda one: one.id)
-    before = [one.community for one in bookings if one.created_at < change.at]
-    after = [one.community for one in bookings if one.created_at >= change.at]
-    old, new = before[-1:], after[:1]
-    if by and old and new and old != new:
-        did = f"picked {services.community_name(new[0])}" if new[0] else "undid this change"
-        return f"{by} {did}."
-    return f"{by} had the message read again." if by else "The message was read again."
+def _replay_sentence(by: str, assignment: AuditEntry | None) -> str:
+    """Describe why a message was read again: a user changed its community or requested it."""
+    if assignment is not None:
+        place = services.community_name(assignment.detail.partition(": ")[2])
+        is_undone = assignment.action == "property_unassigned"
+        did = "removed the assignment of this property" if is_undone else "assigned this property"
+        return f"{by} {did} to {place}."
+    return f"{by} read the message again." if by else "The message was read again."
 
 
 def _state_sentence(change: Change, story: LeadHistory) -> str:

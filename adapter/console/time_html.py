@@ -2,7 +2,6 @@
 
 import datetime as dt
 import functools
-import json
 import re
 from collections import Counter
 from typing import Final
@@ -12,17 +11,14 @@ import flask
 from markupsafe import Markup
 
 from adapter.console.context import services
-from adapter.models import Booking, Kind
 from adapter.operations import serializers
 
-#: The cookie in which console.js stores the user's time zone.
+#: The cookie that console.js stores the user's time zone in.
 ZONE_COOKIE: Final = "console_zone"
 #: The cookie for a user who wants to see all times in UTC.
 UTC_COOKIE: Final = "console_utc"
-#: How reasons for review begin if a message has a date without a time of day.
-NO_TIME_OF_DAY: Final = ("there is a date but no time of day", "a date without a time of day")
-#: The longest date to show as the sender wrote it.
-MAX_DAY: Final = 30
+#: Days that are at least this many days ago are shown with their year.
+LONG_AGO: Final = 90
 _ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+){0,2}")
 
 
@@ -66,7 +62,7 @@ def clock(at: dt.datetime | dt.time) -> str:
 
 
 def clock_in(at: dt.datetime, zone: ZoneInfo) -> str:
-    """Format a time of day in a time zone. Name the zone unless it is the user's."""
+    """Format a time of day in a time zone. Include the zone unless it is the user's."""
     local = at.astimezone(zone)
     is_own = local.utcoffset() == at.astimezone(reader_zone()).utcoffset()
     return clock(local) if is_own else f"{clock(local)} {local:%Z}"
@@ -78,13 +74,21 @@ def hour_text(at: dt.datetime) -> str:
     return f"{local.hour % 12 or 12} {local:%p}"
 
 
+def _year_text(day: dt.date, today: dt.date) -> str:
+    """Return the year to show for a day in another year or months ago, otherwise "".
+
+    Without the year, a day of last March looks like a day of next March.
+    """
+    is_clear = day.year == today.year and (today - day).days < LONG_AGO
+    return "" if is_clear else f", {day.year}"
+
+
 def day_text(day: dt.date, today: dt.date) -> str:
     """Return a day's display name, such as ``Today``, ``Tomorrow`` or ``Fri, Nov 27``."""
     words = {-1: "Yesterday", 0: "Today", 1: "Tomorrow"}
     if (distance := (day - today).days) in words:
         return words[distance]
-    year = "" if day.year == today.year else f", {day.year}"
-    return f"{day:%a, %b} {day.day}{year}"
+    return f"{day:%a, %b} {day.day}{_year_text(day, today)}"
 
 
 def moment(at: dt.datetime | None) -> Markup:
@@ -123,7 +127,7 @@ def _days_text(at: dt.datetime, now: dt.datetime, zone: ZoneInfo) -> str:
     return f"in {days} days" if days > 0 else f"{-days} days ago"
 
 
-def exact(at: dt.datetime) -> str:
+def _exact(at: dt.datetime) -> str:
     """Format a time to the second, in the user's time zone."""
     local = at.astimezone(reader_zone())
     return f"{local:%a, %b} {local.day}, {local.year}, {local.hour % 12 or 12}:{local:%M:%S %p %Z}"
@@ -131,7 +135,7 @@ def exact(at: dt.datetime) -> str:
 
 def _element(at: dt.datetime, text: str) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        at.astimezone(dt.UTC).isoformat(timespec="seconds"), exact(at), text
+        at.astimezone(dt.UTC).isoformat(timespec="seconds"), _exact(at), text
     )
 
 
@@ -147,53 +151,12 @@ def local_text(at: dt.datetime, zone: ZoneInfo) -> str:
     return f"{day_text(local.date(), today)}, {clock(local)} {local:%Z}"
 
 
-def _moved_from(booking: Booking) -> Markup:
-    """Render a note that Knock has moved a tour, with the original time in a tooltip."""
-    zone = ZoneInfo(booking.timezone) if booking.timezone else reader_zone()
-    first = local_text(booking.starts_at, zone) if booking.starts_at is not None else "no time"
-    return Markup(' <span class="soft small" title="moved from {}">moved</span>').format(first)
-
-
 def full_text(at: dt.datetime, timezone: str | None) -> str:
     """Format a time within a sentence, as in ``Wednesday, Dec 2, 2:00 PM MST``.
 
     Without ``timezone``, return only the day, in the user's time zone.
     """
     zone = ZoneInfo(timezone) if timezone else reader_zone()
-    local, this_year = at.astimezone(zone), services.now().astimezone(zone).year
-    year = "" if local.year == this_year else f", {local.year}"
-    day = f"{local:%A, %b} {local.day}{year}"
+    local, today = at.astimezone(zone), services.now().astimezone(zone).date()
+    day = f"{local:%A, %b} {local.day}{_year_text(local.date(), today)}"
     return f"{day}, {clock(local)} {local:%Z}" if timezone else day
-
-
-def tour_html(booking: Booking) -> Markup:
-    """Render a tour's start in the community's time zone, or as the sender wrote it."""
-    if booking.kind is Kind.PROSPECT:
-        return Markup('<span class="soft">No tour</span>')
-    if (at := booking.starts_in_knock) is not None:
-        text = tour_time(at, booking.timezone) if booking.timezone is not None else moment(at)
-        return text + _moved_from(booking) if booking.is_moved else text
-    if (wall := booking.wall_time) is not None:
-        today = services.now().astimezone(reader_zone()).date()
-        return Markup("{}, {}").format(day_text(wall.date(), today), clock(wall))
-    if day := _day_alone(booking):
-        return Markup("{}, no time").format(day)
-    return Markup('<span class="soft">No time given</span>')
-
-
-def _day_alone(booking: Booking) -> str:
-    """Return the date from a request without a time of day, or "" if there is none."""
-    texts = [one.value or "" for one in booking.reasons if one.reason.startswith(NO_TIME_OF_DAY)]
-    if not texts:
-        return ""
-    try:
-        value = json.loads(texts[0])
-    except ValueError:
-        value = texts[0]
-    days = [one for one in (value if isinstance(value, list) else [value]) if one]
-    text = str(days[0]) if len(days) == 1 else ""
-    try:
-        day = dt.date.fromisoformat(text)
-    except ValueError:
-        return text[:MAX_DAY]  # as the sender wrote it, because 4/5 may be in April or in May
-    return day_text(day, services.now().astimezone(reader_zone()).date())

@@ -27,7 +27,7 @@ def _unassign(number: int) -> None:
     services.take_backs.assign(number, None, by=flask.g.user.name)
 
 
-#: How to undo each action, and what is true then of one or of several leads.
+#: How to undo each action, and the text that reports the result for one lead or for several.
 _UNDO: Final[Mapping[str, tuple[Callable[[int], object], str, str]]] = {
     "release": (_undo_release, "Nothing was sent. 1 lead needs", "Nothing was sent. {} leads need"),
     "discard": (_bring_back, "1 lead needs", "{} leads need"),

@@ -10,9 +10,8 @@ import flask
 from werkzeug.wrappers import Response
 
 from adapter.bookings.reconcile import replacing_in_knock
-from adapter.console.booking_form import text_of
 from adapter.console.context import bp, one_at_a_time, services
-from adapter.console.display import duration, form_value, renter_name, tour_text
+from adapter.console.display import duration, form_value, renter_name
 from adapter.console.form_input import filter_from, row_id_from
 from adapter.console.lead_page import format_advice
 from adapter.console.needs_you import (
@@ -27,7 +26,7 @@ from adapter.console.time_html import ago_text, reader_zone
 from adapter.mapping import registry
 from adapter.models import Booking, BookingState
 from adapter.operations import csv_export, serializers
-from adapter.operations.advice import DECISIONS, Advice, explanation_of, in_short, label_of
+from adapter.operations.advice import DECISIONS, Advice, label_of, lead_in_short
 from adapter.operations.allowed_actions import (
     RELEASABLE,
     can_be_booked_unchanged,
@@ -35,8 +34,8 @@ from adapter.operations.allowed_actions import (
 )
 from adapter.operations.find_lead import LeadFinder, Messages
 from adapter.operations.health import Verdict
-from adapter.operations.status import outcome_of
 from adapter.operations.todo import FORMAT_CHANGED, READ_AGAIN
+from adapter.parsing.text import joined_text
 from adapter.store import MOST_COUNTED, Filter, Issue, LeadCounts
 
 MAX_EXPORTED_BOOKINGS: Final = 100_000
@@ -45,7 +44,7 @@ COUNTED_DAYS: Final = 31
 #: The periods that a user may choose, by number of days.
 PERIODS: Final = {"1": "Today", "7": "Last 7 days", "30": "Last 30 days"}
 PAGE_SIZE: Final = 50
-#: How long a search in messages without leads may take, and how many of each kind it lists.
+#: Time limit for a search in messages without leads, and maximum number of results of each kind.
 MESSAGE_SECONDS: Final = 3.0
 MOST_MESSAGES: Final = 20
 #: Shorter texts are not searched for in messages.
@@ -64,18 +63,14 @@ def template_helpers() -> dict[str, Any]:
         "utc": serializers.utc,
         "local": serializers.local,
         "label_of": label_of,
-        "explanation_of": explanation_of,
-        "outcome_of": outcome_of,
-        "tour_text": tour_text,
         "person": serializers.person,
         "renter_name": renter_name,
-        "text_of": text_of,
+        "joined_text": joined_text,
         "ago": ago_text,
         "file_line": lambda at: at.rpartition("/")[2],
         "most_counted": MOST_COUNTED,
         "short_of": _short_of,
         "bookings_are_stuck": _are_bookings_stuck,
-        "has_page": lambda endpoint: endpoint in flask.current_app.view_functions,
         "mappings_not_in_use": lambda: registry.changed_since_load(
             services.settings.mappings_dir, services.sources
         ),
@@ -92,7 +87,7 @@ def _short_of(booking: Booking) -> str:
             return FORMAT_CHANGED
         if booking.is_cancellation:
             return ""  # the state's label already says who canceled
-        return in_short(Issue.of(booking))
+        return lead_in_short(booking)
     return "" if booking.state is BookingState.BOOKED else DECISIONS.get(booking.reason or "", "")
 
 
@@ -106,17 +101,12 @@ def _are_bookings_stuck(verdict: Verdict | None) -> bool:
     return verdict is None or any(one.code in STUCK for one in verdict.problems)
 
 
-def median_of(values: Iterable[float]) -> float:
-    """Return the median of the values."""
-    return statistics.median(values)
-
-
 def sum_of(counts: Iterable[Mapping[str, int]], name: str) -> int:
     """Return the sum of the counts under ``name`` in all dictionaries."""
     return sum(one.get(name, 0) for one in counts)
 
 
-bp.add_app_template_filter(median_of)
+bp.add_app_template_filter(statistics.median, "median_of")
 bp.add_app_template_filter(sum_of)
 
 
@@ -178,7 +168,7 @@ def _filter() -> Filter:
 def _facets(numbers: LeadCounts, which: Filter) -> Mapping[str, Mapping[str, int]]:
     """Return the number of leads for each state, source and community.
 
-    The counts for each of the three apply the filter's values for the other two only.
+    The counts for each of the three apply only the filter's values for the other two.
     """
     chosen = (which.states[0] if which.states else "", which.source or "", which.community or "")
     facets: dict[str, dict[str, int]] = {"state": {}, "source": {}, "community": {}}

@@ -67,7 +67,7 @@ class FormatStatistics:
     """Counts how many of a source's webhooks have each feature."""
 
     source: str
-    #: The number of all webhooks, and of those that the mapping accepted.
+    #: The number of all webhooks, and the number that the mapping accepted.
     events: int = 0
     accepted: int = 0
     #: The hash of the mapping that was in use for the latest webhook.
@@ -113,7 +113,7 @@ class FormatStatistics:
     def recount(self, latest: Sequence[CountedEvent]) -> None:
         """Recount how many of the latest webhooks in a row lack each feature.
 
-        Their features are those that an edited mapping reads.
+        The features are determined with an edited mapping.
         """
         accepted = [one for one in latest if one.features]
         for feature, count in self.counts.items():

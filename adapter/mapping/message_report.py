@@ -1,17 +1,18 @@
 """Compare a message with its mapping: missing paths, unread values and doubtful values."""
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import PayloadError, Unreadable
 from adapter.mapping.engine import Scope
+from adapter.mapping.engine.reshape import JsonReader, ListReader, XmlReader
 from adapter.mapping.loader.compile_paths import UsedPath
 from adapter.mapping.loader.doubtful_values import doubtful_values
 from adapter.mapping.provenance import is_covered, read_locations
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
-from adapter.parsing.paths import EACH, MISSING, Location, path_text
+from adapter.parsing.paths import EACH, MISSING, Location, locate, located_leaves, path_text
 
 #: Maximum number of a message's values to look at.
 MOST_VALUES: Final = 5000
@@ -35,7 +36,15 @@ def report_on(source: Source, request: WebhookRequest) -> MessageReport:
         scope = source.scope(request)
     except PayloadError:
         return MessageReport()
-    unread = [*dict.fromkeys(_unread(scope.payload, read_locations(source, request)))]
+    unread = [
+        *_unread(scope.payload, read_locations(source, request)),
+        *(
+            path
+            for one in source.compiled.item_scopes(scope)
+            for path in _unread_inside(source, one)
+        ),
+    ]
+    unread = [*dict.fromkeys(unread)]
     return MessageReport(
         missing=[*_missing(source, scope, unread)],
         unread=unread,
@@ -75,7 +84,7 @@ def _missing(source: Source, scope: Scope, unread: Sequence[str]) -> Iterator[st
 
 
 def _line(used: UsedPath) -> str:
-    """Return the name of the mapping line in which a path occurs, such as ``email_1``."""
+    """Return the name of the mapping line that contains a path, such as ``email_1``."""
     section, *rest = used.where
     if section == "appointment":
         return ".".join([*rest[:1], *(one for one in rest[1:2] if one.isdigit())])
@@ -90,18 +99,21 @@ def _is_in(used: UsedPath, scope: Scope) -> bool:
     return found is not MISSING and not (found == [] and EACH in used.path.parts)
 
 
-def _unread(payload: Any, read: Collection[Location]) -> Iterator[str]:
-    """Yield the path of each nonempty value that is at none of the given locations.
+def _unread_inside(source: Source, scope: Scope) -> Iterator[str]:
+    """Yield the paths of unread values inside JSON, XML and lists that ``read:`` extracts."""
+    for reading in (*source.compiled.readers, *source.compiled.item_readers):
+        is_list = isinstance(reading.reader, ListReader) and not reading.reader.keeps_all
+        if not is_list and not isinstance(reading.reader, JsonReader | XmlReader):
+            continue
+        inside = {reading.name: scope.names.get(reading.name)}
+        uses = (one for one in source.used_paths if one.where[:2] != ("read", reading.name))
+        found = (locate(inside, one.path) for one in uses if one.path.parts[0] == reading.name)
+        yield from _unread(inside, {at for located in found for at, _ in located})
 
-    It uses a stack, because a message may be nested deeper than Python's recursion limit.
-    """
-    stack: list[tuple[Location, Any]] = [((), payload)]
-    for _ in range(MOST_VALUES):
-        if not stack:
-            return
-        location, value = stack.pop()
-        if isinstance(value, Mapping | list):
-            items = enumerate(value) if isinstance(value, list) else value.items()
-            stack += reversed([((*location, step), one) for step, one in items])
-        elif value not in (None, "") and location and not is_covered(location, read):
+
+def _unread(payload: Any, read: Collection[Location]) -> Iterator[str]:
+    """Yield the path of each nonempty value that is at none of the given locations."""
+    for location, value in located_leaves(payload, MOST_VALUES):
+        is_empty = value in (None, "", [], {})
+        if location and not is_empty and not is_covered(location, read):
             yield path_text([EACH if isinstance(one, int) else one for one in location])

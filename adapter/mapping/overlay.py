@@ -60,17 +60,29 @@ def with_communities(source: Source, overrides: Overrides) -> Source:
         if alias.community in communities and alias.key not in lookup.known:
             communities[alias.community] = _known_as(communities[alias.community], alias)
             known[alias.key] = communities[alias.community]
+    return dataclasses.replace(
+        _with_known(source, communities, known),
+        changes=overrides.changes,
+        hash=hashlib.sha256(repr((source.hash, aliases, added)).encode()).hexdigest(),
+    )
+
+
+def with_communities_of(edited: Source, source: Source) -> Source:
+    """Return an edited mapping with the communities and aliases of the mapping in use."""
+    return _with_known(edited, source.communities, source.community_lookup.known)
+
+
+def _with_known(
+    source: Source, communities: Mapping[str, Community], known: Mapping[str, Community]
+) -> Source:
+    """Return a copy of the source with different communities and different names for them."""
+    lookup = source.community_lookup
     fillers = [
         dataclasses.replace(lookup, known=known) if one is lookup else one
         for one in source.compiled.fillers
     ]
-    return dataclasses.replace(
-        source,
-        communities=communities,
-        compiled=dataclasses.replace(source.compiled, fillers=fillers),
-        changes=overrides.changes,
-        hash=hashlib.sha256(repr((source.hash, aliases, added)).encode()).hexdigest(),
-    )
+    compiled = dataclasses.replace(source.compiled, fillers=fillers)
+    return dataclasses.replace(source, communities=communities, compiled=compiled)
 
 
 def community_from(added: AddedCommunity) -> Community:

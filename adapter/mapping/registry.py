@@ -80,7 +80,7 @@ def problems_of(draft: Source) -> tuple[Problem, ...]:
 def problems_for(
     draft: Source, request: WebhookRequest, problems: Sequence[Problem]
 ) -> tuple[Problem, ...]:
-    """Reword the problems about paths that only this webhook has, and add its doubtful values."""
+    """Reword problems about paths that only this webhook has. Add a problem per doubtful value."""
     try:
         scope = draft.scope(request)
     except PayloadError:

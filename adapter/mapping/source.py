@@ -27,7 +27,7 @@ from adapter.parsing.text import CAP_TEXT, clean_text
 
 log = logging.getLogger(__name__)
 
-#: Outcomes for which no document is fetched.
+#: Outcomes that need no documents.
 NOT_FETCHED = (Outcome.IGNORED, Outcome.CANCELLATION, Outcome.UNREADABLE)
 
 

@@ -12,8 +12,15 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from adapter.mapping.engine.mapping import IDS_ONLY_REASON
-from adapter.mapping.engine.tour_time import NO_TIME
+from adapter.mapping.engine.tour_time import (
+    EDGE_OF_DAY,
+    NO_TIME,
+    SEVERAL_TIMES,
+    TO_FETCH,
+    UTC_TIME_OF_DAY,
+)
 from adapter.models import Booking, Reason
+from adapter.parsing.date_parts import NOT_A_TOUR
 from adapter.propexo.appointment import NO_CONTACT, TARGETS
 from adapter.store import IGNORED, Issue
 
@@ -157,7 +164,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "refused": (
         "This tour was rejected. It is not in Knock.",
-        "Fix what the response names and book it again, or enter the tour in Knock yourself.",
+        "Fix the problem in the response and book it again, or enter the tour in Knock yourself.",
     ),
     "job_failed": (
         "Knock didn't save this tour.",
@@ -330,6 +337,7 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "is in the past": ("This tour was already in the past when the request arrived.", _CALL),
     "there is a date but no time of day": ("The message has a date but no time.", _CALL),
+    NOT_A_TOUR: ("The renter said between when they could come, but not at what time.", _CALL),
     "the time does not exist": (
         "This time doesn't exist: clocks spring forward that night.",
         _CALL,
@@ -353,12 +361,29 @@ BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
 #: The problem in a few words, by the beginning of a reason's message, and by its field.
 SHORT_MESSAGE: Final[Mapping[str, str]] = {
     NO_TIME: "No tour time",
+    TO_FETCH: "Tour time not in the message",
+    SEVERAL_TIMES: "More than one tour time",
+    UTC_TIME_OF_DAY: "Time zone unclear",
+    EDGE_OF_DAY: "Maybe only a date",
     NO_CONTACT: "No phone or email",
     IDS_ONLY_REASON: "Only IDs, no details",
     "is at … in ": "Outside booking hours",
     "is more than … days ahead": "Too far ahead",
     "is in the past": "Tour time has passed",
     "there is a date but no time of day": "No time of day",
+    "a date without a time of day": "No time of day",
+    "the offset does not match": "Wrong time zone",
+    "there is no time zone": "No time zone",
+    "not the name of a time zone": "Time zone not recognized",
+    "its time zone abbreviation": "Time zone doesn't fit the date",
+    "the offset from UTC": "Invalid time zone",
+    "the time does not exist": "Tour time doesn't exist",
+    "the time happens twice": "Tour time happens twice",
+    "the weekday does not match": "Weekday and date don't match",
+    "it is not clear whether": "Morning or afternoon?",
+    "it matches two formats": "Date can be read in two ways",
+    "the year is not": "Year can't be right",
+    NOT_A_TOUR: "A period, not a time",
 }
 SHORT_FIELD: Final[Mapping[str, str]] = {
     "starts_at": "Can't read the tour time",
@@ -370,6 +395,8 @@ SHORT_FIELD: Final[Mapping[str, str]] = {
 SAYS: Final = "Propexo says: "
 #: How the message of an issue ends if the payload has no value.
 _MISSING: Final = (" is empty", "is not in the payload", "Missing data for required field.")
+#: The parts of a name. A lead may lack one of them.
+_NAMES: Final = frozenset({"first_name", "last_name"})
 _IS_AT: Final = re.compile(r"is at (\d\d:\d\d) in ")
 _IS_FAR: Final = re.compile(r"is more than (\d+) days ahead")
 
@@ -403,6 +430,32 @@ def _is_time_settled(problem: str, booking: Booking, now: dt.datetime) -> bool:
     return not problem.startswith("the offset does not match")
 
 
+def is_missing(problem: str) -> bool:
+    """Return True if a field's problem is that the webhook has no value for it."""
+    return problem.endswith(_MISSING)
+
+
+def lead_in_short(booking: Booking) -> str:
+    """Return a short description of a lead's problem.
+
+    It is more precise than its issue's, which leads with other values share.
+    """
+    first = booking.reasons[0] if booking.reasons else None
+    if first is None or booking.reason in IN_SHORT:
+        return in_short(Issue.of(booking))
+    if first.field == "starts_at" and first.value and is_missing(first.reason):
+        return "No tour date"
+    if first.reason.startswith("is at 00:00 in "):
+        return SHORT_MESSAGE["there is a date but no time of day"]
+    if (
+        first.field in _NAMES
+        and is_missing(first.reason)
+        and not _NAMES & booking.appointment.keys()
+    ):
+        return "No name"
+    return in_short(Issue.of(booking))
+
+
 def in_short(issue: Issue) -> str:
     """Return a short description of an issue."""
     if issue.code in IN_SHORT:
@@ -410,17 +463,14 @@ def in_short(issue: Issue) -> str:
     for beginning, words in SHORT_MESSAGE.items():
         if issue.message.startswith(beginning):
             return words
-    if issue.field == "starts_at" and issue.message.endswith(_MISSING):
+    if issue.field == "starts_at" and is_missing(issue.message):
         return SHORT_MESSAGE[NO_TIME]
-    if issue.field in ("name", "last_name") and issue.message.endswith(_MISSING):
-        return "No name"
     label = label_of(issue.field) if issue.message else ""
+    if is_missing(issue.message) and issue.field in ("name", *_NAMES):
+        return f"No {label.lower()}"
+    if is_missing(issue.message) and issue.field == "community":
+        return "No property given"
     return SHORT_FIELD.get(issue.field) or (f"{label} can't be used" if label else "Needs review")
-
-
-def explanation_of(booking: Booking) -> str:
-    """Return a sentence that explains a booking's state to users."""
-    return DECISIONS.get(booking.reason or "") or advice_for(Issue.of(booking)).wrong
 
 
 def advice_for(issue: Issue) -> Advice:
@@ -471,4 +521,6 @@ def label_of(field: str) -> str:
     """Return a field's label for users, such as ``Move-in date``."""
     if field in _LABELS:
         return _LABELS[field]
-    return TARGETS[field].label if field in TARGETS else field.replace("_", " ").capitalize()
+    if field in TARGETS:
+        return TARGETS[field].label
+    return re.sub(r" id$", " ID", field.replace("_", " ").capitalize())

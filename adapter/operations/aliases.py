@@ -33,7 +33,7 @@ from adapter.store import Database, Transaction
 MOST_LEADS: Final = 200
 #: Maximum number of leads in an audit log entry.
 MOST_RECORDED: Final = 50
-#: Number of leads in which to look for a property's display name.
+#: Number of leads to search for a property's display name.
 MOST_TITLED: Final = 10
 #: Maximum length of a property's name.
 MAX_NAME: Final = 200
@@ -52,7 +52,7 @@ class PropertyName:
 
     #: The name that the mapping reads, which identifies the property.
     name: str
-    #: The name in the form in which names are compared.
+    #: The normalized name, for comparisons.
     key: str
     #: The beginning of the name as JSON, as in the reasons of held leads.
     value: str
@@ -157,7 +157,7 @@ def _text(value: object) -> str:
 
 
 class Aliases:
-    """Assigns property names to communities for a user."""
+    """Assigns property names to communities on behalf of a user."""
 
     def __init__(
         self, settings: Settings, store: Database, live: LiveSources, clock: Clock, by: str

@@ -8,7 +8,7 @@ from adapter.exceptions import NotPossible
 from adapter.models import MOVES, Booking, BookingState, Kind
 from adapter.store import Issue
 
-#: States from which a user may release a booking.
+#: States of a booking that a user may release.
 RELEASABLE = (
     BookingState.HELD,
     BookingState.FAILED,
@@ -110,7 +110,7 @@ def is_tour_for_prospect(booking: Booking, changes: Mapping[str, Any]) -> bool:
 
 
 def is_sent_guest_card(booking: Booking) -> bool:
-    """Return True for a pending or sent guest card to which a tour can be added."""
+    """Return True for a pending or sent guest card that a tour can be added to."""
     live = (BookingState.PENDING, *SENT)
     is_prospect = booking.kind is Kind.PROSPECT and booking.state in live
     return is_prospect and booking.state is not BookingState.UNKNOWN

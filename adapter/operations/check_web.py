@@ -22,7 +22,7 @@ from adapter.webhooks.self_check import HEADER, Arrival, proof
 AREA: Final = "web"
 RECEIVER: Final = "status webhooks"
 MAIL: Final = "email"
-#: Statuses of a missing receiver. With any other error, the receiver may only reject HEAD.
+#: Statuses that mean the receiver is missing. After any other error, it may just not support HEAD.
 _MISPLACED: Final = (301, 302, 303, 307, 308, 404, 410)
 
 #: The client address in the request's X-Forwarded-For. It is reserved for documentation.

@@ -14,7 +14,7 @@ from adapter.store import Database, Filter
 #: Pattern for source and community keys. Any other input could be a renter's name.
 _KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
-#: The beginning of a formula, even after characters at which some spreadsheets split cells.
+#: The beginning of a formula, even after characters that some spreadsheets split cells at.
 _FORMULA: Final = re.compile(r"""(^|[;\r\n])(["\s]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])""")
 
 #: Number of bookings to read at a time.

@@ -39,7 +39,7 @@ class Found:
 
     events: tuple[int, ...]
     rejections: tuple[int, ...]
-    #: Requests that could not be searched. Only the bookings of events were.
+    #: Requests that could not be searched. For events, only their bookings were searched.
     undecryptable: Undecryptable = dataclasses.field(default_factory=Undecryptable)
 
 
@@ -103,8 +103,9 @@ class Eraser:
     def find(self, contact: Contact, progress: Callable[[int, int], object]) -> Found:
         """Return the IDs of all events and rejected requests that contain a contact.
 
-        Also return the IDs of those that cannot be searched because their key is not set. Read all
-        rows in batches of a few thousand. Call ``progress`` with (read, total) after each batch.
+        Also return the IDs of requests that cannot be searched because their key is not set. Read
+        all rows in batches of a few thousand. Call ``progress`` with (read, total) after each
+        batch.
         """
         last = self._read(lambda tx: tx.erasure.last_event_id())
         events: list[int] = []
@@ -148,7 +149,8 @@ class Eraser:
     def erase(self, found: Found, *, by: str) -> list[int]:
         """Erase the rows that were found. Return the IDs of events that cannot be erased yet.
 
-        Those have bookings in flight, which cannot be recalled. Other bookings are discarded first.
+        These events have bookings in flight, which cannot be recalled. Other bookings are discarded
+        first.
         """
         now, left = self._clock(), []
         for event_id in found.events:

@@ -33,7 +33,7 @@ class Finding:
     fix: str = ""
 
 
-#: A check, which yields its findings in order. Those before a failure or a timeout are kept.
+#: A check, which yields its findings in order. Findings from before a failure or timeout are kept.
 Check = Callable[[], Iterable[Finding]]
 
 #: The areas that a user configures.

@@ -16,6 +16,7 @@ from adapter.mapping.format_profile import (
     used_paths,
     values_at,
 )
+from adapter.mapping.overlay import with_communities_of
 from adapter.mapping.problems import MappingErrors
 from adapter.mapping.registry import load_text
 from adapter.mapping.source import Source
@@ -25,8 +26,8 @@ from adapter.settings import Policy
 
 #: Maximum number of paths to try, most similar names first.
 MOST_TRIED: Final = 12
-#: Minimum share of the webhooks that must have a value at the new path, and of these values, the
-#: share that the field must accept.
+#: Minimum share of the webhooks that must have a value at the new path, and minimum share of these
+#: values that the field must accept.
 SHARE_SENT: Final = 0.25
 SHARE_READ: Final = 0.8
 #: Minimum similarity of two names, and by how much it must exceed that of all others.
@@ -72,7 +73,7 @@ NOT_THE_RENTER: Final = frozenset(
 )
 _CONTACT: Final = re.compile(r"(email|phone)_\d")
 _NAMES: Final = frozenset({"name", "first_name", "last_name"})
-#: Fields for which similar names are no evidence: who, where and when are never guessed.
+#: Fields that a similar name is not enough for: who, where and when are never guessed.
 _NEVER_BY_NAME: Final = frozenset({"starts_at", "community", "sent_at"})
 
 
@@ -82,7 +83,7 @@ class Renamed:
 
     source: Source
     path: str
-    #: Webhooks from which a field of the path cannot be read, and webhooks that have the path.
+    #: Webhooks that lack a field that is read from the path, and webhooks that have the path.
     lacking: Sequence[Event]
     before: Sequence[Event]
     #: Other paths that are missing as well.
@@ -104,8 +105,8 @@ def renamed_path_of(
 ) -> Renamed:
     """Select the recent webhooks that lack a path, and the older webhooks that contain it.
 
-    ``events`` contains the webhooks since and before the change. Webhooks from which the field is
-    read through another path are left out.
+    ``events`` contains the webhooks since and before the change. Webhooks whose field is read from
+    another path are left out.
     """
     since, before = events
     at = path_from_text(path)
@@ -172,13 +173,17 @@ def _fits(what: Renamed, path: str, texts: Sequence[str]) -> bool:
 
 
 def edited_source(source: Source, text: str, policy: Policy) -> Source | None:
-    """Load an edited mapping. Return None if it is unchanged or invalid."""
+    """Load an edited mapping for the source's communities, including those from the console.
+
+    Return None if the mapping is unchanged or invalid.
+    """
     if text == source.text:
         return None
     try:
-        return load_text(source.path.parent, source.name, text, policy)
+        edited = load_text(source.path.parent, source.name, text, policy)
     except MappingErrors:
         return None
+    return with_communities_of(edited, source)
 
 
 def _is_filled(what: Renamed, edited: Source, path: str) -> bool:

@@ -36,11 +36,11 @@ from adapter.store import Database
 
 #: Maximum number of affected webhooks to read for a proposal.
 MOST_AFFECTED: Final = 50
-#: Number of webhooks from before the change, for which the edit must change nothing.
+#: Number of webhooks from before the change whose results the edit must not change.
 BEFORE: Final = 20
 #: Maximum number of unmet conditions to name.
 MOST_UNMET: Final = 5
-#: Fields without which nothing is sent, or which are not sent.
+#: Fields that a booking requires, or that are not sent.
 NOT_SENT: Final = frozenset({"starts_at", "community", "sent_at"})
 #: States of bookings that are or may be in Knock.
 SENT_STATES: Final = frozenset(
@@ -135,7 +135,7 @@ def _sent_without(evidence: _Evidence, bookings: Sequence[Booking]) -> tuple[int
 
 
 def _fields(evidence: _Evidence) -> list[str]:
-    """Return the fields that a change affects."""
+    """Return the names of the fields that a format change affects."""
     change, source = evidence.change, evidence.source
     if change.kind is FormatKind.FIELD:
         return [change.name]
@@ -323,7 +323,7 @@ def _tried(
 
 
 def _read(source: Source, events: Sequence[Event], fields: Sequence[str]) -> int:
-    """Return the number of webhooks from which all of the given fields are read."""
+    """Return the number of webhooks that have readable values for all of the given fields."""
     mapped = [mapped_event(source, event) for event in events]
     return sum(all(values_of(one, field) for field in fields) for one in mapped)
 

@@ -30,7 +30,7 @@ class FormatWatch:
 
     def __init__(self, store: Database) -> None:
         self._store = store
-        #: The mapping for which changes were last determined, by source.
+        #: The mapping used when changes were last determined, by source.
         self._hashes: dict[str, str] = {}
 
     def run(self, sources: Mapping[str, Source]) -> None:

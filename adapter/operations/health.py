@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from adapter.exceptions import StoreUnavailable
-from adapter.models import FormatChange, MappingVersion
+from adapter.models import FormatChange, MappingVersion, shown_user
 from adapter.operations.serializers import ago
 from adapter.settings import Settings
 from adapter.store import Database, MailFailures, Pause, WebhookSummary
@@ -319,7 +319,7 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """The facts about the adapter from which its problems are derived."""
+    """The facts about the adapter that its problems are derived from."""
 
     now: dt.datetime
     processes: tuple[Process, ...] = ()
@@ -391,7 +391,7 @@ class Verdict:
         codes = ("no_worker", "sending_stopped", "nothing_sent", "sending_paused")
         total = [one for one in self.facts.pauses if one.is_total] if self.facts else []
         if total:
-            return f"{total[0].by} has paused sending."
+            return f"{shown_user(total[0].by)} has paused sending."
         return next((one.sentence for one in self.problems if one.code in codes), None)
 
     def _good_news(self) -> str:
@@ -546,7 +546,9 @@ def _pauses(facts: Facts) -> Iterator[Problem]:
     for pause in facts.pauses:
         is_old = facts.now - pause.since >= FORGOTTEN_AFTER
         code = "pause_forgotten" if is_old else "paused"
-        sentence = f"{pause.by} has paused {pause.scope}{_since(pause.since, facts.now)}."
+        sentence = (
+            f"{shown_user(pause.by)} has paused {pause.scope}{_since(pause.since, facts.now)}."
+        )
         yield Problem(code=code, source=pause.source, since=pause.since, sentence=sentence)
 
 
@@ -654,8 +656,8 @@ def _processes(facts: Facts) -> Iterator[Problem]:
 def _versions(facts: Facts) -> Iterator[Problem]:
     for one in facts.replaced_versions:
         sentence = (
-            f"{one.source}.yaml has changed since {one.by} published version {one.number} of this "
-            "mapping in the console, so the file is in use."
+            f"{one.source}.yaml has changed since {shown_user(one.by)} published version "
+            f"{one.number} of this mapping in the console, so the file is in use."
         )
         yield Problem(code="version_replaced", source=one.source, sentence=sentence)
 
@@ -733,7 +735,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
 
 
 def _waiting(queue: QueueFacts) -> str:
-    """Return a phrase that counts the waiting webhooks and bookings."""
+    """Return a phrase with the numbers of waiting webhooks and bookings."""
     webhooks = _count(queue.unmapped, "webhook")
     bookings = _count(queue.pending, "booking")
     parts = [

@@ -4,7 +4,7 @@ import datetime as dt
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from adapter.models import Booking, BookingState, Event, EventState, Kind, KnockStatus
+from adapter.models import Booking, BookingState, Event, EventState, Kind, KnockStatus, shown_user
 from adapter.operations.advice import DECISIONS, advice_for
 from adapter.operations.health import Verdict
 from adapter.signatures import REASONS
@@ -85,7 +85,7 @@ def _subject(booking: Booking) -> str:
 def _queue_text(booking: Booking, verdict: Verdict, zone: dt.tzinfo | None) -> str:
     for pause in verdict.facts.pauses if verdict.facts else ():
         if pause.covers(booking.source, booking.community):
-            return f"{pause.by} has paused {pause.scope}: {pause.reason}"
+            return f"{shown_user(pause.by)} has paused {pause.scope}: {pause.reason}"
     if verdict.why_unsent is not None:
         return f"it is not sent: {verdict.why_unsent}"
     if booking.due_at is not None and booking.due_at > verdict.at:

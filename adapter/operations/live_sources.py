@@ -4,8 +4,9 @@ import dataclasses
 import logging
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 
-from adapter.mapping import overlay
+from adapter.mapping import overlay, registry
 from adapter.mapping.source import Source
 from adapter.models import NO_OVERRIDES, AddedCommunity, Alias, Overrides
 from adapter.settings import Settings
@@ -76,10 +77,13 @@ class LiveSources:
         self.sources = sources  # a single assignment, so that no thread sees a partial set
 
 
-def live_sources(
-    settings: Settings, store: Database, files: Mapping[str, Source]
-) -> Mapping[str, Source]:
-    """Return the mappings in use, for a short-lived process."""
+def live_sources(settings: Settings, store: Database, folder: Path | None = None) -> LiveSources:
+    """Return the mappings in use, for a short-lived process.
+
+    Raise ConfigurationError if a mapping in ``folder``, or else in the settings' folder, is
+    invalid.
+    """
+    files = registry.load(folder or settings.mappings_dir, settings.policy)
     live = LiveSources(settings, store, files)
     live.refresh()
-    return live.sources
+    return live

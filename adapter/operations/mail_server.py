@@ -21,7 +21,7 @@ _THIS_MACHINE: Final = ("127.0.0.1", "localhost", "::1")
 PERMANENT: Final = 500
 #: From this status on, an SMTP server has not accepted what it was sent.
 TEMPORARY: Final = 400
-#: The statuses with which an SMTP server accepts a command.
+#: The statuses that mean that an SMTP server accepts a command.
 ACCEPTED: Final = range(200, 300)
 #: Letters that older and newer standards for domain names encode differently. The email could reach
 #: another domain.

@@ -9,7 +9,7 @@ from adapter.exceptions import NotPossible
 from adapter.mapping import overlay, registry
 from adapter.mapping.problems import MappingErrors, Problem
 from adapter.mapping.source import Source
-from adapter.models import Clock, MappingVersion
+from adapter.models import Clock, MappingVersion, shown_user
 from adapter.operations.live_sources import LiveSources
 from adapter.settings import UNTRIMMED, Settings
 from adapter.store import Database
@@ -34,7 +34,7 @@ class Checked:
 
 
 class MappingVersions:
-    """Checks, activates and rolls back mappings for a user."""
+    """Checks, activates and rolls back mappings on behalf of a user."""
 
     def __init__(
         self, settings: Settings, store: Database, live: LiveSources, clock: Clock, by: str
@@ -65,7 +65,7 @@ class MappingVersions:
             raise NotPossible("This is the mapping in use. Nothing has changed.")
         if errors := self.check(name, text).errors:
             raise MappingErrors(errors)
-        return self._add(source, text, reason, seen)
+        return self._add(source, text, reason, seen, "mapping_put_in_place")
 
     def roll_back(self, name: str, number: int, reason: str, *, seen: int) -> MappingVersion:
         """Activate an earlier version of a mapping, or the file if ``number`` is 0.
@@ -82,7 +82,7 @@ class MappingVersions:
             text = versions[number].text
         if text is not None and (errors := self.check(name, text).errors):
             raise MappingErrors(errors)
-        return self._add(source, text, reason, seen)
+        return self._add(source, text, reason, seen, "mapping_rolled_back")
 
     def versions(self, name: str) -> list[MappingVersion]:
         """Return the saved versions of a source's mapping, newest first."""
@@ -98,13 +98,15 @@ class MappingVersions:
         if self._settings.mappings_from_files_only:
             return "The file is in use. Here, mappings are changed only in their files."
         if overlay.is_outdated(source, version):
-            what = f"The file has changed since {version.by} published version {version.number}"
-            return f"{what}, so the file is in use."
+            what = f"{shown_user(version.by)} published version {version.number}"
+            return f"The file has changed since {what}, so the file is in use."
         if problems := self._live.sources[name].version_problems:
             return f"Version {version.number} has errors, so the file is in use: {problems[0]}"
         return f"Version {version.number} is in use instead of the file."
 
-    def _add(self, source: Source, text: str | None, reason: str, seen: int) -> MappingVersion:
+    def _add(
+        self, source: Source, text: str | None, reason: str, seen: int, action: str
+    ) -> MappingVersion:
         if not reason.strip():
             raise NotPossible("Enter a reason. It is kept in the history.")
         with self._store.transaction() as tx:
@@ -122,7 +124,6 @@ class MappingVersions:
                     f"Someone else just published version {version.number - 1}. "
                     "Compare your changes with it."
                 )
-            action = "mapping_put_in_place" if text is not None else "mapping_rolled_back"
             detail = f"{source.name} {version.number}"
             tx.audit.record(action, by=self._by, at=self._clock(), detail=detail)
         self._live.refresh()

@@ -76,7 +76,7 @@ class Notifier:
         def deliver(index: int) -> None:
             errors[index] = _deliver(self._urls[index], message)
 
-        # Daemons, because a process that ends does not wait for a service that hangs.
+        # Daemon threads, so that the process can exit without waiting for a service that hangs.
         threads = [
             threading.Thread(target=deliver, args=[index], name="alarm", daemon=True)
             for index in range(len(self._urls))

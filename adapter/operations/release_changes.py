@@ -24,7 +24,7 @@ INPUT_TRANSFORMS: Mapping[str, str] = {
     "phone_1": "phone",
 }
 
-#: The fields by which Knock identifies a person.
+#: The fields that Knock identifies a person by.
 CONTACTS = frozenset({"email_1", "phone_1"})
 
 #: The fields that a user may set: appointment fields, ``community`` and ``starts_at``.
@@ -89,7 +89,7 @@ def shared_contacts(appointment: Mapping[str, Any], other: Booking) -> frozenset
 def changes_for_another_person(
     booking: Booking, other: Booking, changes: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the changes. Contacts that ``other`` has too are moved to the notes.
+    """Return the changes, with contacts that ``other`` shares moved to the notes.
 
     Raise :class:`NotPossible` if no other contact is left, because Knock would treat both as one
     person.

@@ -42,7 +42,8 @@ class Difference:
     outcome: str
     #: ``item.field`` → (before, after).
     fields: Mapping[str, tuple[Any, Any]]
-    #: Why leads that the mapping can book are not booked, such as another person's same contact.
+    #: Why leads that the mapping can book are not booked, such as a contact shared with another
+    #: person.
     not_booked: Sequence[str] = ()
 
 
@@ -52,7 +53,7 @@ class _Plan:
 
     event: Event
     source: Source | None
-    #: All bookings of the event, and the IDs of those that are not replaced.
+    #: All bookings of the event, and the IDs of the bookings that are not replaced.
     bookings: tuple[Booking, ...]
     kept: frozenset[int]
     #: The IDs of the bookings whose states allow a replay to replace them.
@@ -103,12 +104,12 @@ class Replays:
         """Map an event again with the current mapping. With ``dry_run``, only report the changes.
 
         Bookings that are in flight, booked, discarded or past are not changed, and neither are
-        those that the renter made on the renter page, or that were merged with another request
-        from the same person. Several tours in one webhook are handled
-        separately if the mapping gives each a dedupe key. With ``forced_because``, a reason for the
-        history, only bookings in flight are not changed: a booked tour is booked again, and a past
-        tour is held. New bookings are sent after ``send_after``, if it is given. If ``is_replaced``
-        is given, the bookings for which it returns False are kept.
+        those that the renter made on the renter page, or that were merged with another request from
+        the same person. Several tours in one webhook are handled separately if the mapping gives
+        each a dedupe key. With ``forced_because``, a reason for the history, only bookings in
+        flight are not changed: a booked tour is booked again, and a past tour is held. New bookings
+        are sent after ``send_after``, if it is given. If ``is_replaced`` is given, bookings are
+        kept if it returns False.
         """
         if not dry_run:
             self._fetch(event_id)
@@ -288,7 +289,7 @@ def _without_settled(
     mapped: Mapped,
     left: Collection[int],
 ) -> Mapped:
-    """Return the mapping result with only those items whose bookings may still be replaced."""
+    """Return the mapping result with only the items whose bookings may still be replaced."""
     if not any(_is_settled(booking, left) for booking in bookings):
         return mapped
     replaceable = {booking.item_key for booking in bookings if booking.id in left}

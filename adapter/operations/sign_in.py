@@ -10,7 +10,7 @@ from werkzeug.security import check_password_hash, generate_password_hash
 
 from adapter import signatures
 from adapter.exceptions import NotPossible, SignInRefused
-from adapter.models import Clock
+from adapter.models import LOCAL_USER, Clock
 from adapter.settings import ROLES, Settings, is_user_name
 from adapter.store import SIGN_IN_WINDOW, Database, Transaction, User
 from adapter.store.fingerprints import lock_key
@@ -29,8 +29,6 @@ MAX_PASSWORD_LENGTH: Final = 200
 
 #: The role of users who may change things.
 EDITOR: Final = "operate"
-#: Name of the user that the link from `adapter run` signs in. No real user can have this name.
-LOCAL: Final = "(local)"
 
 
 class SignIn:
@@ -52,14 +50,14 @@ class SignIn:
             name: User(name=name, role=role, password=password)
             for name, (role, password) in self._settings.users.items()
         }
-        local = {LOCAL: stored.pop(LOCAL)} if LOCAL in stored else {}
+        local = {LOCAL_USER: stored.pop(LOCAL_USER)} if LOCAL_USER in stored else {}
         return stored | configured or local
 
     def sign_in(self, name: str, password: str, client: str | None, browser: str = "") -> User:
         """Verify a password and return the user. Raise :class:`SignInRefused` if it is incorrect.
 
         Failures are counted by name and by ``client``, the IP address, if it is known. A
-        ``browser`` in which this user has signed in before is counted separately, so that no one
+        ``browser`` that this user has signed in with before is counted separately, so that no one
         else can lock it out.
         """
         user, now = self.users().get(name), self._clock()
@@ -99,7 +97,7 @@ class SignIn:
 
         This invalidates the previous link and ends the session that it started.
         """
-        if self.users().keys() - {LOCAL}:
+        if self.users().keys() - {LOCAL_USER}:
             return None
         key = secrets.token_urlsafe(24)
         user = _local_user(self._link_hash(key))
@@ -113,7 +111,7 @@ class SignIn:
         link = self._link_hash(key)
         with self._store.transaction() as tx:
             tx.lock_keys([lock_key(bytes.fromhex(link))])
-            links = [one.password for one in tx.users.all() if one.name == LOCAL]
+            links = [one.password for one in tx.users.all() if one.name == LOCAL_USER]
             if not secrets.compare_digest("".join(links), link):
                 raise SignInRefused("This link was already used, or a newer one replaced it.")
             tx.users.add(user, now=now)
@@ -138,7 +136,7 @@ class SignIn:
         return self._hash(f"session\0{user.password}").hex()[:32]
 
     def browser_mark(self, user: User) -> str:
-        """Return the cookie value for a browser in which the user has signed in."""
+        """Return the cookie value for a browser that the user has signed in with."""
         return self._hash(f"browser\0{user.name}\0{user.password}").hex()[:32]
 
     def session_key(self) -> bytes:
@@ -153,10 +151,10 @@ class SignIn:
         user, now = new_user(name, password, role), self._clock()
         with self._store.transaction() as tx:
             if role != EDITOR and not self._has_editor(tx):
-                raise NotPossible("Nobody can edit yet. Choose “Can edit” for the first person.")
+                raise NotPossible("No one can edit yet. Choose “Can edit” for the first person.")
             tx.users.add(user, now=now)
             # This also prevents its session from becoming valid again without users.
-            tx.users.remove(LOCAL)
+            tx.users.remove(LOCAL_USER)
             tx.audit.record("user_added", by=by, at=now, detail=f"{name} {role}")
 
     def set_role(self, name: str, role: str, *, by: str) -> None:
@@ -194,7 +192,7 @@ class SignIn:
         self._replace_password(user, new, "password_changed", by=user.name)
 
     def set_password(self, user: User, new: str, *, by: str) -> None:
-        """Set another user's password. Raise NotPossible if the user was changed meanwhile."""
+        """Set another user's password. Raise NotPossible if the user was changed in between."""
         self._replace_password(user, new, "password_set", by=by)
 
     def _replace_password(self, user: User, new: str, action: str, *, by: str) -> None:
@@ -224,7 +222,7 @@ class SignIn:
         if not self._has_editor(tx, besides=name):
             raise NotPossible(f"{name} is the last person who can edit. Add another one first.")
 
-    def _has_editor(self, tx: Transaction, *, besides: str = LOCAL) -> bool:
+    def _has_editor(self, tx: Transaction, *, besides: str = LOCAL_USER) -> bool:
         """Return True if any user except ``besides`` and the one-time link's user can edit.
 
         The lock prevents two editors from removing each other at the same moment.
@@ -232,7 +230,9 @@ class SignIn:
         tx.lock_keys([lock_key(self._hash("editors")[:16])])
         roles = {user.name: user.role for user in tx.users.all()}
         roles |= {known: role for known, (role, _) in self._settings.users.items()}
-        return any(role == EDITOR and one not in (besides, LOCAL) for one, role in roles.items())
+        return any(
+            role == EDITOR and one not in (besides, LOCAL_USER) for one, role in roles.items()
+        )
 
     def _limits(self, texts: Mapping[str, int]) -> Mapping[bytes, int]:
         """Return the limits on failed sign-ins, with hashed keys."""
@@ -262,7 +262,7 @@ def _is_locked(failures: Mapping[int, int]) -> bool:
 
 
 def _local_user(password: str) -> User:
-    return User(name=LOCAL, role="operate", password=password)
+    return User(name=LOCAL_USER, role="operate", password=password)
 
 
 def new_user(name: str, password: str, role: str) -> User:

@@ -10,7 +10,7 @@ from adapter.operations.health import STOPPED, Verdict, verdict_of
 from adapter.settings import Settings
 from adapter.store import Database, Group, Pause, Sending
 
-#: The states behind each name that users see, in the order of the charts.
+#: The states that each label for users covers, in the order of the charts.
 OUTCOMES: Final[Mapping[str, frozenset[str]]] = {
     "booked": frozenset({"booked"}),
     "in progress": frozenset({"received", "pending", "sending", "submitted"}),

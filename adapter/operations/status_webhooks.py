@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from adapter import signatures
+from adapter.bookings import backoff
 from adapter.models import RENTER, Clock, WebhookRequest
 from adapter.operations.serializers import utc
 from adapter.propexo.http import Body, exchange
@@ -59,7 +60,7 @@ class StatusNotifier:
                 return
 
     def queue(self) -> None:
-        """Queue webhooks for all changes up to the point at which the history is complete."""
+        """Queue webhooks for all changes in the complete part of the history."""
         with self._store.statement() as tx:
             until = self._history_end.complete_until(tx.outbox.horizon())
         has_more = until is not None
@@ -90,7 +91,7 @@ class StatusNotifier:
                 webhook,
                 error,
                 now=now,
-                due_at=now + pause_after(webhook.attempts),
+                due_at=now + backoff.doubling_pause(webhook.attempts, FIRST_PAUSE, MAX_PAUSE),
                 max_pause=MAX_OUTAGE_PAUSE,
             )
             given_up = tx.outbox.give_up(now - GIVE_UP_AFTER, now)
@@ -115,12 +116,6 @@ class StatusNotifier:
         if 300 <= response.status < 400:
             return f"HTTP {response.status}, and redirects are not followed"
         return None if 200 <= response.status < 300 else f"HTTP {response.status}"
-
-
-def pause_after(attempts: int) -> dt.timedelta:
-    """Return the delay before the next attempt to deliver a webhook."""
-    doublings = min(attempts - 1, 20)
-    return min(FIRST_PAUSE * (1 << doublings), MAX_PAUSE)
 
 
 def signed_request(

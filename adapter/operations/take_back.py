@@ -20,7 +20,7 @@ UNDO_SECONDS: Final = 10
 #: has no time.
 BEFORE_TOUR: Final = dt.timedelta(hours=1)
 WITHOUT_TOUR: Final = dt.timedelta(hours=12)
-#: The hours in the afternoon and in the morning at which snoozed leads are shown again.
+#: The hours in the afternoon and in the morning when snoozed leads are shown again.
 AFTERNOON_HOUR: Final = 14
 MORNING_HOUR: Final = 9
 #: The mainland zone that reaches a local time first. It is used if the zone is unknown.

@@ -37,7 +37,7 @@ _FOR_ADMINS = frozenset({"internal_error", "not_authorized"})
 #: leads have a value with a similar name instead, two are enough.
 MANY: Final = 3
 MANY_WITH_NEW_NAME: Final = 2
-#: Fields of which a lead needs at least one.
+#: Fields that identify a renter. A lead needs at least one of them.
 CONTACT_FIELDS: Final = ("email_1", "phone_1")
 _MISSING: Final = " is not in the payload"
 _NEW_NAME: Final = re.compile(r" \(there is ['\"](.*)['\"]\)$")

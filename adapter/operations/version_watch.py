@@ -30,6 +30,8 @@ class LostLeads:
 
     #: The version that did not book them.
     version: MappingVersion
+    #: True if the version is the file or has the text of an earlier version.
+    is_roll_back: bool
     #: The IDs of their events, newest first.
     ids: Sequence[int]
 
@@ -45,7 +47,7 @@ class VersionWatch:
         self._is_sent = functools.lru_cache(maxsize=2000)(self._map)
 
     def lost(self, now: dt.datetime) -> list[LostLeads]:
-        """Return the lost leads of each mapping that was changed recently, by version."""
+        """Return the lost leads of each recently changed mapping, by version."""
         if self._settings.mappings_from_files_only:
             return []
         changed = self._live.overrides.versions.values()
@@ -60,7 +62,9 @@ class VersionWatch:
             former = one.number - 1
             ids = [number for number in found[one.number] if self._is_sent(name, former, number)]
             if ids:
-                yield LostLeads(version=one, ids=ids)
+                earlier = [other.text for other in versions if other.number < one.number]
+                is_roll_back = one.text is None or one.text in earlier
+                yield LostLeads(version=one, is_roll_back=is_roll_back, ids=ids)
 
     def _read_versions(self, name: str, changes: int) -> Sequence[MappingVersion]:  # noqa: ARG002
         """Return a mapping's versions, newest first. They stay the same until the next change."""

@@ -35,6 +35,15 @@ _RANGE: Final = re.compile(
     r"|(?<=[0-9mM.])-(?=[0-9]{1,2}(?::[0-9]{2})? ?[aApP]\.?[mM])"
 )
 _CLOCK: Final = re.compile(r"([0-9]{1,2})(?::([0-9]{2}))?(?: ?([aApP])\.?[mM]\.?)?")
+#: A time of day anywhere in a text, except a UTC offset.
+_CLOCK_IN_TEXT: Final = re.compile(
+    r"(?<![0-9/.:+-])([0-9]{1,2})(?::([0-9]{2})(?::[0-9]{2}(?:\.[0-9]+)?)?)?(?![0-9/:])"
+    r"(?: ?([aApP])\.?[mM]\b\.?)?"
+)
+_DURATION: Final = re.compile(r"PT(?:([0-9]{1,3})H)?(?:([0-9]{1,4})M)?(?:[0-9]+S)?")
+#: Maximum length of a tour, in hours. A longer range is a period when the renter is available.
+LONGEST_TOUR: Final = 2
+NOT_A_TOUR: Final = "a period that is longer than a tour, or has no end, is not a tour time"
 UNKNOWN_PART: Final = "it has a part other than year, month, day, hour, minute, AM or PM, and zone"
 
 
@@ -76,9 +85,11 @@ def _meaning(name: object) -> str | None:
 def start_of_range(text: str) -> str:
     """Return the start time of a range, with AM or PM added if only the end time has it.
 
-    Return any other text unchanged.
+    Return any other text unchanged. Raise :class:`Unreadable` if the range is too long for a tour.
     """
     start, end = [*_RANGE.split(text, 1), ""][:2]
+    if _is_period(start, end, text[len(start) : len(text) - len(end)].strip()):
+        raise Unreadable(NOT_A_TOUR)
     clock = _CLOCK.fullmatch(start.rpartition(" ")[2])
     until = _CLOCK.fullmatch(end.strip())
     if not clock or not until or clock[3] or not until[3]:
@@ -87,6 +98,34 @@ def start_of_range(text: str) -> str:
     is_before = _minutes(clock) <= _minutes(until)
     half = until[3].upper() if is_before else "AP"[until[3] in "aA"]
     return f"{start} {half}M"
+
+
+def _is_period(start: str, end: str, separator: str) -> bool:
+    """Return True if a range is longer than a tour, or has no readable end."""
+    if duration := _DURATION.fullmatch(end):
+        return int(duration[1] or 0) * 60 + int(duration[2] or 0) > LONGEST_TOUR * 60
+    (first, day), (last, last_day) = _clock_and_day(start), _clock_and_day(end)
+    if first is None:
+        return False
+    if last is None:  # a word after a hyphen may be anything, such as a kind of tour
+        return separator.isalpha() or re.match(r"P[0-9T]", end) is not None
+    is_24_hours = (first[3] and last[3]) or not all(1 <= int(one[1]) < 13 for one in (first, last))
+    length = _since_midnight(last) - _since_midnight(first)
+    is_long = length % (24 * 60 if is_24_hours else 12 * 60) > LONGEST_TOUR * 60
+    return is_long or (bool(re.search("[0-9]", last_day)) and last_day != day)
+
+
+def _clock_and_day(text: str) -> tuple[re.Match[str] | None, str]:
+    """Return the last time of day in a text, and the rest of the text without punctuation."""
+    found = [one for one in _CLOCK_IN_TEXT.finditer(text) if one[2] or one[3]]
+    clock = found[-1] if found else _CLOCK.fullmatch(text.rpartition(" ")[2])
+    rest = text.replace(clock[0], "", 1) if clock else text
+    return clock, " ".join(re.findall(r"[^\W_]+", rest.lower()))
+
+
+def _since_midnight(clock: re.Match[str]) -> int:
+    hour = int(clock[1]) % 12 + 12 * (clock[3] in "pP") if clock[3] else int(clock[1])
+    return hour * 60 + int(clock[2] or 0)
 
 
 def _minutes(clock: re.Match[str]) -> int:

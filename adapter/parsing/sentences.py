@@ -1,6 +1,6 @@
-"""Find the sentences in which a renter mentions a time, or asks to cancel or move a tour.
+"""Find sentences where a renter mentions a time, or asks to cancel or move a tour.
 
-The patterns cover English, Spanish and French. They only find doubts for a person to resolve:
+The patterns cover English, Spanish and French. Matches only raise doubts for a person to resolve:
 no tour is booked, moved or canceled because of them.
 """
 

@@ -238,7 +238,7 @@ def problems(
     checked: Container[str] = (),
     kind: Kind = Kind.APPOINTMENT,
 ) -> dict[str, list[str]]:
-    """Return the errors for which Propexo would reject an appointment, keyed by field.
+    """Return the errors that would make Propexo reject an appointment, keyed by field.
 
     Fields in ``checked`` were validated by :meth:`Target.check`, so they are not checked again.
     """
@@ -273,7 +273,7 @@ def request_from(
     """Return the JSON body for a POST to Propexo, with enum values in Propexo's spelling.
 
     Enum values with no known spelling go into the notes, because one invalid value makes Propexo
-    reject the whole booking. So do values for which a guest card has no field.
+    reject the whole booking. So do values that a guest card has no field for.
     """
     left_out = _APPOINTMENT_ONLY if kind is Kind.PROSPECT else frozenset()
     request = {name: value for name, value in appointment.items() if value not in (None, "", [])}

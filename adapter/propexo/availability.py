@@ -21,7 +21,7 @@ from adapter.parsing.zone_names import zone_from_name
 MAX_DEPTH: Final = 10
 #: Maximum number of available times to keep. A longer list is incomplete.
 MAX_TIMES: Final = 5000
-#: A span that is longer than one tour is a window, in which a tour may start every 15 minutes.
+#: A span that is longer than one tour is a window. A tour may start every 15 minutes in it.
 LONGEST_TOUR: Final = dt.timedelta(hours=1)
 STEP: Final = dt.timedelta(minutes=15)
 #: The part of a window after this time is not read.
@@ -112,7 +112,7 @@ class _Reader:
         self.unread = 0
 
     def read(self, value: Any, context: _Context) -> None:
-        """Read a value and everything inside it."""
+        """Collect the available times in a value and in everything nested in it."""
         if context.depth > MAX_DEPTH or len(self.times) > MAX_TIMES:
             self.unread += 1
         elif isinstance(value, list):

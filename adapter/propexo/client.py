@@ -91,21 +91,14 @@ class Propexo:
             return responses.accepted(self._post(NOTE_PATH, request))
 
     def _post(self, path: str, request: Mapping[str, Any]) -> Response:
-        body = Body(json.dumps(dict(request)).encode())
+        body = _body(request)
         try:
-            return exchange(
-                "POST",
-                self.base_url + path,
-                headers=self._headers,
-                body=body,
-                timeout_seconds=self.timeout_seconds,
-            )
-        except Exception as exc:
-            # The exception type does not matter, only whether any byte was sent.
-            why = failure_text(exc, self.base_url)
+            return self._send("POST", path, body)
+        except Unreachable as exc:
+            # The type of the error does not matter, only whether any byte was sent.
             if body.has_started:
-                raise OutcomeUnknown(f"there was no response: {why}") from exc
-            raise Unreachable(f"Propexo could not be reached: {why}", answer=why) from exc
+                raise OutcomeUnknown(f"there was no response: {exc.answer}") from exc.__cause__
+            raise
 
     def free_times(
         self, integration_id: str, community_id: str, appointment_type: str
@@ -122,7 +115,7 @@ class Propexo:
         }
         seconds = min(AVAILABILITY_SECONDS, self.timeout_seconds)
         with self._measured("read_availability"):
-            return responses.free_times(self._read("POST", AVAILABILITY_PATH, body, seconds))
+            return responses.free_times(self._send("POST", AVAILABILITY_PATH, _body(body), seconds))
 
     def write_status(self, job_id: str) -> JobReport:
         """Return the status of a write job at Propexo.
@@ -130,7 +123,7 @@ class Propexo:
         Raise :class:`UpstreamError` if there is no usable response. Retrying is always safe.
         """
         with self._measured("read_status"):
-            return responses.report(self._get(STATUS_PATH + quote(job_id, safe="")))
+            return responses.report(self._send("GET", STATUS_PATH + quote(job_id, safe="")))
 
     def records(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
         """Return the records on one page of a list in Propexo."""
@@ -145,14 +138,14 @@ class Propexo:
             return self._page(path, query)
 
     def _page(self, path: str, query: Mapping[str, str]) -> Page:
-        return responses.page(self._get(f"{path}?{urlencode(query)}"))
+        return responses.page(self._send("GET", f"{path}?{urlencode(query)}"))
 
     def integrations(self) -> Response:
         """Request the list of integrations from Propexo, and return the response.
 
         Raise :class:`NotSent`, with the reason as its cause, if there is no response.
         """
-        return self._get(INTEGRATIONS_PATH)
+        return self._send("GET", INTEGRATIONS_PATH)
 
     def check_token(self) -> None:
         """Check the API token with a cheap call. Raise :class:`UpstreamError` on failure."""
@@ -174,20 +167,22 @@ class Propexo:
             self._meter.count(REQUESTS, operation, result)
             self._meter.observe(REQUEST_SECONDS, time.monotonic() - started_at, operation)
 
-    def _get(self, path: str) -> Response:
-        return self._read("GET", path, None, self.timeout_seconds)
-
-    def _read(
-        self, method: str, path: str, body: Mapping[str, str] | None, seconds: float
+    def _send(
+        self, method: str, path: str, body: Body | None = None, seconds: float | None = None
     ) -> Response:
+        """Send a request, and return the response. Raise Unreachable if there is none."""
         try:
             return exchange(
                 method,
                 self.base_url + path,
                 headers=self._headers,
-                body=None if body is None else Body(json.dumps(dict(body)).encode()),
-                timeout_seconds=seconds,
+                body=body,
+                timeout_seconds=seconds or self.timeout_seconds,
             )
         except Exception as exc:
             why = failure_text(exc, self.base_url)
             raise Unreachable(f"Propexo could not be reached: {why}", answer=why) from exc
+
+
+def _body(request: Mapping[str, Any]) -> Body:
+    return Body(json.dumps(dict(request)).encode())

@@ -24,7 +24,7 @@ ATTRIBUTIONS_PATH: Final = "/crm/v1/attributions/"
 
 NO_FILTER: Final[Mapping[str, str]] = {}
 
-#: A sort order in which records added while we read do not shift the pages.
+#: A sort order that keeps records added while we read from shifting the pages.
 OLDEST_FIRST: Final = {"order-by": "created_at:asc"}
 
 #: Records per page, which is Propexo's maximum.

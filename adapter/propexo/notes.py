@@ -54,7 +54,7 @@ def compose(lines: Sequence[str], facts: Sequence[str]) -> str:
 
 
 def _fitted(lines: Sequence[str], room: int) -> str:
-    """Join lines to a text that fits. If too little of the longest remains, cut the whole text."""
+    """Join lines into text that fits. If the longest would become too short, cut the whole text."""
     text = "\n".join(lines)
     over = units(text) - room
     if over <= 0:

@@ -1,6 +1,5 @@
 """Create the sandbox's Flask app, which checks tokens, limits requests and injects faults."""
 
-import datetime as dt
 import hmac
 import ipaddress
 import urllib.parse
@@ -11,6 +10,7 @@ from typing import Any
 from flask import Flask, Request, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
+from adapter.models import utc_now
 from adapter.sandbox import propexo_responses
 from adapter.sandbox.catalog import NOTHING, Catalog
 from adapter.sandbox.control_api import control
@@ -19,14 +19,9 @@ from adapter.sandbox.data_webhooks import DEFAULT_SYNC, Sync
 from adapter.sandbox.knock_calendar import PATH as AVAILABILITY
 from adapter.sandbox.knock_calendar import availability
 from adapter.sandbox.propexo_api import api
-from adapter.sandbox.request_body import body_of, json_from
+from adapter.sandbox.request_body import InvalidBody, body_of, json_from
 from adapter.sandbox.state import Clock, State, current_state
 from adapter.sandbox.validation import schemas_with
-
-
-def utc_now() -> dt.datetime:
-    """Return the current time in UTC."""
-    return dt.datetime.now(dt.UTC)
 
 
 def create_app(
@@ -68,6 +63,7 @@ def create_app(
     app.before_request(_begin)
     app.after_request(_end)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(InvalidBody, _invalid_body)
     return app
 
 
@@ -142,6 +138,10 @@ def _end(response: Response) -> Response:
 def _http_error(exc: HTTPException) -> Response:
     """Convert an HTTP error from Flask, such as 404, to Propexo's error format."""
     return propexo_responses.error(exc.code or 500, exc.description)
+
+
+def _invalid_body(exc: InvalidBody) -> Response:
+    return propexo_responses.error(400, str(exc), exc.code)
 
 
 def _kind() -> str:

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from flask import Blueprint, Response, abort, jsonify, render_template, request
 
-from adapter.sandbox.faults import BadFault, faults_from
+from adapter.sandbox import propexo_responses
+from adapter.sandbox.faults import faults_from
 from adapter.sandbox.knock import Appointment, Prospect, Status
 from adapter.sandbox.listed_records import MODELS
-from adapter.sandbox.request_body import body_of, json_from
+from adapter.sandbox.request_body import InvalidBody, body_of, json_from
 from adapter.sandbox.state import Call, current_state
 
 control = Blueprint("control", __name__)
@@ -50,7 +51,7 @@ def list_appointments() -> Response:
 
 
 @control.post("/_sandbox/appointments/<appointment_id>/<action>")
-def change_appointment(appointment_id: str, action: str) -> tuple[Response, int] | Response:
+def change_appointment(appointment_id: str, action: str) -> Response:
     """Change a tour as a leasing agent would in Knock, or as the renter would.
 
     The renter's action is ``renter-cancel``. The agent's are ``cancel``, ``accept``, ``wait``,
@@ -73,8 +74,7 @@ def change_appointment(appointment_id: str, action: str) -> tuple[Response, int]
                 state.knock.touched.append(one)
                 state.publish()
                 return jsonify(_appointment(one))
-    message = "no appointment has this ID"
-    return jsonify({"error": {"code": "not_found", "message": message}}), 404
+    return propexo_responses.error(404, "no appointment has this ID")
 
 
 def _instant(text: str) -> dt.datetime | None:
@@ -119,14 +119,9 @@ def list_faults() -> Response:
 
 
 @control.post("/_sandbox/faults")
-def add_faults() -> tuple[Response, int] | Response:
+def add_faults() -> Response:
     """Queue the posted faults, or none of them if any is invalid."""
-    try:
-        faults = faults_from(json_from(body_of(request)))
-    except BadFault as exc:
-        return jsonify({"error": {"code": "invalid_fault", "message": str(exc)}}), 400
-    except ValueError as exc:
-        return jsonify({"error": {"code": "invalid_request", "message": str(exc)}}), 400
+    faults = faults_from(json_from(body_of(request)))
     state = current_state()
     with state.lock:
         state.faults.queue += faults
@@ -160,25 +155,22 @@ def show_sync() -> Response:
 
 
 @control.post("/_sandbox/sync")
-def change_sync() -> tuple[Response, int] | Response:
+def change_sync() -> Response:
     """Change the settings of the simulated sync. Omitted settings stay unchanged."""
-    try:
-        changes = _sync_changes(json_from(body_of(request)))
-    except ValueError as exc:
-        return jsonify({"error": {"code": "invalid_request", "message": str(exc)}}), 400
+    changes = _sync_changes(json_from(body_of(request)))
     publisher = current_state().publisher
     publisher.sync = dataclasses.replace(publisher.sync, **changes)
     return show_sync()
 
 
 def _sync_changes(body: Any) -> dict[str, Any]:
-    """Validate changes to the sync. Raise ValueError with the name of the first invalid setting."""
+    """Validate changes to the sync. Raise InvalidBody that names the first invalid setting."""
     given: dict[str, Any] = dict(body if isinstance(body, dict) else {"body": None})
     for name, value in given.items():
         if name not in _SYNC_KEYS:
-            raise ValueError(f"unknown key {name!r}; the keys are {', '.join(_SYNC_KEYS)}")
+            raise InvalidBody(f"unknown key {name!r}; the keys are {', '.join(_SYNC_KEYS)}")
         if not _SYNC_KEYS[name](value):
-            raise ValueError(f"{name!r} has an invalid value")
+            raise InvalidBody(f"{name!r} has an invalid value")
     return given | ({"off": frozenset(given["off"])} if "off" in given else {})
 
 

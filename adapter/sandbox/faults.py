@@ -5,8 +5,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-#: The requests to which a fault may apply: creates, events, job statuses, lists, available times,
-#: or any of these.
+from adapter.sandbox.request_body import InvalidBody
+
+#: The kinds of requests that a fault may apply to: creates, events, job statuses, lists, available
+#: times, or any of these.
 KINDS = ("create", "event", "status", "list", "availability", "any")
 OUTCOMES = ("SUCCESS", "FAILURE", "PARTIAL_SUCCESS", "PENDING")
 #: When to close the connection: before booking, after booking, or after half of the response.
@@ -48,7 +50,7 @@ class Fault:
 
     @property
     def is_booking(self) -> bool:
-        """True if a create request with this fault still books in Knock."""
+        """True if a create request with this fault still takes effect in Knock."""
         if self.book is not None:
             return self.book
         is_clean = self.status is None and self.drop != "before" and self.job != "FAILURE"
@@ -106,8 +108,10 @@ _KEYS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 _OF_CREATES = {"book", "book_after", "job", "errors", "job_seconds", "shape"}
 
 
-class BadFault(ValueError):
+class BadFault(InvalidBody):
     """Raised if a posted fault is invalid. The message names the invalid key."""
+
+    code = "invalid_fault"
 
 
 def faults_from(body: Any) -> list[Fault]:

@@ -77,8 +77,8 @@ class Appointment:
     person: Mapping[str, Any]
     starts_at: dt.datetime
     status: Status
-    #: 1 if the person has an email address, because Knock immediately sends an email. Text
-    #: messages require consent, for which Propexo has no field.
+    #: 1 if the person has an email address, because Knock immediately sends an email. Text messages
+    #: require consent, and Propexo has no field for it.
     confirmations: int
     request: Mapping[str, Any]
     created_at: dt.datetime

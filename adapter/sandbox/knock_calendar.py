@@ -30,10 +30,7 @@ DAYS = 14
 def query_availability() -> Response:
     """Return a community's available times in UTC."""
     state = current_state()
-    try:
-        body = json_from(g.body)
-    except ValueError as exc:
-        return propexo_responses.error(400, str(exc), "invalid_request")
+    body = json_from(g.body)
     issues = list(issues_of(body, state.schemas["availability"]))
     if issues:
         return propexo_responses.invalid(issues)

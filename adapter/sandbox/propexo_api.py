@@ -17,7 +17,7 @@ from adapter.sandbox.listed_records import (
     first_stage,
     record_of,
 )
-from adapter.sandbox.request_body import json_from
+from adapter.sandbox.request_body import InvalidBody, json_from
 from adapter.sandbox.state import current_state
 from adapter.sandbox.validation import issues_of
 
@@ -47,13 +47,8 @@ def write(kind: str, more: Mapping[str, Any] = MappingProxyType({})) -> Response
     """Validate the request body, execute the write, and return a response with its job."""
     state = current_state()
     if not request.is_json:
-        return propexo_responses.error(
-            400, "Content-Type must be application/json", "invalid_request"
-        )
-    try:
-        body = json_from(g.body)
-    except ValueError as exc:
-        return propexo_responses.error(400, str(exc), "invalid_request")
+        raise InvalidBody("Content-Type must be application/json")
+    body = json_from(g.body)
     issues = list(issues_of(body, state.schemas[kind]))
     if issues:
         return propexo_responses.invalid(issues)

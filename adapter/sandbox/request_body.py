@@ -12,6 +12,12 @@ MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 50
 
 
+class InvalidBody(ValueError):
+    """Raised if a request body cannot be used. The response has status 400 and the error's code."""
+
+    code = "invalid_request"
+
+
 def body_of(request: Request) -> bytes:
     """Return the request body. Abort with 413 if it is too large, or 400 if it is unreadable."""
     try:
@@ -24,13 +30,13 @@ def body_of(request: Request) -> bytes:
 
 
 def json_from(body: bytes) -> Any:
-    """Parse JSON. Raise :class:`ValueError` if it is invalid. The message quotes no data."""
+    """Parse JSON. Raise :class:`InvalidBody` if it is invalid. The message quotes no data."""
     try:
         value = json.loads(body, parse_constant=_reject, parse_float=_finite)
     except (ValueError, RecursionError):
-        raise ValueError("the body is not JSON") from None
+        raise InvalidBody("the body is not JSON") from None
     if _depth(value) > MAX_DEPTH:
-        raise ValueError(f"the body is nested deeper than {MAX_DEPTH} levels")
+        raise InvalidBody(f"the body is nested deeper than {MAX_DEPTH} levels")
     return value
 
 

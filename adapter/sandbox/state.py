@@ -138,7 +138,7 @@ class State:
         #: Delayed writes: the time to execute each, and its job ID.
         self._late: list[tuple[dt.datetime, str]] = []
         self.calls: list[Call] = []
-        #: The available times of communities for which they were set.
+        #: The available times that were set, by community.
         self.chosen_times: dict[str, list[dt.datetime]] = {}
         self.rate = MinuteLimit(self._limit)
 

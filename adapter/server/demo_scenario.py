@@ -68,7 +68,7 @@ class Result:
     bookings: Sequence[Booking]
     #: The appointments in the sandbox.
     appointments: Sequence[Mapping[str, Any]]
-    #: The folder in which the demo ran. It is deleted afterward.
+    #: The folder that the demo ran in. It is deleted afterward.
     folder: Path
 
     def faults(self) -> list[str]:

@@ -149,7 +149,7 @@ def covers_query(scheme: Scheme | None) -> bool:
 
 
 def proved_headers(scheme: Scheme | None, names: Iterable[str]) -> frozenset[str]:
-    """Return the given headers, except those that an attacker could change to replay a request.
+    """Return the given headers, except headers that an attacker could change to replay a request.
 
     If requests are signed, these are the headers that the signature covers. If it covers a
     timestamp but no headers, all are returned, because a captured request soon expires. With a

@@ -32,7 +32,8 @@ MAX_KEYS = 16
 #: More signatures in a header are not verified, because each costs up to 0.1 ms. Rotating a key
 #: needs two.
 MAX_SIGNATURES = 4
-#: Ed25519 keys for which anyone can sign, because their order is at most 8 (RFC 7748, section 6).
+#: Ed25519 keys whose signatures anyone can forge, because their order is at most 8 (RFC 7748,
+#: section 6).
 _WEAK_ED25519 = frozenset(
     bytes.fromhex(text)
     for text in (

@@ -244,7 +244,7 @@ def _json_without(body: bytes, name: str) -> bytes:
 
 
 def without_copies(request: WebhookRequest, secrets: Iterable[bytes]) -> WebhookRequest:
-    """Return a copy of the request in which every unencoded occurrence of a secret is masked."""
+    """Return a copy of the request with every unencoded occurrence of a secret masked."""
     url, headers, body = request.url, request.headers, request.body
     for secret in secrets:
         body = body.replace(secret, REMOVED.encode())

@@ -41,8 +41,7 @@ class AlarmLog(Statements):
 
     def try_lock(self) -> bool:
         """Lock all alarms until the transaction ends. Return False if they are already locked."""
-        row = self._one("try_lock_alarms")
-        return row is not None and row["is_locked"]
+        return bool(self._value("try_lock_alarms"))
 
     def open_alarms(self) -> list[Alarm]:
         """Return all open alarms, plus ended alarms that have not yet been announced as over."""
@@ -87,8 +86,7 @@ class AlarmLog(Statements):
 
     def last_sent_at(self) -> dt.datetime | None:
         """Return the time of the latest alarm notification, or None if none has been sent."""
-        row = self._one("last_alarm_sent")
-        return row["sent_at"] if row else None
+        return self._value("last_alarm_sent")
 
     def acknowledge(self, code: str, source: str, by: str) -> int:
         """Stop reminders for open alarms with this code and source. Return the number of alarms."""

@@ -65,7 +65,7 @@ class Attempts(Statements):
 
         Return False and change nothing if an outcome was already saved.
         """
-        row = self._one(
+        return self._has(
             "accept_attempt",
             id=attempt_id,
             at=now,
@@ -76,7 +76,6 @@ class Attempts(Statements):
             allowed=rate[0] if rate else None,
             until=pause_after(*rate, now) if rate else None,
         )
-        return row is not None
 
     def finish(
         self,
@@ -88,7 +87,7 @@ class Attempts(Statements):
         answer: str | None = None,
     ) -> bool:
         """Save the outcome of a POST. Return False if an outcome was already saved."""
-        row = self._one(
+        return self._has(
             "finish_attempt",
             id=attempt_id,
             outcome=outcome,
@@ -96,7 +95,6 @@ class Attempts(Statements):
             status=status,
             answer=storable(answer)[:ANSWER_CHARACTERS] if answer is not None else None,
         )
-        return row is not None
 
     def fail_job(self, booking_id: int) -> None:
         """Record that the Propexo job started by a booking's POST has failed."""
@@ -113,7 +111,7 @@ class Attempts(Statements):
 
     def has_accepted_since(self, attempt_id: int) -> bool:
         """Return True if Propexo accepted a POST that began after the given attempt."""
-        return self._one("accepted_since", id=attempt_id) is not None
+        return self._has("accepted_since", id=attempt_id)
 
     def shorten_leases(self, until: dt.datetime) -> None:
         """Shorten the leases of all unfinished attempts, so that they expire by ``until``."""

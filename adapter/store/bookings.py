@@ -75,7 +75,7 @@ class Bookings(Statements):
         return booking_from_row(row) if row else None
 
     def of_job(self, job_id: str) -> Booking | None:
-        """Return the booking with a Propexo job ID, or None if there is none."""
+        """Return the booking with the given Propexo job ID, or None if there is none."""
         row = self._one("booking_of_job", job_id=storable(job_id))
         return booking_from_row(row) if row else None
 
@@ -90,8 +90,12 @@ class Bookings(Statements):
 
     def made_by(self, event_id: int, by: str) -> frozenset[int]:
         """Return the IDs of an event's bookings that the given user or the renter made."""
-        rows = self._all("bookings_made_by", event_id=event_id, by=by)
-        return frozenset(row["booking_id"] for row in rows)
+        return frozenset(self._values("bookings_made_by", event_id=event_id, by=by))
+
+    def pending_at_first(self, event_ids: Iterable[int]) -> frozenset[tuple[int, dt.datetime]]:
+        """Return (event ID, time) for each time when mapping an event led to a booking to send."""
+        rows = self._all("bookings_pending_at_first", event_ids=list(event_ids))
+        return frozenset((row["event_id"], row["at"]) for row in rows)
 
     def of_ids(self, ids: Iterable[int | None]) -> tuple[Booking, ...]:
         """Return the bookings with the given IDs."""
@@ -139,7 +143,7 @@ class Bookings(Statements):
         )
 
     def why_gone(self, booking: Booking) -> Change | None:
-        """Return the state change in another lead by which a user reported a booking as gone."""
+        """Return the state change in another lead that reports a booking as gone."""
         if booking.gone_at is None:
             return None
         rows = self._all(
@@ -153,7 +157,7 @@ class Bookings(Statements):
 
     def known_jobs(self, job_ids: Sequence[str]) -> list[str]:
         """Return the given Propexo job IDs that belong to a booking."""
-        return [row["job_id"] for row in self._all("known_jobs", job_ids=list(job_ids))]
+        return self._values("known_jobs", job_ids=list(job_ids))
 
     def move(
         self,
@@ -213,11 +217,11 @@ class Bookings(Statements):
 
     def snooze(self, booking_id: int, until: dt.datetime | None) -> bool:
         """Hide a lead until a given time, or show it again. Return False if it needs no review."""
-        return self._one("snooze", id=booking_id, until=until) is not None
+        return self._has("snooze", id=booking_id, until=until)
 
     def assign(self, booking_id: int, user: str | None) -> bool:
         """Assign a lead to a user. Return False if the booking does not exist."""
-        return self._one("assign", id=booking_id, user=user) is not None
+        return self._has("assign", id=booking_id, user=user)
 
     def state_before(self, booking_id: int) -> tuple[str, str, int | None]:
         """Return a booking's previous state, its reason, and the ID of the lead that caused it."""
@@ -288,14 +292,13 @@ class Bookings(Statements):
         Only tours requested after ``since`` count. Without ``instants``, tours at any time count.
         With ``is_of_any_card``, tours count even if their guest card has been seen.
         """
-        row = self._one(
+        return self._has(
             "has_unseen_tour",
             integration_id=integration_id,
             instants=list(instants),
             since=since,
             is_of_any_card=is_of_any_card,
         )
-        return row is not None
 
     def next_check(self, now: dt.datetime) -> DueCheck | None:
         """Lock and return the next booking to check with Propexo, or None if none is due."""

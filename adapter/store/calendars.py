@@ -13,7 +13,7 @@ RIVAL_TIME = dt.timedelta(seconds=30)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CalendarKey:
-    """The IDs by which Propexo identifies a calendar in Knock."""
+    """The IDs that identify a calendar in Knock to Propexo."""
 
     integration_id: str
     community_id: str
@@ -117,7 +117,7 @@ class FreeTimesTable(Statements):
         """
         at = {"community": booking.community, "starts_at": booking.starts_at}
         since = now - RIVAL_TIME
-        return self._one("rival_in_flight", id=booking.id, since=since, **at) is not None
+        return self._has("rival_in_flight", id=booking.id, since=since, **at)
 
     def has_renters_tour(self, booking: Booking) -> bool:
         """Return True if the booking's renter has another tour at its time that is not sent yet."""
@@ -131,22 +131,21 @@ class FreeTimesTable(Statements):
         times: Iterable[dt.datetime],
         since: dt.datetime | None = None,
     ) -> set[dt.datetime]:
-        """Return which of the given times are already taken by our other tours at the community.
+        """Return the given times that our other tours at the community have already taken.
 
         These are tours that Knock has not booked yet, and tours that were sent after ``since``.
         """
         at = {"community": booking.community, "times": list(times)}
-        rows = self._all("own_tours", id=booking.id, since=since, **at)
-        return {row["at"] for row in rows}
+        return set(self._values("own_tours", id=booking.id, since=since, **at))
 
     def offered_at(self, booking: Booking) -> dt.datetime:
         """Return when the available times offered for a held booking were read."""
-        row = self._one("offered_at", event_id=booking.event_id, id=booking.id, why=TIME_TAKEN)
-        return row["at"] if row and row["at"] else booking.updated_at
+        of_booking = {"event_id": booking.event_id, "id": booking.id}
+        return self._value("offered_at", **of_booking, why=TIME_TAKEN) or booking.updated_at
 
     def was_released(self, booking_id: int) -> bool:
         """Return True if a user has released this booking."""
-        return self._one("was_released", id=booking_id) is not None
+        return self._has("was_released", id=booking_id)
 
 
 def _stored(row: dict[str, object]) -> StoredTimes:

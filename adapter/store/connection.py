@@ -16,7 +16,7 @@ from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
 
-from adapter.exceptions import ConfigurationError
+from adapter.exceptions import ConfigurationError, StoreUnavailable
 from adapter.store.request_cipher import RequestCipher
 
 T = TypeVar("T")
@@ -112,6 +112,11 @@ def address_of(url: str) -> str:
     host, database = parts.get("host") or "a local socket", parts.get("dbname") or parts.get("user")
     port = "" if str(host).startswith("/") else f":{parts.get('port') or 5432}"
     return f"{host}{port}/{database or ''}"
+
+
+def unreachable(url: str, exc: psycopg.Error) -> StoreUnavailable:
+    """Return an exception with the address of an unreachable server and the reason."""
+    return StoreUnavailable(f"cannot reach PostgreSQL at {address_of(url)}: {reason_of(exc)}")
 
 
 def check_version(number: int) -> None:

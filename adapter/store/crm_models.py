@@ -51,7 +51,6 @@ class CrmModels(Statements):
     def hear(self, integration_id: str, model: str, now: dt.datetime) -> bool:
         """Record a webhook about a model. Return False if another was recorded moments before."""
         since = now - HEARD_INTERVAL
-        row = self._one(
+        return self._has(
             "hear_crm_model", integration_id=integration_id, model=model, at=now, since=since
         )
-        return row is not None

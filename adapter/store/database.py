@@ -13,11 +13,11 @@ from adapter.store.batch_insert import InsertBatcher
 from adapter.store.connection import (
     OPTIONS,
     Connection,
-    address_of,
     check_version,
     connect,
     connection_class,
     reason_of,
+    unreachable,
 )
 from adapter.store.fingerprints import Fingerprints
 from adapter.store.meter import Meter
@@ -153,7 +153,7 @@ class Database:
             return reason_of(exc)
         if (failure := self._class.failure) is None:
             return f"all {self._pool.max_size} connections of this process are in use"
-        return f"cannot reach PostgreSQL at {address_of(self.url)}: {reason_of(failure)}"
+        return str(unreachable(self.url, failure))
 
     def _configure(self, connection: Connection) -> None:
         """Configure a new connection in one round trip.
@@ -274,8 +274,7 @@ def check_reachable(url: str, *, seconds: int = 5) -> None:
             connection.execute(STATEMENTS["ping"])
             check_version(connection.info.server_version)
     except psycopg.Error as exc:
-        reason = f"cannot reach PostgreSQL at {address_of(url)}: {reason_of(exc)}"
-        raise StoreUnavailable(reason) from exc
+        raise unreachable(url, exc) from exc
 
 
 def is_reachable(url: str) -> bool:

@@ -41,8 +41,7 @@ class Encryption(Statements):
 
     def remaining(self) -> int:
         """Return the number of stored requests that are not yet encrypted with the newest key."""
-        row = self._one("requests_to_encrypt", key=self.connection.cipher.key_id)
-        return int(row["requests"]) if row else 0
+        return int(self._value("requests_to_encrypt", key=self.connection.cipher.key_id) or 0)
 
     def undecryptable(self) -> Undecryptable:
         """Return the IDs of stored requests whose encryption keys are not configured."""
@@ -54,5 +53,4 @@ class Encryption(Statements):
         return self._ids("undecryptable_rejections")
 
     def _ids(self, name: str) -> tuple[int, ...]:
-        rows = self._all(name, keys=self.connection.cipher.key_ids)
-        return tuple(row["id"] for row in rows)
+        return tuple(self._values(name, keys=self.connection.cipher.key_ids))

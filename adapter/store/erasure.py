@@ -35,8 +35,7 @@ class Erasure(Statements):
         data.
         """
         kept = ["all", "lead"] if people else ["all"]
-        rows = self._all("erasable_events", kept=kept, before=before, now=now, limit=limit)
-        return [row["id"] for row in rows]
+        return self._values("erasable_events", kept=kept, before=before, now=now, limit=limit)
 
     def erase_payloads(self, ids: Sequence[int]) -> None:
         """Erase the webhook payloads and POST bodies of events, but not the appointments."""
@@ -67,17 +66,15 @@ class Erasure(Statements):
 
     def last_event_id(self) -> int:
         """Return the newest event's ID, or 0 if there are no events."""
-        row = self._one("last_event_id")
-        return int(row["id"] or 0) if row else 0
+        return int(self._value("last_event_id") or 0)
 
     def events_that_match(self, pattern: str, *, after: int, until: int) -> list[int]:
         """Return the IDs of events in a range of IDs that may match a regular expression.
 
         Encrypted events are always included, because PostgreSQL cannot read them.
         """
-        rows = self._all("matching_events", pattern=pattern, after=after, until=until)
-        return [row["id"] for row in rows]
+        return self._values("matching_events", pattern=pattern, after=after, until=until)
 
     def rejections_that_match(self, pattern: str) -> list[int]:
         """Return the IDs of rejected requests that match a regular expression or are encrypted."""
-        return [row["id"] for row in self._all("matching_rejections", pattern=pattern)]
+        return self._values("matching_rejections", pattern=pattern)

@@ -19,6 +19,7 @@ from adapter.store.rows import (
     Row,
     delivery_headers,
     event_from_row,
+    id_from_text,
     json_from_reasons,
     storable,
     values_from_event,
@@ -179,15 +180,15 @@ class Events(Statements):
 
     def discard(self, event_id: int, *, why: str, by: str, now: dt.datetime) -> bool:
         """Discard a held or received event. Return False if the event has another state."""
-        return self._one("discard_event", id=event_id, why=why, by=by, at=now) is not None
+        return self._has("discard_event", id=event_id, why=why, by=by, at=now)
 
     def bring_back(self, event_id: int, *, by: str, now: dt.datetime) -> bool:
         """Send a discarded event back to review. Return False if that is not possible."""
-        return self._one("bring_back_event", id=event_id, by=by, at=now) is not None
+        return self._has("bring_back_event", id=event_id, by=by, at=now)
 
     def reopen(self, event_id: int, *, why: str, by: str, now: dt.datetime) -> bool:
         """Reset an event's state to ``received``. Return False if that is already its state."""
-        return self._one("reopen_event", id=event_id, why=why, by=by, at=now) is not None
+        return self._has("reopen_event", id=event_id, why=why, by=by, at=now)
 
     def ids_to_replay(
         self,
@@ -200,7 +201,7 @@ class Events(Statements):
         limit: int = 1000,
     ) -> list[int]:
         """Return the IDs of events that match all given filters, oldest first."""
-        rows = self._all(
+        return self._values(
             "events_to_replay",
             ids=list(ids) or None,
             source=source,
@@ -209,7 +210,6 @@ class Events(Statements):
             until=until,
             limit=limit,
         )
-        return [row["id"] for row in rows]
 
     def unbooked_ids(
         self,
@@ -225,8 +225,7 @@ class Events(Statements):
         Search only the newest ``searched`` events that still have payloads.
         """
         where = {"source": source, "since": since, "until": until}
-        rows = self._all("unbooked_events", **where, searched=searched, limit=limit)
-        return [row["id"] for row in rows]
+        return self._values("unbooked_events", **where, searched=searched, limit=limit)
 
     def ids_to_read_again(self, source: str, mapping_hash: str, *, limit: int) -> list[int]:
         """Return the IDs of the newest events that an earlier mapping has left waiting.
@@ -235,7 +234,7 @@ class Events(Statements):
         again would change nothing.
         """
         where = {"source": source, "mapping_hash": mapping_hash, "limit": limit}
-        return [row["id"] for row in self._all("events_to_read_again", **where)]
+        return self._values("events_to_read_again", **where)
 
     def received_times(self, bookings: Iterable[Booking]) -> dict[int, dt.datetime]:
         """Return when each booking's event was received, keyed by booking ID.
@@ -273,9 +272,9 @@ class Events(Statements):
         return event_from_row(self.connection.cipher.opened(row))
 
     def _event_by(self, key: str) -> Event | None:
-        if key.isascii() and key.isdigit() and len(key) < 18:
-            event = self.get(int(key))
-            owner = None if event else self._one("event_of_booking", id=int(key))
+        if (number := id_from_text(key)) is not None:
+            event = self.get(number)
+            owner = None if event else self._one("event_of_booking", id=number)
         else:
             event, owner = None, self._one("event_of_job", job_id=storable(key))
         return event if owner is None else self.get(owner["id"])

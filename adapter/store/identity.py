@@ -44,7 +44,7 @@ class Identity(Statements):
 
     def record_worker(self) -> bool:
         """Record that a worker is running. Return False if the database may have been restored."""
-        return self._one("record_worker") is not None
+        return self._has("record_worker")
 
     def last_run(self) -> LastRun | None:
         """Return the last run of a worker, or None if no worker has ever run."""
@@ -56,7 +56,7 @@ class Identity(Statements):
         if last is None:
             return self.last_run() is None
         values = {"seen_at": last.seen_at, "identity": last.identity, "current": last.current}
-        return self._one("lock_identity", is_copied=last.is_copied, **values) is not None
+        return self._has("lock_identity", is_copied=last.is_copied, **values)
 
     def adopt(self) -> None:
         """Record the current database as the one that workers use."""
@@ -69,8 +69,7 @@ class Identity(Statements):
 
     def skip_ids(self) -> int:
         """Skip IDs that may have been assigned after the backup. Return the last skipped ID."""
-        row = self._one("skip_ids", count=SKIPPED_IDS)
-        return int(row["id"]) if row else 0
+        return int(self._value("skip_ids", count=SKIPPED_IDS) or 0)
 
     def newest_jobs(
         self, since: dt.datetime, until: dt.datetime, limit: int
@@ -85,8 +84,7 @@ class Identity(Statements):
 
     def unmapped_events(self) -> int:
         """Return the number of unmapped events that arrived before the restore was detected."""
-        row = self._one("unmapped_events")
-        return int(row["events"]) if row else 0
+        return int(self._value("unmapped_events") or 0)
 
     def insert_lost_event(self, source: str, at: dt.datetime) -> int:
         """Store a placeholder event for a booking whose webhook was lost. Return its ID."""
@@ -96,4 +94,4 @@ class Identity(Statements):
 
     def senders_since(self, since: dt.datetime) -> list[str]:
         """Return the sources that have sent webhooks since the given time."""
-        return [row["source"] for row in self._all("senders_since", since=since)]
+        return self._values("senders_since", since=since)

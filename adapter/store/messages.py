@@ -54,8 +54,7 @@ class Messages(Statements):
 
     def known_prospect(self, bookings: Iterable[Booking]) -> str | None:
         """Return the ID of the guest card that received the bookings' last message, or None."""
-        row = self._one("known_prospect", ids=[one.id for one in bookings])
-        return row["prospect_id"] if row else None
+        return self._value("known_prospect", ids=[one.id for one in bookings])
 
     def begin(
         self,
@@ -81,7 +80,7 @@ class Messages(Statements):
         job_id: str | None = None,
     ) -> bool:
         """Change a message's state. Return False if its current state does not allow this."""
-        row = self._one(
+        return self._has(
             "move_message",
             id=message_id,
             to_state=to,
@@ -91,7 +90,6 @@ class Messages(Statements):
             due_at=due_at,
             job_id=job_id,
         )
-        return row is not None
 
     def hurry(self, bookings: Iterable[Booking], now: dt.datetime) -> None:
         """Make waiting messages due now because the state of their bookings has changed."""
@@ -118,7 +116,7 @@ class Messages(Statements):
         self._run("delete_message", id=message_id)
 
     def check_job(self, job_id: str, now: dt.datetime) -> None:
-        """Make the message of a Propexo job due now, if a message has this job ID."""
+        """Make the message with this Propexo job ID due now, if there is one."""
         self._run("check_job_of_message", job_id=storable(job_id), now=now)
 
     def delete_waiting(self, event_ids: Sequence[int]) -> bool:

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.rows import dict_row, scalar_row
 
 from adapter.exceptions import ConfigurationError, StoreUnavailable
-from adapter.store.connection import address_of, check_version, reason_of
+from adapter.store.connection import check_version, unreachable
 from adapter.store.queries import STATEMENTS
 
 #: Arbitrary key of the advisory lock that lets only one process migrate at a time.
@@ -105,9 +105,7 @@ def migrate(url: str) -> list[str]:
             check_version(connection.info.server_version)
             return _migrate(connection)
     except psycopg.OperationalError as exc:
-        raise StoreUnavailable(
-            f"cannot reach PostgreSQL at {address_of(url)}: {reason_of(exc)}"
-        ) from exc
+        raise unreachable(url, exc) from exc
     except psycopg.Error as exc:
         raise StoreUnavailable(f"cannot migrate: {type(exc).__name__} ({exc.sqlstate})") from exc
 

@@ -171,5 +171,4 @@ class Monitoring(Statements):
 
     def data_folder(self) -> str | None:
         """Return the path of PostgreSQL's data folder, or None if this machine cannot read it."""
-        row = self._one("data_folder")
-        return row["setting"] if row else None
+        return self._value("data_folder")

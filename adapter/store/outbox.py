@@ -22,7 +22,7 @@ class Horizon(NamedTuple):
 
 
 class HistoryEnd:
-    """Determines the ID up to which the history of state changes is complete.
+    """Determines how far the history of state changes is complete.
 
     An open transaction may still commit an entry with a lower ID than entries that are already
     visible. So the transactions that were open when the history was last checked must end first.
@@ -32,7 +32,7 @@ class HistoryEnd:
         self._awaited: Horizon | None = None
 
     def complete_until(self, current: Horizon) -> int | None:
-        """Return the ID up to which the history is complete, or None if that is not known yet."""
+        """Return the last ID in the complete part of the history, or None if still unknown."""
         awaited = self._awaited or current
         if awaited.writers & current.writers:
             self._awaited = awaited
@@ -122,8 +122,7 @@ class Outbox(Statements):
     def delivered(self, webhook: StatusWebhook) -> int:
         """Delete a delivered webhook. Return how many consecutive failures preceded it."""
         self._run("delete_status_webhook", id=webhook.id)
-        row = self._one("clear_status_webhook_failures")
-        return int(row["failures"]) if row else 0
+        return int(self._value("clear_status_webhook_failures") or 0)
 
     def failed(
         self,
@@ -136,13 +135,13 @@ class Outbox(Statements):
     ) -> int:
         """Postpone a failed webhook and pause the others. Return how many failed in a row."""
         self._run("postpone_status_webhook", id=webhook.id, due_at=due_at)
-        row = self._one("record_status_webhook_failure", error=error, now=now, max_pause=max_pause)
-        return int(row["failures"]) if row else 0
+        values = {"error": error, "now": now, "max_pause": max_pause}
+        return int(self._value("record_status_webhook_failure", **values) or 0)
 
     def give_up(self, before: dt.datetime, now: dt.datetime) -> int:
         """Delete undelivered webhooks for changes before a given time. Return their number."""
-        row = self._one("give_up_status_webhooks", before=before, now=now, limit=MOST_WAITING)
-        return int(row["count"]) if row else 0
+        values = {"before": before, "now": now, "limit": MOST_WAITING}
+        return int(self._value("give_up_status_webhooks", **values) or 0)
 
     def summary(self) -> WebhookSummary:
         """Return a summary of the failed and the waiting status webhooks."""

@@ -18,16 +18,14 @@ class OverridesTable(Statements):
 
     def changes(self) -> int:
         """Return the number of changes that users have made so far."""
-        row = self._one("changes_in_place")
-        return row["changes"] if row else 0
+        return self._value("changes_in_place") or 0
 
     def lock_changes(self) -> int:
         """Lock the changes until the transaction ends, and return the number of changes so far."""
-        row = self._one("lock_changes_in_place")
-        return row["changes"] if row else 0
+        return self._value("lock_changes_in_place") or 0
 
     def all(self) -> Overrides:
-        """Return all changes that are in effect."""
+        """Return all of the users' changes that are in effect."""
         return Overrides(
             changes=self.changes(),
             aliases=tuple(Alias(**row) for row in self._all("list_aliases")),
@@ -43,7 +41,7 @@ class OverridesTable(Statements):
         """Add an alias. Return False if the source already has one with this name."""
         self._run("count_change_in_place")
         values = {name: getattr(alias, name) for name in Alias.__slots__}
-        return self._one("add_alias", **values) is not None
+        return self._has("add_alias", **values)
 
     def remove_alias(self, source: str, key: str) -> Alias | None:
         """Remove an alias. Return the alias, or None if it does not exist."""
@@ -56,19 +54,18 @@ class OverridesTable(Statements):
         self._run("count_change_in_place")
         names = ("key", "name", "integration_id", "community_id", "timezone", "by", "at")
         values = {name: getattr(community, name) for name in names}
-        return self._one("add_community", **values) is not None
+        return self._has("add_community", **values)
 
     def change_community(self, changed: AddedCommunity) -> bool:
         """Save a community's hours and options. Return False unless a user added the community."""
         self._run("count_change_in_place")
-        row = self._one(
+        return self._has(
             "change_community",
             key=changed.key,
             tour_hours=Jsonb(dict(changed.tour_hours)),
             check_availability=changed.check_availability,
             pms=changed.pms,
         )
-        return row is not None
 
     def versions(self, source: str) -> list[MappingVersion]:
         """Return the saved versions of a source's mapping, newest first."""
@@ -109,5 +106,4 @@ class OverridesTable(Statements):
         ``value`` is the community's name, shortened as in the leads' reasons. The oldest event
         comes first.
         """
-        rows = self._all("events_waiting", source=source, value=value, limit=limit)
-        return [row["event_id"] for row in rows]
+        return self._values("events_waiting", source=source, value=value, limit=limit)

@@ -19,13 +19,11 @@ class PortalLeads(Statements):
 
     def first_message_at(self, source: str) -> dt.datetime | None:
         """Return the time of a source's first webhook, or None if there is none."""
-        row = self._one("first_message_at", source=source)
-        return row["received_at"] if row else None
+        return self._value("first_message_at", source=source)
 
     def id_before(self, since: dt.datetime) -> int:
         """Return an ID below the ID of every lead received after ``since``."""
-        row = self._one("id_before", since=since, slack=NUMBER_SLACK)
-        return int(row["id"]) if row else 0
+        return int(self._value("id_before", since=since, slack=NUMBER_SLACK) or 0)
 
     def page(self, source: str, since: dt.datetime, until: dt.datetime, *, after: int) -> list[Row]:
         """Return a page of a source's leads from a period, ordered by ID."""

@@ -45,6 +45,19 @@ class Statements:
     def _all(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
         return self._run(name, **values).fetchall()
 
+    def _has(self, name: str, /, **values: Any) -> bool:
+        """Return True if a statement returns a row."""
+        return self._one(name, **values) is not None
+
+    def _value(self, name: str, /, **values: Any) -> Any | None:
+        """Return the first column of a statement's first row, or None if there is no row."""
+        row = self._one(name, **values)
+        return next(iter(row.values())) if row else None
+
+    def _values(self, name: str, /, **values: Any) -> list[Any]:
+        """Return the first column of a statement's rows."""
+        return [next(iter(row.values())) for row in self._all(name, **values)]
+
     def _all_unprepared(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
         """Return a statement's rows without preparing it, so that its plan fits the parameters."""
         return self.connection.execute(STATEMENTS[name], values, prepare=False).fetchall()

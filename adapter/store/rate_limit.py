@@ -22,7 +22,7 @@ READ_SHARE = 0.25
 #: Minimum share for reads, because a finished job unblocks the person's next booking.
 LEAST_READ_SHARE = 0.1
 
-#: Maximum time for which all calls are paused.
+#: Maximum duration of a pause of all calls.
 LONGEST_PAUSE = dt.timedelta(hours=1)
 
 #: If less than this share of Propexo's limit is left, the remaining calls are spread out.
@@ -34,7 +34,7 @@ USED_SHARE = 0.8
 #: Sending stops after this many POSTs in a row without a clear response.
 MOST_FAILURES = 3
 
-#: Minimum and maximum time for which sending stops. It doubles with each further failure.
+#: Minimum and maximum duration of a stop of sending. It doubles with each further failure.
 FIRST_STOP = dt.timedelta(seconds=10)
 LONGEST_STOP = dt.timedelta(minutes=5)
 
@@ -73,13 +73,13 @@ class RateState:
         return self.stopped_for == NOT_AUTHORIZED
 
 
-#: The only reason code for which reads stop too.
+#: The only reason code that stops reads too.
 NOT_AUTHORIZED = "not_authorized"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Stop:
-    """A stop of all sending: its reason, when it began, and when Propexo was last checked."""
+    """A suspension of all sending: its reason, its start, and the last check of Propexo."""
 
     stopped_for: str
     stopped_at: dt.datetime | None
@@ -220,7 +220,7 @@ class RateLimiter(Statements):
 
     def suspend(self, reason: str, now: dt.datetime) -> bool:
         """Stop sending until :meth:`resume`. Return False if sending was already stopped."""
-        return self._one("suspend_sending", reason=reason, now=now) is not None
+        return self._has("suspend_sending", reason=reason, now=now)
 
     def count_failure(self, reason: str, why: str, now: dt.datetime) -> int:
         """Count a POST without a clear response. Stop sending after several failures in a row.
@@ -276,7 +276,7 @@ class RateLimiter(Statements):
 
         A call in the future shows that a worker's or PostgreSQL's clock was ahead.
         """
-        return self._one("repair_clock", now=now, ahead=now + CLOCK_LAG * 2) is not None
+        return self._has("repair_clock", now=now, ahead=now + CLOCK_LAG * 2)
 
     def lift(self) -> None:
         """End a temporary pause of all calls, and allow an immediate check of Propexo."""

@@ -1,4 +1,4 @@
-"""Read the review queue, in which leads that need review are grouped by issue."""
+"""Read the review queue, which groups leads that need review by issue."""
 
 import dataclasses
 import datetime as dt
@@ -113,8 +113,7 @@ class ReviewQueue(Statements):
 
     def count(self, now: dt.datetime) -> int:
         """Return how many leads need review, counting at most :data:`MOST_COUNTED` per kind."""
-        row = self._one("review_count", now=now, limit=MOST_COUNTED)
-        return int(row["leads"]) if row else 0
+        return int(self._value("review_count", now=now, limit=MOST_COUNTED) or 0)
 
     def group(self, key: str, now: dt.datetime) -> Group | None:
         """Return the review group with the given key, or None if none of its leads need review."""

@@ -66,11 +66,11 @@ class SendQueue(Statements):
 
     def expired_tours(self, before: dt.datetime) -> list[int]:
         """Lock pending bookings whose tours start by a given time. Return their IDs."""
-        return [row["id"] for row in self._all("expired_tours", before=before)]
+        return self._values("expired_tours", before=before)
 
     def expired_prospects(self, before: dt.datetime) -> list[int]:
         """Lock guest cards that became pending before a given time. Return their IDs."""
-        return [row["id"] for row in self._all("expired_prospects", before=before)]
+        return self._values("expired_prospects", before=before)
 
     def pause(self, *, source: str, community: str, reason: str, by: str, now: dt.datetime) -> None:
         """Pause the matching bookings. After the commit, no POST for them starts."""
@@ -79,7 +79,7 @@ class SendQueue(Statements):
 
     def end_pause(self, *, source: str, community: str) -> bool:
         """End a pause set by a user. Return False if there is no such pause."""
-        return self._one("end_pause", source=source, community=community) is not None
+        return self._has("end_pause", source=source, community=community)
 
     def pauses(self) -> list[Pause]:
         """Return all pauses that users have set, oldest first."""
@@ -91,7 +91,7 @@ class SendQueue(Statements):
 
     def has_bookings(self, *, source: str, community: str) -> bool:
         """Return True if there is at least one booking for this source and community."""
-        return self._one("has_bookings", source=source, community=community) is not None
+        return self._has("has_bookings", source=source, community=community)
 
     def delay(self, event_id: int, until: dt.datetime) -> None:
         """Delay the sending of an event's pending bookings until a given time."""

@@ -6,8 +6,7 @@ import datetime as dt
 import psycopg
 from psycopg.rows import dict_row
 
-from adapter.exceptions import StoreUnavailable
-from adapter.store.connection import OPTIONS, address_of, is_pooled, reason_of
+from adapter.store.connection import OPTIONS, is_pooled, unreachable
 from adapter.store.migrate import SchemaState, schema_state
 from adapter.store.queries import STATEMENTS
 
@@ -22,14 +21,14 @@ class ServerFacts:
     version: int
     role: str
     database: str
-    #: The schema in which the role would create tables, and whether it may do so.
+    #: The schema where the role would create tables, and True if it may do so.
     schema: str
     can_create: bool
     is_read_only: bool
     is_pooled: bool
     #: The server's clock.
     now: dt.datetime
-    #: Tables and sequences for which the role lacks privileges.
+    #: Tables and sequences that the role lacks privileges for.
     forbidden: tuple[str, ...]
     #: Maximum number of connections that the role may open.
     most_connections: int
@@ -45,8 +44,7 @@ def server_facts(url: str) -> ServerFacts:
         with psycopg.connect(url, **options) as connection:
             return _read(connection)
     except psycopg.Error as exc:
-        reason = f"cannot reach PostgreSQL at {address_of(url)}: {reason_of(exc)}"
-        raise StoreUnavailable(reason) from exc
+        raise unreachable(url, exc) from exc
 
 
 def _read(connection: "psycopg.Connection[dict[str, object]]") -> ServerFacts:

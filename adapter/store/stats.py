@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from adapter.store.queries import Statements
 from adapter.store.rows import Row
 
-#: Number of bookings for which latency is measured.
+#: Number of bookings whose latency is measured.
 MOST_TIMED = 2_000
 #: Maximum number of pending bookings to count.
 MOST_PENDING = 10_000
@@ -49,7 +49,7 @@ class UnknownCommunity:
     source: str
     #: The name as shortened JSON, or None if the webhook has no name or the name was erased.
     value: str | None
-    #: The path in the payload from which the mapping read the name.
+    #: The path in the payload that the mapping read the name from.
     path: str | None
     #: The number of leads that this name holds up.
     waiting: int
@@ -66,7 +66,7 @@ class Stats(Statements):
         return self._all("outcomes", since=since)
 
     def daily_outcomes(self, since: dt.datetime, until: dt.datetime, zone: str) -> list[Row]:
-        """Count the leads received since ``since``, by state and by day in ``zone``."""
+        """Count the leads received from ``since`` on, by state and by day in ``zone``."""
         return self._all("daily_outcomes", since=since, until=until, zone=zone)
 
     def source_activity(

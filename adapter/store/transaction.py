@@ -11,8 +11,9 @@ The rate limit's row is locked after the keys.
 
 A transaction may skip a step, but must not go back. Rows of queues may be locked at any time,
 because ``SKIP LOCKED`` never waits. A long chain of people who share contacts may still require
-more keys later. If PostgreSQL therefore ends a transaction, :class:`StoreUnavailable` is raised, as
-for a lost connection: a worker repeats the step, and senders and users get 503 and try again.
+more keys later. If PostgreSQL ends a transaction because of this, :class:`StoreUnavailable` is
+raised, as after a lost connection: a worker repeats the step, and senders and users get 503 and try
+again.
 """
 
 import contextlib
@@ -105,15 +106,14 @@ class Transaction(Statements):
 
     def is_read_only(self) -> bool:
         """Return True if PostgreSQL does not accept writes."""
-        row = self._one("is_read_only")
-        return row is not None and bool(row["is_read_only"])
+        return bool(self._value("is_read_only"))
 
     def hash_key(self) -> bytes:
         """Return the secret key of this installation's keyed hashes, stored in the database."""
-        row = self._one("hash_key")
-        if row is None:
+        key = self._value("hash_key")
+        if key is None:
             raise LookupError("the database's hash key is missing; run adapter migrate")
-        return bytes(row["hash_key"])
+        return bytes(key)
 
     def current_time(self) -> dt.datetime:
         """Return PostgreSQL's current time."""
@@ -128,5 +128,4 @@ class Transaction(Statements):
 
     def propexo_host(self) -> str | None:
         """Return the first recorded host of Propexo's API, or None."""
-        row = self._one("propexo_host")
-        return None if row is None else row["propexo_host"]
+        return self._value("propexo_host")

@@ -12,6 +12,8 @@ from adapter.store.queries import Statements
 SIGN_IN_WINDOW: Final = dt.timedelta(minutes=15)
 #: Maximum number of actions to show with a lead.
 MOST_OF_LEAD: Final = 20
+#: Maximum number of entries between a property's assignment and a lead that it changes.
+MOST_BETWEEN: Final = 500
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,16 +57,15 @@ class Users(Statements):
 
     def change_password(self, name: str, old: str, new: str) -> bool:
         """Replace a password hash. Return False if the old hash is no longer stored."""
-        return self._one("change_password", name=name, old=old, password=new) is not None
+        return self._has("change_password", name=name, old=old, password=new)
 
     def change_role(self, name: str, role: str) -> bool:
         """Change a user's role. Return False if the user does not exist."""
-        return self._one("change_role", name=name, role=role) is not None
+        return self._has("change_role", name=name, role=role)
 
     def remove(self, name: str) -> str | None:
         """Remove a console user. Return the user's role, or None if the user does not exist."""
-        row = self._one("remove_user", name=name)
-        return str(row["role"]) if row else None
+        return self._value("remove_user", name=name)
 
     def failures(self, whos: Sequence[str], since: dt.datetime) -> dict[str, int]:
         """Return the number of failed sign-ins after ``since`` for each name and address."""
@@ -73,7 +74,7 @@ class Users(Statements):
 
     def record_failure(self, whos: Sequence[str], *, now: dt.datetime) -> list[int]:
         """Record a failed sign-in for each name and address in ``whos``. Return the new IDs."""
-        return [row["id"] for row in self._all("record_failed_sign_in", whos=list(whos), at=now)]
+        return self._values("record_failed_sign_in", whos=list(whos), at=now)
 
     def delete_failures(self, whos: Sequence[str], ids: Sequence[int]) -> None:
         """Delete failed sign-ins for the given names and addresses or with the given IDs."""
@@ -127,6 +128,11 @@ class AuditLog(Statements):
             for entry in self.entries(lead_id=number, limit=MOST_OF_LEAD, except_action="looked")
         ]
         return sorted(entries, key=lambda entry: entry.id, reverse=True)[:MOST_OF_LEAD]
+
+    def assignment_before(self, entry: AuditEntry) -> AuditEntry | None:
+        """Return a user's last change to a property's community shortly before an entry."""
+        row = self._one("last_assignment", by=entry.by, before=entry.id, searched=MOST_BETWEEN)
+        return AuditEntry(**row) if row is not None else None
 
     def delete_old(self, before: dt.datetime, *, limit: int) -> int:
         """Delete entries from before a given time, oldest first. Return their number."""

@@ -14,8 +14,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 def client_ip(peer: str | None, forwarded_for: str, proxies: Proxies) -> str | None:
     """Return the sender's IP address, or None if the request has no valid address.
 
-    ``forwarded_for`` is X-Forwarded-For, to which each proxy appends the IP address that called
-    it. The sender may have forged everything to the left of our own proxies.
+    ``forwarded_for`` is X-Forwarded-For. Each proxy appends the IP address that called it. The
+    sender may have forged everything to the left of our own proxies.
     """
     hops = [*filter(None, (word.strip() for word in forwarded_for.split(","))), peer or ""]
     if isinstance(proxies, int):

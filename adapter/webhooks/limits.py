@@ -22,7 +22,7 @@ class RequestLimit:
         self._per_minute = per_minute
         self._clock = clock
         self._lock = threading.Lock()
-        #: Tokens left, and the monotonic time at which they were counted.
+        #: Tokens left, and the monotonic time when they were counted.
         self._buckets: collections.OrderedDict[str, tuple[float, float]] = collections.OrderedDict()
 
     def take(self, key: str, cost: float = 1.0) -> None:

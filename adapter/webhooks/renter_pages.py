@@ -1,8 +1,8 @@
 """Serve the page where renters choose, move or cancel a tour (``/tour/<token>``).
 
-The link is the permission: it names one booking, and its signature cannot be guessed. A GET changes
-nothing, because chat apps and mail scanners open links to preview them. The pages work without
-scripts, and no proxy or browser may store them.
+The link itself grants access: it names one booking, and its signature cannot be guessed. A GET
+changes nothing, because chat apps and mail scanners open links to preview them. The pages work
+without scripts, and no proxy or browser may store them.
 """
 
 import datetime as dt
@@ -183,15 +183,8 @@ def blueprint(
             flask.request.max_content_length = MAX_FORM_BYTES
             pages.count_request()
 
-    @routes.get("/<token>")
-    def show(token: str) -> Any:
-        """Show a tour's page, without changing anything."""
-        return pages.show(token)
-
-    @routes.post("/<token>")
-    def submit(token: str) -> Any:
-        """Book, move or cancel a tour."""
-        return pages.submit(token)
+    routes.get("/<token>")(pages.show)
+    routes.post("/<token>")(pages.submit)
 
     @routes.route("/", defaults={"rest": ""}, methods=["GET", "POST"])
     @routes.route("/<path:rest>", methods=["GET", "POST"])

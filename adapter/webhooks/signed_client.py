@@ -1,4 +1,4 @@
-"""Sign and send webhooks like a lead source, for the command line, the demo and tests."""
+"""Sign and send webhooks as a lead source would, for the command line, the demo and tests."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Provide whole installations as processes."""
+"""Provide complete installations, which run as real processes."""
 
 import datetime as dt
 import json
@@ -33,7 +33,7 @@ def start(data_folder: Path) -> Iterator[Callable[..., AdapterProcess]]:
 
 @pytest.fixture
 def lead(tmp_path: Path) -> Path:
-    """Return a portal's lead with an upcoming tour."""
+    """Return a lead from a portal, with an upcoming tour."""
     _, _, payload = next(webhooks(MAPPINGS, dt.datetime.now(dt.UTC)))
     file = tmp_path / "lead.json"
     file.write_text(json.dumps(payload))

@@ -1,4 +1,4 @@
-"""Break a real installation in each way, and count the alarms and all-clears that people get."""
+"""Break a real installation in every way, and count the alarms and all-clears that people get."""
 
 import contextlib
 import datetime as dt
@@ -64,7 +64,7 @@ class Drill:
         }
         self.web = self._run(*web_command(Settings(port=self.port, web_workers=1))[2:])
         self.worker = self._run("worker")
-        #: Number of leads that were sent.
+        #: Number of leads sent so far.
         self.sent = 0
         self._told = 0
 
@@ -83,7 +83,7 @@ class Drill:
         self.clock.write_text(str(seconds))
 
     def send(self, source: str = "rentfeed", secret: str | None = None) -> int:
-        """Send a new lead, signed with this secret or the correct one. Return the status."""
+        """Send a new lead, signed with ``secret`` or else the correct secret. Return the status."""
         self.sent += 1
         found = load_cached(MAPPINGS)[source]
         return post(
@@ -101,7 +101,7 @@ class Drill:
             connection.execute(sql.encode(), values)
 
     def settle(self) -> None:
-        """Wait until every problem's start or end has been detected twice."""
+        """Wait until the start or end of every problem has been detected twice."""
         time.sleep(10 / SPEED * 6)
         assert self.messages() == []
 
@@ -111,7 +111,7 @@ class Drill:
         return sorted(part for title in titles for part in _parts(title))
 
     def expect(self, *messages: str) -> None:
-        """Wait until people are notified of exactly these problems, in one or several messages."""
+        """Wait until people are notified of exactly these problems, in one or more messages."""
         with contextlib.suppress(AssertionError):
             wait_until(lambda: len(self.messages()) >= len(messages), "alarms", SECONDS)
         assert self.messages() == sorted(messages)
@@ -168,7 +168,7 @@ def test_each_problem_is_one_alarm_and_one_all_clear(data_folder: Path, tmp_path
             one.expect("BROKEN: no_worker")
         one.expect("OK: no_worker")
 
-        one.settle()  # until PostgreSQL has recorded the message, which would be sent again
+        one.settle()  # wait until PostgreSQL has recorded the message, or it would be sent again
         one.server.stop()
         one.expect("BROKEN: database_unreachable")
         one.server.start()

@@ -1,4 +1,4 @@
-"""Run the bench with minimal effort, and check that every row has a figure and a baseline.
+"""Run the benchmarks with minimal effort. Check that every row has a figure and a baseline.
 
 These tests do not check how fast anything is.
 """
@@ -45,7 +45,7 @@ SAMPLE = (MAPPINGS / "samples" / "rentfeed-tour.json").read_bytes()
 
 @pytest.fixture(scope="module")
 def durable(postgres: EmbeddedServer) -> Iterator[EmbeddedServer]:
-    """Make the tests' server flush to disk, as the bench requires."""
+    """Make the tests' PostgreSQL flush to disk, as the benchmarks require."""
     set_durable(postgres, is_durable=True)
     yield postgres
     set_durable(postgres, is_durable=False)
@@ -57,7 +57,7 @@ def row(**changes: Any) -> Row:
 
 
 def bench(*arguments: str) -> list[dict[str, Any]]:
-    """Return the rows of one section with minimal effort."""
+    """Run one section with minimal effort, and return its rows."""
     ended = CliRunner().invoke(main, [*arguments, "--tiny", "--json"], catch_exceptions=False)
     assert ended.exit_code == 0, ended.output
     rows: list[dict[str, Any]]

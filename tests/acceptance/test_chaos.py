@@ -1,4 +1,4 @@
-"""Test the harness's audits with made-up records, and a short run with real processes."""
+"""Test the chaos test's audits with made-up records, and run it briefly with real processes."""
 
 import dataclasses
 import datetime as dt
@@ -172,7 +172,7 @@ CARD = Card(lead_id=ASKED.id, community_id="com_elm", lines=ASKED.words)
 
 
 def without_times(**changes: Any) -> set[str]:
-    """Return the audits that fail for a record with only these two requests and one guest card."""
+    """Return the audits that fail for a record with only two such requests and one guest card."""
     record = {
         "leads": {ASKED.id: ASKED, AGAIN.id: AGAIN},
         "told": (told(ASKED, 1), told(AGAIN, 2)),
@@ -212,7 +212,7 @@ def test_a_tour_is_a_guest_card_and_a_guest_card_is_no_tour() -> None:
     assert found(**known, tours=(), cards=(CARD,)) == {"lost"}
 
 
-#: The audits with tests of their own.
+#: The audits that have their own tests.
 OTHERS = {"people", "words twice", "words lost", "words out of order"}
 OTHERS |= {"choice lost", "choice doubled", "knock status"}
 
@@ -228,7 +228,7 @@ CANCEL = dataclasses.replace(OLDER, id="a-cancel", key=OLDER.id, is_cancellation
 
 
 def wavering(last: Lead, state: BookingState, *tours: Tour, reason: str = "") -> list[str]:
-    """Return the rules that are violated if this is the person's latest message."""
+    """Return the rules that are violated if the given message is the person's latest."""
     leads = {
         one.id: dataclasses.replace(one, wavers=True, source="portal")
         for one in (OLDER, NEWER, last)
@@ -312,7 +312,7 @@ def test_later_words_are_audited() -> None:
         for number, one in enumerate((LAST, WORD))
     )
     assert said(notes=crossed) == {"words out of order"}
-    # What arrived after the note was sent cannot be in order.
+    # A message that arrived after the note was sent cannot be in order.
     late = [message(MessageState.SENT, created_at=later)]
     assert said(notes=crossed, messages={WORD.id: late}) == set()
 
@@ -408,7 +408,7 @@ def test_a_seed_gives_the_same_leads_again() -> None:
 
 
 def test_nothing_is_lost_or_booked_twice_while_everything_breaks() -> None:
-    """Do a short run, without the faults that take 30 seconds each."""
+    """Do a short run, without the faults that take 30 seconds each to inject."""
     slow = "401,late 401,stuck PENDING,freeze a worker"
     options = ("--rounds", "2", "--seed", "12", "--without", f"{slow},search", "--json")
     ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""Test responses to chatbots and voice agents: format, content and time.
+"""Test the format, content and time of responses to chatbots and voice agents.
 
 The schemas follow each sender's documentation, which is linked next to them.
 """
@@ -44,7 +44,7 @@ from tests.wait import wait_until
 
 
 def timeless_of(source: Source) -> SampleRequest:
-    """Return the first mapping test with a guest card, as JSON."""
+    """Return the request from the first mapping test that expects a guest card."""
     test = next(
         test for test in source.sections["tests"] if {"prospect", "prospect_some"} & test.keys()
     )
@@ -117,7 +117,7 @@ def summer_day(today: dt.date) -> dt.date:
 
 @contextlib.contextmanager
 def staged(database: str, folder: Path, **propexo: Any) -> Iterator[Stage]:
-    """Run the web server, a worker and the sandbox for the duration of the block."""
+    """Run the web server, a worker and the sandbox while the block executes."""
     shutil.copytree(GALLERY, folder)
     threads = 2 * len(BOTS) + 4
     secrets = {secret for source in SOURCES.values() for secret in source.secrets}

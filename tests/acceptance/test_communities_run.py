@@ -1,4 +1,4 @@
-"""Compare communities.yaml with the sandbox's lists over HTTP, and test the routing report."""
+"""Test the commands that compare communities.yaml with the sandbox's lists over HTTP."""
 
 from collections.abc import Callable
 

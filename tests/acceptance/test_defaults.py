@@ -1,4 +1,4 @@
-"""Start the adapter in five ways without settings, and check who can open what.
+"""Start the adapter in five ways without settings, and check who can open which pages.
 
 ``docs/security.md`` has the table. No one can see a lead without signing in.
 """
@@ -36,7 +36,7 @@ NAMES = ("RENTFEED_SECRET", "LEASEBOT_SECRET", "TYPEFORM_SECRET")
 SECRETS = {name: secret_for(name) for name in NAMES}
 FORBIDDEN = spellings(list(SECRETS.values()))
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
-#: What the configuration of nginx needs to pass on requests, and nothing more.
+#: The minimum nginx configuration for passing on requests.
 NGINX_CONF = """
 daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;
 events {{}}
@@ -59,7 +59,7 @@ class Started:
     output: Path
     environ: dict[str, str]
     processes: tuple[psutil.Process, ...]
-    #: The addresses on which it may listen besides 127.0.0.1.
+    #: The addresses that it may listen on besides 127.0.0.1.
     public_ports: tuple[int, ...] = ()
 
     def family(self) -> list[psutil.Process]:
@@ -71,7 +71,7 @@ class Started:
 
 
 def environment(folder: Path, **changes: str) -> dict[str, str]:
-    """Return the ports and folders that each way needs to run next to other tests."""
+    """Return an environment with ports and folders that do not conflict with other tests."""
     return {
         "PATH": os.environ["PATH"],
         **SECRETS,
@@ -118,7 +118,7 @@ def adapter_run(folder: Path, _database: str) -> Iterator[Started]:
 
 @contextlib.contextmanager
 def web_and_worker(folder: Path, database: str) -> Iterator[Started]:
-    """Run both as on a hosting platform, which sets PORT and reaches web from outside."""
+    """Run web and worker as on a hosting platform, which sets PORT and connects from outside."""
     nowhere = f"http://127.0.0.1:{free_port()}"
     needed = {"DATABASE_URL": database, "PROPEXO_TOKEN": "sandbox", "PROPEXO_BASE_URL": nowhere}
     environ = environment(folder, **needed)
@@ -145,7 +145,7 @@ def behind_nginx(folder: Path, _database: str) -> Iterator[Started]:
 
 @contextlib.contextmanager
 def in_a_container(folder: Path, _database: str) -> Iterator[Started]:
-    """Run it as in a container: read-only except for its folder, and listening publicly."""
+    """Run the adapter like a container: read-only except for its folder, and reachable publicly."""
     (folder / "tmp").mkdir(mode=0o1777)
     script = f'mount --bind {folder} {folder} && mount -o remount,ro,bind / && exec "$@"'
     inside = ["unshare", "--mount", "sh", "-c", script, "sh"]
@@ -176,7 +176,7 @@ WAYS: dict[str, Callable[[Path, str], contextlib.AbstractContextManager[Started]
     "as root": as_root,
 }
 
-#: What a request without a proof gets, by method and path.
+#: The status that a request without credentials gets, by method and path.
 OPEN = {
     "GET /healthz": 200,
     "GET /readyz": 200,
@@ -198,7 +198,7 @@ OPEN = {
     "POST /console/sign-in": 403,
     "POST /console/leads/1/release": 403,
 }
-#: How a browser here, a stranger elsewhere and common proxies write the headers.
+#: Headers as a browser on this machine, a stranger elsewhere and common proxies send them.
 SENDERS = {
     "this machine": {"Host": "127.0.0.1"},
     "elsewhere": {"Host": "leads.example.com"},
@@ -242,7 +242,7 @@ def send_lead(port: int) -> int:
 
 
 def listening(adapter: Started) -> set[tuple[str, int]]:
-    """Return the addresses and ports on which any of the processes listens."""
+    """Return the addresses and ports that any of the processes listens on."""
     found = set()
     for process in adapter.family():
         with contextlib.suppress(psutil.Error):

@@ -19,7 +19,7 @@ from tests.sandbox_client import SandboxClient, running_sandbox
 from tests.senders import lead
 from tests.wait import wait_until
 
-#: No lead may be later than this. It takes longer only if the machine itself is slow.
+#: Maximum delay of a lead, in seconds. Only a slow machine takes longer.
 MOST_SECONDS = 5.0
 #: More communities than a worker has threads for sending, and several leads for each.
 COMMUNITIES = 8
@@ -31,7 +31,7 @@ numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return mappings with eight communities whose tour times are checked."""
+    """Return mappings with eight communities that check the times of tours in Knock."""
     folder = tmp_path_factory.mktemp("run") / "mappings"
     shutil.copytree(MAPPINGS, folder)
     communities = {
@@ -64,7 +64,7 @@ def stage(folder: Path, module_database: str) -> Iterator[tuple[SandboxClient, D
 
 
 def delays(harness: Harness, upstream: SandboxClient) -> list[float]:
-    """Receive a burst of leads. Return the seconds from each lead's receipt to its POST."""
+    """Receive a burst of leads. Return the seconds from receipt to POST for each lead."""
     received: dict[str, dt.datetime] = {}
     for _ in range(LEADS):
         payload = lead_of(next(numbers))
@@ -87,7 +87,7 @@ def lead_of(number: int) -> dict[str, Any]:
 
 
 def posted(upstream: SandboxClient) -> dict[str, dt.datetime]:
-    """Return when the sandbox received the POST for each email address."""
+    """Return the time when the sandbox received the POST for each email address."""
     path = "/crm/v1/appointments/knock"
     calls = [one for one in upstream.calls() if one["path"] == path and one["body"]]
     emails = [one["body"]["email_1"] for one in calls]
@@ -108,7 +108,7 @@ FAULTS: list[dict[str, Any]] = [
 def test_no_lead_waits_for_a_calendar_that_cannot_be_asked(
     stage: tuple[SandboxClient, Database], folder: Path
 ) -> None:
-    """Check that each lead is posted once within five seconds, however the endpoint fails."""
+    """Check that each lead is posted once within five seconds, no matter how the endpoint fails."""
     upstream, opened = stage
     harness = Harness(opened, upstream, mappings=folder)
     delays(harness, upstream)  # while the worker starts
@@ -123,7 +123,7 @@ def test_no_lead_waits_for_a_calendar_that_cannot_be_asked(
 
 
 def forget(opened: Database, upstream: SandboxClient) -> None:
-    """Delete the cached responses, as if a minute had passed, and the unused faults."""
+    """Delete the cached responses, as if a minute had passed. Delete the unused faults too."""
     upstream.clear_faults()
     with opened.transaction() as tx:
         tx.connection.execute(b"UPDATE free_times SET asked_at = 'epoch', answered_at = 'epoch'")

@@ -77,7 +77,7 @@ def environment(**changes: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def web(folder: Path, module_database: str) -> Iterator[GunicornServer]:
-    """Run web behind one proxy, with high limits."""
+    """Run the web process behind one proxy, with high rate limits."""
     with running_gunicorn(
         folder, module_database, **environment(ADAPTER_TRUSTED_PROXIES="1")
     ) as web:
@@ -204,7 +204,7 @@ def test_forged_requests_use_up_nobodys_share_but_their_addresss(
 def test_a_stranger_cannot_fill_the_disk_through_an_open_source(
     folder: Path, fresh_database: str
 ) -> None:
-    """Check that large bodies count as many requests, but not from a verified sender."""
+    """Check that a large body counts as several requests, unless its sender is verified."""
     with running_gunicorn(folder, fresh_database, **environment()) as web:
         body = b"x" * 2**20
         opened = [web.post("open", {}, b"%d" % n + body[:-1]).status for n in range(8)]
@@ -547,7 +547,7 @@ def test_requests_rejected_over_http_are_stored_without_credentials(web: Gunicor
 def test_the_sender_of_a_draft_keeps_its_webhooks(
     tmp_path: Path, fresh_database: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The line ``draft: true`` may have been deployed for a mapping that was in use."""
+    """Add the line ``draft: true`` to a mapping in use, as a deployment might."""
     acme: dict[str, Any] = {"signature": HMAC, "draft": True}
     write_mappings(tmp_path, {"plain": {"signature": HMAC}, "acme": acme})
     with running_gunicorn(tmp_path, fresh_database, **environment(ADAPTER_LOG_LEVEL="INFO")) as web:

@@ -1,4 +1,4 @@
-"""Repeat over real HTTP the attacks that have been tried and did not work.
+"""Repeat attacks that were tried before and failed, over real HTTP.
 
 ``docs/security.md`` lists each attack with its test.
 """
@@ -32,7 +32,8 @@ MAPPINGS: dict[str, dict[str, Any]] = {
     "open": {"signature": {"scheme": "none"}},
     "xml": {"signature": {"scheme": "none"}, "body": "xml"},
 }
-#: How a request ends that is refused: at the parser, at the signature, or without an answer.
+#: The possible results of a rejected request: from the parser, from the signature check, or no
+#: response.
 REFUSED = {400, 401}
 
 

@@ -1,4 +1,4 @@
-"""Run the hostile harness for a short time, and check that it finds what it looks for."""
+"""Run the hostile test briefly, and check that it detects each kind of problem."""
 
 import base64
 import dataclasses
@@ -154,7 +154,7 @@ def test_what_a_mapping_raises_or_logs_is_found(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_each_kind_of_change_is_drawn() -> None:
-    """Check that bodies are changed as trees and as bytes, and get false content types."""
+    """Check that bodies are changed as trees and as bytes, and get incorrect content types."""
     drawn = [in_process.payload_of(3, number)[1] for number in range(2000)]
     for piece in (b"\x00", b"\xff\xfe", b"[[[[", b"<script>", b"NaN", b"9999999999", b"2026-02-30"):
         assert any(piece in payload.body for payload in drawn), piece

@@ -1,4 +1,4 @@
-"""Install the adapter in each way that docs/deployment.md describes, as far as possible here."""
+"""Install the adapter in the ways that docs/deployment.md describes, as far as possible."""
 
 import json
 import os
@@ -27,7 +27,8 @@ from tests.wait import wait_until
 def venv() -> Iterator[Path]:
     """Build the image's environment, and yield its folder.
 
-    It is not in pytest's folder because as root, PostgreSQL runs as a user who cannot read that.
+    It is not in pytest's folder, because if root starts PostgreSQL, it runs as a user who cannot
+    read that folder.
     """
     with tempfile.TemporaryDirectory(prefix="adapter-tests-") as folder:
         Path(folder).chmod(0o755)

@@ -1,4 +1,4 @@
-"""Test concurrent load with real processes: no duplicates, no loss, soon tours first."""
+"""Test concurrent load with real processes: no duplicates, no losses, and soonest tours first."""
 
 import concurrent.futures
 import datetime as dt
@@ -18,7 +18,7 @@ from tests.sandbox_client import running_sandbox
 from tests.senders import lead, signed, surname
 from tests.wait import wait_until
 
-#: Higher than this test can reach.
+#: A rate limit higher than this test can reach.
 FAST = {
     "ADAPTER_RATE_PER_MINUTE": "100000",
     "ADAPTER_ADDRESS_LIMIT_PER_MINUTE": "1000000",

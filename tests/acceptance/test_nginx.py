@@ -43,7 +43,7 @@ SENDER = "127.0.0.2"
 MAPPINGS = {"plain": {"signature": HMAC}, "listed": {"signature": HMAC | {"allow_ips": [SENDER]}}}
 LARGEST = settings_from({}).max_body_bytes
 
-#: What surrounds the site's file, with all that nginx writes in one folder.
+#: The main configuration around the site's file. nginx writes everything into one folder.
 MAIN = """
 daemon off;
 worker_processes 1;
@@ -86,7 +86,7 @@ class Nginx:
 
 @contextlib.contextmanager
 def running_nginx(folder: Path, *upstreams: int) -> Iterator[Nginx]:
-    """Run nginx as configured by ``adapter init``, except for ports and certificate."""
+    """Run nginx as configured by ``adapter init``, except for the ports and the certificate."""
     nginx = Nginx(folder)
     CliRunner().invoke(commands, ["init", str(folder / "leads"), "--host", HOST])
     site = (folder / "leads" / "nginx" / "lead-adapter.conf").read_text()
@@ -146,7 +146,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory, web: GunicornServer) -> Iter
 
 
 def signed(name: str, body: bytes) -> tuple[str, dict[str, str], bytes]:
-    """Return target, headers and body of a webhook."""
+    """Return the target, headers and body of a signed webhook."""
     url = f"https://{HOST}/hooks/{name}"
     request = WebhookRequest("POST", url, {"Content-Type": "application/json"}, body)
     request = sign(HMAC, "the-secret", request, time.time())

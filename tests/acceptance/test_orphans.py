@@ -44,7 +44,7 @@ def names_of(family: list[psutil.Process]) -> set[str]:
 
 
 def left_of(family: list[psutil.Process]) -> list[str]:
-    """Return the processes that are alive after ten seconds, and kill them."""
+    """Kill and return the processes that are still alive after ten seconds."""
     deadline = time.monotonic() + SECONDS
     while (left := [process for process in family if lives(process)]) and (
         time.monotonic() < deadline
@@ -58,14 +58,14 @@ def left_of(family: list[psutil.Process]) -> list[str]:
 
 
 def lives(process: psutil.Process) -> bool:
-    """Return True if a process is running and not a zombie."""
+    """Return True if a process is running and is not a zombie."""
     with contextlib.suppress(psutil.Error):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
 
 
 def killed(process: "subprocess.Popen[bytes]", number: int) -> list[str]:
-    """Return the remaining processes of a family ten seconds after this signal."""
+    """Send a signal to a process. Return its family's remaining processes ten seconds later."""
     family = family_of(process.pid)
     process.send_signal(number)
     left = left_of(family)
@@ -137,7 +137,7 @@ def test_a_run_whose_terminal_is_closed_leaves_nothing(data_folder: Path) -> Non
     assert left == []
 
 
-#: Makes its standard input the controlling terminal, and executes another program.
+#: A program that makes its standard input the controlling terminal, and executes another program.
 TERMINAL = """
 import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -1,4 +1,4 @@
-"""Kill, restart and freeze PostgreSQL under real web and worker processes."""
+"""Kill, restart and freeze PostgreSQL while real web and worker processes use it."""
 
 import concurrent.futures
 import contextlib
@@ -74,7 +74,7 @@ def signed(web: Web, number: int) -> WebhookRequest:
 
 
 def timed(request: WebhookRequest) -> tuple[int, float]:
-    """Return the status of the response and its duration."""
+    """Return the response's status and the time that it took."""
     began = time.monotonic()
     headers = dict(request.headers)
     answer = requests.post(request.url, data=request.body, headers=headers, timeout=30)
@@ -82,14 +82,14 @@ def timed(request: WebhookRequest) -> tuple[int, float]:
 
 
 def at_once(web: Web, count: int) -> list[tuple[int, float]]:
-    """Send this many new webhooks at the same time."""
+    """Send several new webhooks at the same time."""
     requests = [signed(web, next(numbers)) for _ in range(count)]
     with concurrent.futures.ThreadPoolExecutor(count) as threads:
         return list(threads.map(timed, requests))
 
 
 def fill_the_pools(web: Web) -> None:
-    """Make both processes open all their connections."""
+    """Make both processes open all connections in their pools."""
     for _ in range(4):
         assert {status for status, _ in at_once(web, 16)} == {200}
 
@@ -147,7 +147,7 @@ def test_without_postgresql_the_503_comes_within_three_seconds(server: Server, w
 def test_a_pool_does_not_sleep_when_postgresql_is_back(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Make the pool's first pause as long as its pauses during a long outage."""
+    """Make the pool's first pause as long as the pauses in a long outage."""
     monkeypatch.setattr("psycopg_pool.base.AttemptWithBackoff.INITIAL_DELAY", 120.0)
     with store.Database(server.url) as opened:
         opened.check_schema()
@@ -289,7 +289,7 @@ def test_a_worker_outlives_every_outage_and_is_soon_back(server: Server, tmp_pat
 
 
 def test_web_starts_without_postgresql_and_says_so(server: Server, tmp_path: Path) -> None:
-    """Simulate a machine that boots, where web and PostgreSQL start at the same time."""
+    """Simulate a booting machine, on which web and PostgreSQL start at the same time."""
     said, web = tmp_path / "log", Web(free_port(), server.url)
     server.stop()
     environ = kept_environ() | SECRETS | {"DATABASE_URL": server.url, "PORT": str(web.port)}

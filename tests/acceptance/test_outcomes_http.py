@@ -53,7 +53,7 @@ class Stage:
     at: dt.datetime
 
     def lead(self, **changes: Any) -> dict[str, Any]:
-        """Return a new person's lead each time, because a person has only one tour."""
+        """Return a lead for a new person each time, because a person has only one tour."""
         number = next(numbers)
         at = (self.at + dt.timedelta(minutes=number)).strftime("%Y-%m-%dT%H:%M:%SZ")
         new = {"id": f"L-{number}", "email": f"dana{number}@example.com", "at": at}

@@ -1,4 +1,4 @@
-"""Check that any sequence of actions ends with the right tour or a review.
+"""Check that every sequence of actions ends with the right tour or a lead in review.
 
 ``PEOPLE_SEQUENCES=2000 PEOPLE_SEED=7`` runs more random sequences. ``python -m tools.people``
 prints the shortest ones that break a promise.
@@ -115,7 +115,7 @@ CANCEL = word(3, None, 1003)
 
 
 def plus(one: Word, made: Lead, **changes: Any) -> Record:
-    """Return the valid record with one more message and its lead."""
+    """Return the valid record with an additional message and its lead."""
     record = dataclasses.replace(SOUND, words=(*SOUND.words, one), leads=(*SOUND.leads, made))
     return dataclasses.replace(record, **changes)
 
@@ -194,7 +194,7 @@ def test_each_promise_can_be_broken_alone(promise: str) -> None:
             ),
             "last word",
         ),
-        # Confused with someone else.
+        # A request was mistaken for someone else's.
         (plus(OTHER, lead(1003, DUPLICATE, 1002)), "kept apart"),
         # A duplicate of a lead that is gone.
         (

@@ -44,7 +44,7 @@ def test_the_oldest_that_is_supported_and_all_newer_ones_are_taken(number: int) 
 def test_both_starts_ask_for_the_version(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Check that PostgreSQL's version is tested both when migrating and when connecting."""
+    """Check that the version is tested both when migrating and when connecting."""
     monkeypatch.setattr("adapter.store.connection.OLDEST_POSTGRES", 999)
     with pytest.raises(ConfigurationError, match="999 or newer is required"):
         store.migrate(empty_database)
@@ -61,7 +61,7 @@ def test_the_documents_name_the_oldest_that_is_tested() -> None:
 
 
 def test_the_tests_run_against_the_programs_that_are_named(postgres: EmbeddedServer) -> None:
-    """Check this first, because the next test could otherwise pass with the embedded server."""
+    """Check that the embedded server is not used, because the next test could pass with it."""
     named = os.environ.get(VARIABLE)
     assert isinstance(postgres, InstalledServer) == bool(named)
     if isinstance(postgres, InstalledServer):
@@ -79,7 +79,7 @@ def test_store_queue_and_pipeline_work_on_debians_postgresql() -> None:
     home = Path(tests.__file__).parent
     files = [file for name in FILES for file in home.rglob(name)]
     assert len(files) == len(FILES)
-    own = ("PYTEST_", "COV")  # from the run that this test belongs to
+    own = ("PYTEST_", "COV")  # set by the test run that this test belongs to
     kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
     run = subprocess.run(

@@ -1,4 +1,4 @@
-"""Test `adapter run` with real processes: restarts, no loss, no double bookings."""
+"""Test `adapter run` with real processes: restarts, no lost leads, no double bookings."""
 
 import contextlib
 import json
@@ -66,7 +66,7 @@ def test_a_worker_that_is_killed_in_the_post_leaves_unknown_posted_once(
 def test_a_worker_that_was_frozen_before_its_post_does_not_post_after_its_lease(
     start: Callable[..., AdapterProcess], lead: Path
 ) -> None:
-    """Freeze a worker between the commit and the first byte, so that another one takes over."""
+    """Freeze a worker between the commit and the first byte, so that another worker takes over."""
     with FullBacklogServer() as upstream, contextlib.ExitStack() as stack:
         running = start(
             PROPEXO_TOKEN="sandbox",
@@ -102,7 +102,7 @@ def is_connecting(process: psutil.Process, port: int) -> bool:
 
 
 def outcomes_of(running: AdapterProcess) -> list[str | None]:
-    """Return the outcomes of the single booking's attempts, in order."""
+    """Return the outcomes of the only booking's attempts, in order."""
     (booking,) = running.bookings()
     shown = json.loads(running.run_command("show", str(booking.id), "--json").stdout)
     return [attempt["outcome"] for attempt in shown["attempts"]]
@@ -322,7 +322,7 @@ def test_a_read_only_machine_is_one_clear_error(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_run_after_a_kill_waits_for_the_ports_of_the_one_before(data_folder: Path) -> None:
-    """The previous process may still be stopping, so `adapter run` must wait for its ports."""
+    """Check that `adapter run` waits for its ports if the previous process is still stopping."""
     folder = data_folder / "data"
     lock = folder / "lock"
     killed = start_adapter(folder)
@@ -383,7 +383,7 @@ def test_the_lock_follows_no_link_and_is_closed_to_others(tmp_path: Path) -> Non
 
 
 def test_a_volume_that_is_open_to_all_holds_a_folder_that_is_not(tmp_path: Path) -> None:
-    """Use a volume with mode 0777, as Kubernetes creates an `emptyDir`."""
+    """Use a volume with mode 0777, like an `emptyDir` in Kubernetes."""
     tmp_path.chmod(0o777)
     with (
         pytest.raises(ConfigurationError, match="ADAPTER_DATA_DIR=") as refused,

@@ -1,4 +1,4 @@
-"""Let a real Prometheus read an installation, with the files that ``adapter init`` writes."""
+"""Let a real Prometheus scrape an installation, using the files that ``adapter init`` writes."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ TOKEN = "open sesame"
 
 @contextmanager
 def running_prometheus(folder: Path, target: str) -> Iterator[str]:
-    """Run Prometheus with the files from ``adapter init``, except for address and interval."""
+    """Run Prometheus with the files from ``adapter init``, but another address and interval."""
     init(folder / "leads")
     own = folder / "leads" / "prometheus"
     (own / "metrics-token").write_text(TOKEN)

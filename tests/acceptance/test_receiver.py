@@ -74,7 +74,7 @@ def test_no_signature_at_all_is_the_same_401(web: Web) -> None:
 
 @pytest.mark.parametrize("name", ["nobody", "communities", "..", "%00", "%F0%9F%92%A9", "a" * 3000])
 def test_an_unknown_source_is_404(web: Web, name: str) -> None:
-    """Send the path unchanged, because a client that normalizes it would request another page."""
+    """Send the path as is, because a client that normalizes it would request another page."""
     connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)
     connection.request("POST", f"/hooks/{name}", b"{}")
 
@@ -203,7 +203,7 @@ def test_what_is_not_http_is_answered_in_json_too(
 @pytest.mark.parametrize("path", ["/hooks/healthz", "/healthz"])
 @pytest.mark.parametrize("name", ["SCRIPT_NAME", "PATH_INFO"])
 def test_a_header_never_changes_the_path(web: Web, path: str, name: str) -> None:
-    """Check headers with which a stranger could bypass a proxy that forwards only /hooks."""
+    """Send headers that a stranger might use to bypass a proxy that forwards only /hooks."""
     with_header = requests.get(web.url + path, headers={name: "/hooks"}, timeout=10)
 
     assert with_header.status_code == requests.get(web.url + path, timeout=10).status_code
@@ -389,7 +389,7 @@ def test_what_follows_a_body_that_is_too_long_is_no_request(web: Web) -> None:
 
 
 def test_a_burst_of_connections_is_shared_out_among_the_workers(database: str) -> None:
-    """Check that no worker takes all connections, which would leave a core idle."""
+    """Check that no worker takes all of the connections, which would leave a core idle."""
     web = Web(free_port(), database)
     gunicorn = start_web(database, web.port)
 

@@ -1,4 +1,4 @@
-"""Test reloading mappings in running processes: all of them or none."""
+"""Test that running processes reload either all changed mappings or none."""
 
 import contextlib
 import dataclasses
@@ -46,7 +46,7 @@ class Harness:
         file.write_text(text.replace(old, new))
 
     def greet(self, greeting: str) -> None:
-        """Write the mapping with this line at the top of each lead's notes."""
+        """Write a mapping that puts the given line at the top of each lead's notes."""
         shutil.copy(MAPPINGS / "rentfeed.yaml", self.folder)
         self.change('    - "{comments}"', f'    - "{greeting}"\n    - "{{comments}}"')
         self.change("notes: |-\n", f"notes: |-\n        {greeting}\n")
@@ -192,7 +192,7 @@ def test_a_new_mapping_without_its_secret_is_rejected(parts: Harness) -> None:
 
 
 def in_file(harness: Harness, name: str, value: str) -> Path:
-    """Give the processes a secret in a file instead of a variable."""
+    """Give the processes a secret in a file instead of an environment variable."""
     file = harness.folder.parent / name
     file.write_text(value)
     harness.environ.pop(name, None)

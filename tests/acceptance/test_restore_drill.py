@@ -1,4 +1,4 @@
-"""Test a restore under load with real processes: nothing is lost, and nothing is sent twice."""
+"""Restore a backup under load with real processes. Nothing may be lost or sent twice."""
 
 import collections
 import contextlib
@@ -23,7 +23,7 @@ from tests.senders import sending, surname
 from tests.wait import wait_until
 
 NAME = "restore_drill"
-#: Slower than the leads arrive, so that some are pending at the backup.
+#: A rate limit below the rate of arriving leads, so that some are pending at the backup.
 SETTINGS = {"ADAPTER_RATE_PER_MINUTE": "1200", "ADAPTER_LOG_LEVEL": "WARNING"}
 LEADS_PER_SECOND = 18
 
@@ -39,7 +39,7 @@ def count(url: str, states: str) -> int:
 
 @contextlib.contextmanager
 def running(url: str, upstream: SandboxClient) -> Iterator[dict[str, str]]:
-    """Run web and worker, and yield their environment."""
+    """Run a web process and a worker, and yield their environment."""
     port = free_port()
     environ = {
         **kept_environ(),

@@ -1,4 +1,4 @@
-"""Test `adapter sandbox` as a process: it serves until stopped, and reports errors."""
+"""Test that `adapter sandbox` runs until it is stopped, and reports errors."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Run the signature vectors and hostile requests again, through gunicorn."""
+"""Send the signature test vectors and hostile requests again, this time through gunicorn."""
 
 import base64
 import json
@@ -39,7 +39,7 @@ def vectors(folder: str) -> list[dict[str, Any]]:
 
 
 def once_for_each_preset() -> dict[str, dict[str, Any]]:
-    """Choose the first vector that each preset accepts and the first that it rejects.
+    """Choose the first test vector that each preset accepts and the first that it rejects.
 
     ``tests/unit/test_signature_vectors.py`` verifies all vectors in this process.
     """
@@ -66,7 +66,7 @@ def secrets_of(vector: dict[str, Any]) -> list[str]:
 
 
 def sections_of(vector: dict[str, Any], environ: dict[str, str]) -> dict[str, Any]:
-    """Return a mapping's sections for a vector, and set its secrets in the environment."""
+    """Return a mapping's sections for a test vector, and set its secrets in the environment."""
     name = source_of(vector).upper()
     secrets = {f"{name}_{number}": text for number, text in enumerate(secrets_of(vector))}
     environ |= secrets
@@ -95,7 +95,7 @@ def call(web: GunicornServer, vector: dict[str, Any]) -> HttpResponse:
 
 @pytest.fixture(scope="module")
 def web(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GunicornServer]:
-    """Run web with a source for every vector and preset."""
+    """Run the web process with a source for every test vector and preset."""
     variables = {name: f"SECRET_{number}" for number, name in enumerate(PRESETS)}
     environ: dict[str, Any] = UNLIMITED | {
         variable: secret_of(name) for name, variable in variables.items()
@@ -147,7 +147,7 @@ def test_the_handshake_agrees_over_http(web: GunicornServer, path: Path) -> None
 
 
 def is_sendable(headers: dict[str, str]) -> bool:
-    """Return True if a client can send these headers and a server can read them."""
+    """Return True if a client can send the headers and a server can read them."""
     return all(
         text.isprintable() and text.isascii() and len(text) < 8000 for text in headers.values()
     )

@@ -1,4 +1,4 @@
-"""Test a rolling upgrade: two web and two worker processes behind nginx, under load."""
+"""Test a rolling upgrade of two web and two worker processes behind nginx, under load."""
 
 import bisect
 import collections
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.skipif(
 OLD = "v0.2.0"
 RATE_PER_MINUTE = 720
 LEADS_PER_SECOND = 3
-#: So many leads wait for the workers that these would exceed the rate in this time.
+#: So many leads are waiting that the workers would exceed the rate limit in this time.
 BACKLOG = 40
 WINDOW = dt.timedelta(seconds=2)
 
@@ -58,7 +58,7 @@ def old(tmp_path: Path) -> Path:
 
 
 class Deployment:
-    """Two web and two worker processes, each of which runs the code in a folder."""
+    """Two web and two worker processes. Each runs the code in a folder."""
 
     def __init__(self, database: str, upstream: SandboxClient) -> None:
         self.ports = [free_port(), free_port()]
@@ -114,7 +114,7 @@ def deployed(database: str, upstream: SandboxClient, code: Path) -> Iterator[Dep
 def test_a_rolling_upgrade_loses_nothing_and_sends_nothing_twice(
     postgres: EmbeddedServer, old: Path, tmp_path: Path, is_pooled: bool
 ) -> None:
-    """Upgrade from the last release. It does not support PgBouncer, so there, restart this one."""
+    """Upgrade from the last release. With PgBouncer, only restart, because it lacks support."""
     old = ROOT if is_pooled else old
     with (
         running_sandbox(limit_per_minute=1_000_000) as upstream,
@@ -164,7 +164,7 @@ def states(database: str) -> dict[str, int]:
 
 
 def most_posts_in_window(calls: list[dict[str, Any]]) -> int:
-    """Return the largest number of POSTs in any window, over all workers."""
+    """Return the maximum number of POSTs by all workers in any window."""
     times = sorted(
         dt.datetime.fromisoformat(call["received_at"]) for call in calls if call["method"] == "POST"
     )

@@ -1,4 +1,4 @@
-"""Test with real processes that missing and hung processes are noticed."""
+"""Test with real processes that missing and hung processes are detected."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ def execute(running: AdapterProcess, sql: str) -> list[tuple[Any, ...]]:
 
 
 def let_time_pass(running: AdapterProcess, kind: str) -> None:
-    """Set back the heartbeats of one kind of process by two minutes."""
+    """Make the heartbeats of one kind of process two minutes older."""
     execute(
         running,
         "UPDATE processes SET seen_at = seen_at - interval '2 min',"

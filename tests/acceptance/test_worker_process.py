@@ -1,4 +1,4 @@
-"""Test the worker as a process: graceful shutdown, and parts that hang."""
+"""Test the worker process: graceful shutdown, and parts that hang."""
 
 import contextlib
 import json
@@ -43,7 +43,7 @@ def test_a_stop_finishes_what_is_in_flight(
 
 # --- a process that is alive but stuck ----------------------------------------------------
 
-#: A worker in which one part hangs forever, with a short watchdog limit.
+#: A worker with a part that hangs forever, and with a short watchdog limit.
 BROKEN = """
 import pathlib, sys, threading
 from adapter.bookings.map_event import Mapper

@@ -1,4 +1,4 @@
-"""The web worker with short timeouts: ``tests.apps.hasty_web.Worker``."""
+"""Define a web worker with short timeouts: ``tests.apps.hasty_web.Worker``."""
 
 from adapter.server import web_worker
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from adapter import models
 
-#: Waits are this many times shorter.
+#: The factor by which waits are shortened.
 SPEED = 20
 #: The constants that are divided by it, by module. The order matters: some modules copy them.
 HURRIED = {
@@ -26,9 +26,10 @@ HURRIED = {
     "webhooks.rejections": ("USE_SECONDS",),
     "bookings.sender": ("TOKEN_CHECK_SECONDS",),
 }  # fmt: skip
-#: PostgreSQL does not come back faster than usual.
+#: Not shortened, because PostgreSQL does not come back faster than usual.
 SETTLING = dt.timedelta(seconds=4)
-#: Names a file with the number of seconds by which this machine's clock is ahead.
+#: The variable with the path of a file that contains how many seconds this machine's clock is
+#: ahead.
 CLOCK_FILE = "TESTS_CLOCK_FILE"
 
 

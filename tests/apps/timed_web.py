@@ -1,4 +1,4 @@
-"""Run web for tests whose signatures were made on another day.
+"""Run the web process for tests with signatures from another day.
 
 Start it as ``tests.apps.timed_web:application()``. Each request sets the clock, its source and
 the public URL in headers that no sender uses. They are removed before the adapter sees the

@@ -1,4 +1,4 @@
-"""Make the console tests fast, and run commands on a test's database."""
+"""Provide fixtures that make console tests fast and run commands on a test's database."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.users import user
 
 @pytest.fixture(autouse=True)
 def quick_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use a cheap hash for the password check of unknown users."""
+    """Use a fast hash to check passwords of unknown users."""
     monkeypatch.setattr(sign_in, "_dummy_hash", lambda: user("nobody").password)
 
 

@@ -1,4 +1,4 @@
-"""Test the console's pages for sources, rejected messages, activity and people."""
+"""Test the console's pages about sources, rejected messages, activity and users."""
 
 import dataclasses
 import json
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("harness")
 
 
 def rejected(harness: Harness, reason: str = "signature_mismatch", **changes: Any) -> int:
-    """Store a rejected request that passes with the current secrets. Return its ID."""
+    """Store a rejected request that would pass with the current secrets. Return its ID."""
     source = harness.pipeline.sources["rentfeed"]
     body = json.dumps(tour(**changes)).encode()
     url = "https://adapter.example.com/hooks/rentfeed"
@@ -72,7 +72,8 @@ def test_a_rejected_message_is_found_read_and_accepted(
     assert "searched_rejected" in actions(harness)
 
     page = ana.page(f"/rejections/{number}")
-    assert "Dana Okafor" in page
+    assert '<span class="k"><bdi>name</bdi>:</span> <bdi>Dana Okafor</bdi>' in page
+    assert "Original format" in page
     assert "This message passes the check now." in page
     assert "curl -sS -X POST http://localhost/hooks/rentfeed -H" in page
     command = next(one for one in re.findall("<bdi>(curl .*?)</bdi>", page, re.DOTALL))
@@ -299,13 +300,15 @@ def test_an_assigned_property_is_named_in_the_activity_with_its_leads(
     aliases.add(alias(harness))
     harness.pipeline.refresh_sources()
     aliases.book_waiting("rentfeed", waiting[0].reasons[0].value or "")
+    harness.clock.advance(60)
     aliases.remove("rentfeed", "20999")
     ana = visit()
     feed = ana.page("/audit").split('class="feed"')[1]
     text = re.sub("<[^>]+>", "", feed)
-    name = "The Residences at Cherry Creek (20999 at rentfeed)"
-    assert f"ana assigned {name} to Maple Court and read 3 leads again." in text
-    assert f"ana undid the assignment of {name} to Maple Court and read 3 leads again." in text
+    name = "The Residences at Cherry Creek (rentfeed ID 20999)"
+    assert f"ana assigned {name} to Maple Court and sent 3 leads to Knock." in text
+    undone = f"ana removed the assignment of {name} to Maple Court, so 3 leads need review again."
+    assert undone in text
     address = re.search(r'href="/console(/leads/several[^"]+)"', feed)
     assert address is not None
     assert ana.page(address[1]).count('data-t="Tour"') == 3

@@ -1,4 +1,4 @@
-"""Test who is notified of problems, when, and how often."""
+"""Test who is notified of problems, when they are notified, and how often."""
 
 import concurrent.futures
 import dataclasses
@@ -66,7 +66,7 @@ class Installation:
                 watch.step()
 
     def age(self, seconds: int) -> None:
-        """Let time pass for the processes, because PostgreSQL does not use the test's clock."""
+        """Make time pass for the processes, because PostgreSQL does not use the test's clock."""
         passed = f"interval '{seconds} s'"
         self.update(
             f"seen_at = seen_at - {passed}, looked_at = looked_at - {passed},"
@@ -319,7 +319,7 @@ def test_a_problem_that_comes_and_goes_is_one(
 def test_what_only_one_process_can_see_does_not_end_for_the_others(
     running: Installation, catcher: MessageCatcher
 ) -> None:
-    """Let only one process watch the sources, as only one machine knows the free disk space."""
+    """Let only one process watch the sources, as if only its machine could see them."""
     running.watches[1]._sources = list
     for number in range(3):
         rejected(running.harness, number)

@@ -20,7 +20,7 @@ HELD, PENDING, BOOKED = BookingState.HELD, BookingState.PENDING, BookingState.BO
 
 @pytest.fixture(scope="module")
 def mappings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a mappings folder in which tours at both communities are checked."""
+    """Return a mappings folder that checks the times of tours at both communities."""
     folder = checked_mappings(tmp_path_factory.mktemp("checked"))
     file = folder / "communities.yaml"
     line = "  community_id: com_harbor\n"
@@ -52,7 +52,7 @@ def taken(harness: Harness, upstream: SandboxClient, number: int) -> int:
 
 
 def book(ana: Visitor, number: int, **form: str) -> str:
-    """Submit a lead's form as the panel does. Return the panel."""
+    """Submit a lead's form as the panel does. Return the updated panel."""
     page = ana.page(f"/leads/{number}/panel")
     for name in ("zone", "version"):
         found = re.search(rf'name="{name}" value="([^"]*)"', page)
@@ -121,7 +121,7 @@ def test_a_taken_time_is_booked_only_if_the_user_insists(
 def test_two_renters_do_not_get_the_same_time_within_seconds(
     harness: Harness, upstream: SandboxClient, ana: Visitor
 ) -> None:
-    """The first tour is not in Knock's calendar yet."""
+    """Book the second tour before the first one is in Knock's calendar."""
     first, second = taken(harness, upstream, 1), taken(harness, upstream, 2)
     book(ana, first, starts_at=local(NEAREST[1]))
     assert harness.state(first) is PENDING
@@ -166,7 +166,7 @@ def test_the_preview_of_several_leads_names_a_taken_time(
 def test_several_leads_do_not_wait_for_each_slow_calendar(
     harness: Harness, upstream: SandboxClient, ana: Visitor
 ) -> None:
-    """Three calendars are to be read, and each takes 2.7 seconds."""
+    """Read three calendars that take 2.7 seconds each."""
     self_guided = {"date": "03/14/2026", "time": "3:30 PM", "type": "SELF_GUIDED"}
     harbor = {"propertyId": "20555", "propertyName": "Harbor Flats"}
     payloads = [lead(1), lead(2) | {"tour": self_guided}, lead(3) | {"listing": harbor}]

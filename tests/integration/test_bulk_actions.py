@@ -1,4 +1,4 @@
-"""Test actions on several leads, and that they can be undone from their message."""
+"""Test actions on several leads, and the Undo button in the message that follows."""
 
 import html
 import re
@@ -74,7 +74,7 @@ def test_dismissing_several_leads_is_undone(harness: Harness, visit: Visit) -> N
 
 
 def test_assigning_several_leads_is_undone(harness: Harness, visit: Visit) -> None:  # noqa: F811
-    """The leads go back to the users who had them."""
+    """Check that the leads go back to the users who had them."""
     numbers, ana = at_night(harness, 1, 2, 3), visit()
     with harness.pipeline.store.transaction() as tx:
         tx.bookings.assign(numbers[0], "maria")
@@ -112,7 +112,7 @@ def test_leads_that_must_be_opened_are_not_booked_with_others(
     harness: Harness,
     visit: Visit,  # noqa: F811
 ) -> None:
-    """The time of one is not available, one may be someone else's, and one has no name."""
+    """Use leads with an unavailable time, with someone else's contact, and without a name."""
     (taken,) = harness.mapped("rentfeed", lead(1))
     shared: Any = {"email": "family@example.com"}
     harness.mapped("rentfeed", lead(2, name="Liam Ortiz", **shared))

@@ -25,7 +25,7 @@ from tests.sandbox_client import SandboxClient
 #: 2:30 PM on March 14, 2026 in Denver, the time of all leads here.
 TOUR = dt.datetime(2026, 3, 14, 20, 30, tzinfo=dt.UTC)
 HALF_HOUR = dt.timedelta(minutes=30)
-#: Three times around it, without it, and two that are farther away.
+#: Three available times near the tour's time, and two that are farther away.
 OTHERS = [TOUR + HALF_HOUR * number for number in (-9, -2, 1, 3, 9)]
 NEAREST = tuple(OTHERS[1:4])
 
@@ -36,7 +36,7 @@ def mappings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def checked_mappings(parent: Path) -> Path:
-    """Create a mappings folder in which tours at one community are checked, for every source."""
+    """Create a mappings folder that checks the times of tours at one community."""
     folder = parent / "mappings"
     shutil.copytree(MAPPINGS, folder)
     file = folder / "communities.yaml"
@@ -51,7 +51,7 @@ def harness(opened: Database, upstream: SandboxClient, mappings: Path) -> Harnes
 
 
 def whys(harness: Harness, event_id: int) -> list[str]:
-    """Return the reason codes of a lead's POSTs."""
+    """Return the reason codes in the history for a lead's POSTs."""
     return [one.why for one in harness.story(event_id).history if one.to_state == "sending"]
 
 
@@ -126,7 +126,7 @@ def _release(harness: Harness, booking_id: int, changes: Mapping[str, Any]) -> N
 
 
 def test_the_renter_may_choose_another_time(harness: Harness, upstream: SandboxClient) -> None:
-    """The renter's next request replaces the held one."""
+    """Check that the renter's next request replaces the held one."""
     upstream.set_free_times("com_maple", OTHERS)
     (first,) = harness.mapped("rentfeed", same_person(1))
     harness.send()
@@ -212,7 +212,7 @@ def test_a_tour_that_cannot_be_checked_is_booked_at_once(
 def test_without_calls_left_tours_are_booked_unchecked(
     opened: Database, upstream: SandboxClient, mappings: Path
 ) -> None:
-    """While bookings are waiting, only one in four calls may be a read."""
+    """Use up the calls for reads, which may be only one in four while bookings are waiting."""
     harness = Harness(opened, upstream, mappings=mappings, rate_per_minute=4)
     (first,) = harness.mapped("rentfeed", lead(1))
     (second,) = harness.mapped("rentfeed", lead(2, day=15))
@@ -226,7 +226,7 @@ def test_without_calls_left_tours_are_booked_unchecked(
 def test_the_free_times_are_asked_again_after_each_booking(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """The first tour takes the time, so it is no longer available to the second person."""
+    """Check that a time is no longer available to a second person after it was booked."""
     upstream.set_free_times("com_maple", [*OTHERS, TOUR])
     first, second = (harness.mapped("rentfeed", lead(number))[0] for number in (1, 2))
     harness.send()
@@ -242,7 +242,7 @@ def test_the_free_times_are_asked_again_after_each_booking(
 def test_an_answer_is_used_for_every_booking_within_a_minute(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """Nothing was booked in between, so the cached times are still valid."""
+    """Check that the cached times stay valid as long as nothing is booked."""
     upstream.set_free_times("com_maple", OTHERS)
     found = [harness.mapped("rentfeed", lead(number))[0] for number in range(4)]
     harness.send()
@@ -274,7 +274,7 @@ def test_a_booking_waits_for_another_processs_question(
 def test_a_lead_waits_for_one_slow_answer_but_not_for_the_next(
     harness: Harness, opened: Database, upstream: SandboxClient
 ) -> None:
-    """Another process gets a slow response, and its booking takes one of the available times."""
+    """Let another process get a slow response and book one of the available times."""
     days = (12, 13, 14)
     waiting = [harness.mapped("rentfeed", lead(day, day=day))[0] for day in days]
     key, asked_at = calendar_key(waiting[0]), harness.clock()
@@ -310,7 +310,7 @@ def test_a_lead_waits_for_one_slow_answer_but_not_for_the_next(
 def test_an_old_answer_is_not_used_after_a_wait_for_the_rate_limit(
     harness: Harness, opened: Database, upstream: SandboxClient
 ) -> None:
-    """Meanwhile, another process may have booked a tour at this time."""
+    """Delete the cached answer during the wait, as another process does when it books a tour."""
     upstream.set_free_times("com_maple", [*OTHERS, TOUR])
     (booking,) = harness.mapped("rentfeed", lead(1))
     sender, key = harness.pipeline.sender, calendar_key(booking)

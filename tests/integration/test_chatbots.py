@@ -1,4 +1,4 @@
-"""Test responses to chatbots and voice agents: format, content and time.
+"""Test the format and content of responses to chatbots and voice agents.
 
 The schemas follow each sender's documentation, which is linked next to them.
 """

@@ -1,4 +1,4 @@
-"""Check what each command imports, and that the tables of commands are correct."""
+"""Check which modules each command imports, and that the lists of commands are correct."""
 
 import importlib
 import json
@@ -18,7 +18,7 @@ from adapter.cli.lazy import LazyCommand
 
 ROOT = Path(adapter.cli.__file__).parent.parent.parent
 
-#: Runs one command like the console script, then prints what is imported.
+#: A program that runs one command like the console script, then prints the imported modules.
 CHILD = """
 import json, sys
 from adapter.cli import main

@@ -1,4 +1,4 @@
-"""Test workers whose clocks are wrong, step, or differ from PostgreSQL's."""
+"""Test workers whose clocks are wrong, jump, or differ from PostgreSQL's."""
 
 import datetime as dt
 import logging
@@ -114,7 +114,7 @@ def test_a_difference_is_logged_once_and_a_large_one_prevents_sending(
 def test_a_clock_of_postgresql_that_steps_back_stops_nothing(
     harness: Harness, upstream: SandboxClient, postgres_clock: ManualClock
 ) -> None:
-    """After the step, earlier timestamps are in the future."""
+    """Set PostgreSQL's clock back, so that earlier timestamps are in the future."""
     pipeline = worker(harness, postgres_clock, postgres_clock)
     harness.clock.at += HOUR
     with harness.pipeline.store.transaction() as tx:

@@ -1,4 +1,4 @@
-"""Compare communities.yaml with the sandbox's lists over HTTP, and test the routing report."""
+"""Test the comparison of communities.yaml with the sandbox's lists, and the routing report."""
 
 import datetime as dt
 import json
@@ -14,7 +14,6 @@ from adapter.cli import commands
 from adapter.exceptions import ConfigurationError, NotPossible, NotSent, UpstreamError
 from adapter.mapping.communities_yaml import communities_from_folder
 from adapter.mapping.registry import check
-from adapter.operations.release import Repairs
 from adapter.propexo.client import Propexo
 from adapter.propexo.directory import Directory, RateLimitedReads
 from adapter.propexo.responses import Page
@@ -309,7 +308,7 @@ def test_all_pages_are_read(count: int, pages: int) -> None:
 
 @pytest.mark.parametrize("has_store", [True, False])
 def test_reads_obey_the_rate_limit(opened: Database, has_store: bool) -> None:
-    """Expect five reads per minute: a burst of three if shared, then one every 12 seconds."""
+    """Allow five reads per minute: a burst of three if shared, then one every 12 seconds."""
     clock = ManualClock(START)
     with running_sandbox(catalog=many(12), clock=clock) as upstream:
         propexo = Propexo(upstream.url, "sandbox")
@@ -410,9 +409,7 @@ def test_unknown_community_names_are_counted(harness: Harness) -> None:
         ("rentfeed", None, 1),
     ]
 
-    repairs = Repairs(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    )
+    repairs = harness.repairs
     repairs.release(
         held[0], {"community": "maple-court", "starts_at": "2026-03-14T14:30"}, by="ana"
     )

@@ -45,7 +45,7 @@ Visit = Callable[..., Visitor]
 
 @pytest.fixture
 def visit(harness: Harness) -> Iterator[Visit]:
-    """Open the console as a user. Each call uses a new web process."""
+    """Open the console as a user. Each call simulates a new web process."""
     stores = []
 
     def begin(name: str = "ana", **changes: Any) -> Visitor:
@@ -95,7 +95,7 @@ def test_a_property_is_assigned_with_three_clicks_and_taken_back(
     )
     states = [harness.story(one.event_id).bookings[-1] for one in waiting]
     assert {(one.state, one.community) for one in states} == {(PENDING, "maple-court")}
-    # Another web process knows it with its next request.
+    # Another web process knows the name from its next request on.
     assert "All properties are recognized" in visit().page("/communities")
 
     harness.clock.advance(5)
@@ -109,14 +109,18 @@ def test_a_property_is_assigned_with_three_clicks_and_taken_back(
     story = ana.page(f"/leads/{states[0].id}").partition('class="story"')[2]
     told = [
         story.find(one)
-        for one in ("ana picked Maple Court.", "ana undid this change.", "Needs review")
+        for one in (
+            "ana assigned this property to Maple Court.",
+            "ana removed the assignment of this property to Maple Court.",
+            "Needs review",
+        )
     ]
     assert -1 not in told
     harness.clock.advance(60)
     for path in ("/queue?todo=community", "/leads"):
         assert "1 min ago" in ana.page(path), path
         assert "just now" not in ana.page(path).partition('class="leads"')[2], path
-    assert "had the message read again" not in story
+    assert "read the message again" not in story
 
 
 def test_what_is_in_knock_is_listed_when_it_is_taken_back(harness: Harness, visit: Visit) -> None:
@@ -136,7 +140,7 @@ def test_what_is_in_knock_is_listed_when_it_is_taken_back(harness: Harness, visi
     settle(harness)
     booking = harness.story(held.event_id).bookings[-1]
     answer = ana.post("/communities/undo", source="rentfeed", key="20999")
-    for _ in range(2):  # The list remains when the page is opened again.
+    for _ in range(2):  # The list is still there when the page is opened again.
         page = ana.page(answer.location.removeprefix("/console"))
         assert "This tour is already in Knock." in page
         assert link_to(page, person(booking.appointment)) == f"/leads/{booking.id}"

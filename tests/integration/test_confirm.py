@@ -1,4 +1,4 @@
-"""Test what happens to bookings when Propexo sends Knock's records as webhooks."""
+"""Test how bookings change when Propexo sends Knock's records as webhooks."""
 
 import dataclasses
 import datetime as dt
@@ -47,7 +47,7 @@ def later(harness: Harness, seconds: float = 60.0) -> str:
 
 
 def lost(harness: Harness, upstream: SandboxClient, payload: Any) -> Booking:
-    """Send a lead whose tour is booked, but whose response is lost."""
+    """Send a lead whose tour is booked although the response to its POST is lost."""
     upstream.fault({"drop": "after"})
     (booking,) = harness.mapped("rentfeed", payload)
     harness.send()
@@ -100,7 +100,7 @@ def test_a_new_tour_settles_an_unknown_booking_at_once(
 def test_a_tour_before_its_card_is_searched_for_at_once(
     harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
 ) -> None:
-    """A tour's record may contain nothing about its renter."""
+    """Send a tour's record that contains nothing about its renter."""
     unknown = lost(harness, upstream, lead(1))
     (tour,) = records(upstream, "crm_events")
     del tour["prospect_id"]
@@ -277,9 +277,9 @@ def test_a_tour_that_a_newer_one_replaced_is_not_news(
 def test_what_comes_before_its_guest_card_is_sent_again(
     harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
 ) -> None:
-    """Propexo may know a tour before its guest card's contacts, or resend its first webhook.
+    """Send a tour before its guest card's contacts are known, and send its first webhook again.
 
-    If the cancellation were accepted before the tour is known, it would be forgotten.
+    If the cancellation were accepted before the tour is known, it would be lost.
     """
     tour = booked(harness, lead(1))
     (card,), (event,) = records(upstream, "crm_prospects"), records(upstream, "crm_events")
@@ -370,7 +370,7 @@ def test_another_renters_tour_at_the_same_time_changes_nothing(
 def test_a_roommate_who_tours_at_the_same_time_is_not_the_renter(
     harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
 ) -> None:
-    """The roommate's tour is not from a lead, and of their card, only the shared phone is known."""
+    """Use a roommate who has no lead, and whose guest card contains only the shared phone."""
     tour = booked(harness, lead(1, phone="(303) 555-0142"))
     (card,), (event,) = records(upstream, "crm_prospects"), records(upstream, "crm_events")
     unknown = dict.fromkeys(("email_1", "first_name", "last_name"))
@@ -440,7 +440,7 @@ def test_a_webhook_shows_that_a_model_can_be_read(
 
 @pytest.fixture
 def connected(harness: Harness, upstream: SandboxClient) -> Iterator[SandboxClient]:
-    """Have the sandbox send its webhooks to a server over HTTP."""
+    """Make the sandbox send its webhooks to a server over HTTP."""
     app = PropexoWebhooks(harness).app
     with sandbox.Server(app) as server:
         url = f"{server.url}/propexo/webhooks"
@@ -542,7 +542,7 @@ def test_too_large_a_webhook_is_refused(harness: Harness, propexo: PropexoWebhoo
 
 
 def searched(harness: Harness, unknown: Booking) -> Booking:
-    """Search for an unknown booking when the search is due."""
+    """Search for an unknown booking as soon as the search is due."""
     reconcile_when_due(harness, unknown.id)
     return harness.booking(unknown.id)
 

@@ -107,7 +107,7 @@ class Reader:
         return {name: one.group(1) for name, one in found.items() if one is not None}
 
     def release(self, number: int, **form: str) -> Any:
-        """Submit a booking's form with these changes."""
+        """Submit a booking's form with the given changes."""
         unseen = self.hidden(f"/leads/{number}", "zone", "version")
         return self.post(f"/leads/{number}/release", **unseen | form)
 
@@ -126,7 +126,7 @@ class Reader:
 
 
 def settle(harness: Harness) -> None:
-    """Let the time for undoing a release pass, and send everything."""
+    """Wait until releases can no longer be undone, and send everything."""
     harness.clock.advance(UNDO_SECONDS)
     settle_now(harness)
 
@@ -136,7 +136,7 @@ Opener = Callable[..., Reader]
 
 @pytest.fixture
 def open_console(harness: Harness) -> Iterator[Opener]:
-    """Open the console with the harness's store and clock, and these settings."""
+    """Open the console with the harness's store and clock, and the given settings."""
     stores = []
 
     def begin(*names: str, sources: Mapping[str, Source] | None = None, **changes: Any) -> Reader:
@@ -173,7 +173,7 @@ def held(harness: Harness, number: int = 1) -> int:
 
 
 def test_a_user_can_choose_a_free_time(ana: Reader, harness: Harness) -> None:
-    """Each choice fills in the tour time. Without JavaScript, it is a link to the filled form."""
+    """Check that each choice fills in the tour time, and works as a link without JavaScript."""
     (booking,) = harness.mapped("rentfeed", lead(1))
     assert booking.starts_at is not None
     offered = booking.starts_at - dt.timedelta(hours=1)
@@ -200,7 +200,7 @@ def test_a_user_can_choose_a_free_time(ana: Reader, harness: Harness) -> None:
 
 
 def sign_in_of(reader: Reader, **users: Any) -> SignIn:
-    """Return the operations that `adapter users` and `adapter run` use on a console's database."""
+    """Return the sign-in operations that commands use, for a console's database."""
     settings = dataclasses.replace(reader.harness.settings, users=users)
     return SignIn(settings, reader.harness.pipeline.store, reader.harness.clock)
 
@@ -210,7 +210,7 @@ def opened_by(reader: Reader, key: str | None, **options: Any) -> int:
     return int(reader.get(f"/open?key={key}", **options).status_code)
 
 
-#: What a request looks like that does not come straight from a browser on this machine.
+#: Requests that do not come directly from a browser on this machine.
 ELSEWHERE: Iterable[Mapping[str, Any]] = (
     {"environ_overrides": {"REMOTE_ADDR": "203.0.113.9"}},
     {"headers": {"Host": "leads.example.com"}},
@@ -499,7 +499,7 @@ def test_an_address_is_locked_whatever_names_it_tries(open_console: Opener) -> N
     assert locked_at(tries, open_console("ana")) == MAX_FAILURES_OF_ADDRESS
 
 
-#: Failures of a name from so many addresses that it counts as attacked.
+#: Failed sign-ins for a name from so many addresses that the name counts as attacked.
 ATTACK = [("ana", f"192.0.2.{number}") for number in range(1, MAX_FAILURES_OF_NAME + 1)]
 
 
@@ -643,7 +643,7 @@ def test_cookies_need_tls_also_behind_a_proxy_that_changes_the_host_name(
 
 
 class CountedBody(io.BytesIO):
-    """A body that counts how much of it is read."""
+    """A request body that counts how many of its bytes are read."""
 
     count = 0
 
@@ -850,7 +850,7 @@ def raw(values: Mapping[str, str]) -> str:
 def requests_with(
     hostile: str, known: Mapping[str, str], app: flask.Flask, fresh: Callable[[], int]
 ) -> Iterator[Any]:
-    """Yield requests with ``hostile`` in each field of each page and form, one at a time.
+    """Yield requests, each with the ``hostile`` value in one field of a page or form.
 
     ``known`` has the valid values for the parameters of a URL. Each form for a lead gets a
     ``fresh`` lead, because the previous one may be released.
@@ -926,7 +926,7 @@ def test_a_lead_leads_to_the_next_one_and_new_ones_are_announced(ana: Reader) ->
 
 
 def test_the_address_of_a_form_leads_to_its_page(ana: Reader) -> None:
-    """After an error, it is in the address bar, from which users copy links."""
+    """Open the URL of a form, as users do after an error, because it is in the address bar."""
     number = held(ana.harness)
     (key,) = ana.group_keys()
     for page, form in (
@@ -1264,7 +1264,7 @@ def test_leads_that_need_review_are_grouped(ana: Reader) -> None:
         assert ana.get(f"/queue/{key}").status_code == 200
 
 
-#: Words of the code, and times in UTC. None of them may be on a page for agents.
+#: Code words and times in UTC. None of them may be on a page for agents.
 CODE_WORDS = re.compile(
     r"held|held_by_mapping|superseded|job_succeeded|discard|payload|webhook|mapping|YAML|UTC|"
     r"\d{4}-\d\d-\d\dT|\d\d:\d\d:\d\dZ|--[a-z]|adapter [a-z]+ \d|known_as"
@@ -1414,7 +1414,7 @@ def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reade
 
 
 def renamed_to_another_word(harness: Harness, **more: str) -> list[int]:
-    """Return three leads with a differently named date, after two that were read."""
+    """Return three leads whose date has a different name, after two that could be read."""
     for number in (11, 12):
         harness.mapped("rentfeed", lead(number))
     numbers = []
@@ -1439,7 +1439,7 @@ def test_a_date_under_a_different_name_is_suggested_by_its_format(ana: Reader) -
         "This sender's messages now have “tour.scheduledDate” instead of “tour.date”." in suggested
     )
     assert "3 of the latest 3 messages would be booked, up from 0." in suggested
-    assert "None of 2 earlier messages would change." in suggested
+    assert "None of the 2 earlier messages would change." in suggested
 
 
 def test_no_date_is_suggested_if_two_are_possible(ana: Reader) -> None:
@@ -1697,7 +1697,7 @@ def test_a_guest_card_gets_a_tour_time(ana: Reader, upstream: SandboxClient) -> 
     assert undo is not None
     page = ana.client.get(ana.post(undo[1]).location).text
     assert "Add a tour time" in page
-    assert "ana undid the tour before it was sent." in page
+    assert "ana undid the booking before it was sent." in page
     settle(ana.harness)
     assert ana.harness.state(int(undo[2])) is DISCARDED
     assert ana.harness.state(number) is BOOKED
@@ -1737,7 +1737,7 @@ FROM more, bookings
 
 
 def test_pages_of_thousands_of_leads_are_small_and_fast(ana: Reader) -> None:
-    """The goal is 100 ms on an idle machine. Tests share a machine, so the limit is higher."""
+    """Limit each page's size and time. The goal is 100 ms, but tests share a machine."""
     held(ana.harness)
     with ana.harness.pipeline.store.transaction() as tx:
         tx.connection.execute(FILL)
@@ -1831,7 +1831,7 @@ def test_mappings_that_are_not_in_use_are_reported(open_console: Opener, tmp_pat
 def test_a_group_is_released_or_discarded_together(
     open_console: Opener, upstream: SandboxClient
 ) -> None:
-    """The tours start at 9:30 PM, outside tour hours, until the tour hours are extended."""
+    """Use tours at 9:30 PM, outside tour hours, until the tour hours are extended."""
     ana = open_console("ana", policy=Policy(latest_tour=dt.time(22, 0)))
     ana.sign_in("ana")
     numbers = [ana.harness.mapped("rentfeed", lead(n, time="9:30 PM"))[0].id for n in (1, 2, 3)]
@@ -1862,7 +1862,7 @@ def test_a_lead_that_was_read_again_is_one_lead(ana: Reader) -> None:
     story = page.partition('class="story"')[2].partition("</ol>")[0]
     assert "Replaced" not in story
     assert story.count("The request arrived.") == 1
-    assert "ana had the message read again." in story
+    assert "ana read the message again." in story
     for text in ("Dana", str(event_id), str(number)):
         found = ana.text(f"/leads?q={text}")
         assert len(set(re.findall(r"/console/leads/([0-9]+)", found)) - {str(number)}) == 1, text
@@ -1890,7 +1890,7 @@ def test_a_suggested_fix_contains_the_sample_that_the_checks_need(ana: Reader) -
 
 
 def put_suggestion_in_place(ana: Reader) -> str:
-    """Put the suggested fix of the only row in place, and return the next page."""
+    """Activate the suggested fix in the only row, and return the page that follows."""
     (key,) = set(re.findall(r"/console/queue/more/([0-9a-f]{12})", ana.text("/queue")))
     page = html.unescape(ana.text(f"/try?source=rentfeed&fix={key}"))
     mapping = page.partition('name="mapping"')[2].partition(">\n")[2].partition("</textarea>")[0]
@@ -1950,7 +1950,7 @@ def test_leads_that_a_fixed_mapping_reads_are_booked_and_undone(
 def test_a_typed_contact_matches_the_same_contact_from_a_webhook(
     ana: Reader, upstream: SandboxClient
 ) -> None:
-    """One person has two leads for a tour, and the second has a manually entered contact."""
+    """Use two leads from one person. The contact in the second was entered manually."""
     first = lead(1, name="Dana Roe")
     first["contact"] |= {"email": "renter@example.com", "phone": "(303) 555-0142"}
     ana.harness.mapped("rentfeed", first)
@@ -2004,7 +2004,7 @@ def test_what_is_optional_can_be_cleared(ana: Reader) -> None:
 
 
 def test_an_unchanged_form_sends_back_what_it_showed(ana: Reader) -> None:
-    """Use an emoji with an invisible joiner, which must not be lost."""
+    """Use an emoji that contains an invisible joiner, which must be preserved."""
     number = held(ana.harness)
     family = "\U0001f468\u200d\U0001f469 & <b>us</b>"
     refused = ana.release(number, notes=family, last_name="")
@@ -2074,12 +2074,7 @@ def test_a_field_set_by_a_user_has_no_origin_in_the_payload(ana: Reader) -> None
 
 def test_sums_count_each_lead_once_however_often_it_is_mapped(ana: Reader) -> None:
     number = held(ana.harness)
-    replays = Replays(
-        ana.harness.settings,
-        ana.harness.pipeline.store,
-        ana.harness.pipeline.sources,
-        ana.harness.clock,
-    )
+    replays = ana.harness.replays
     for _ in range(2):
         replays.replay(ana.harness.booking(number).event_id, by="ana", dry_run=False)
     (_, line) = ana.text("/sums.csv").splitlines()
@@ -2087,7 +2082,7 @@ def test_sums_count_each_lead_once_however_often_it_is_mapped(ana: Reader) -> No
 
 
 def test_a_late_arrival_does_not_empty_a_list(ana: Reader) -> None:
-    """A request that is accepted later has a higher ID than its time of arrival suggests."""
+    """Accept a request late, so that its ID is higher than its arrival time suggests."""
     harness = ana.harness
     for number in range(5):
         harness.receive("rentfeed", lead(number))
@@ -2110,7 +2105,7 @@ def waits(part: ast.AST) -> bool:
 
 
 def parts_of(node: ast.AST) -> list[ast.expr]:
-    """Return a call's arguments, a tuple's items, or both branches of a conditional."""
+    """Return a call's arguments, a tuple's items, or both branches of a conditional expression."""
     given: list[ast.expr] = node.elts if isinstance(node, ast.Tuple) else []
     if isinstance(node, ast.Call):
         given = [*node.args, *(keyword.value for keyword in node.keywords)]
@@ -2333,7 +2328,7 @@ def test_contacts_of_several_people_are_on_the_page(ana: Reader) -> None:
 
 
 def test_every_rule_has_its_sentence() -> None:
-    """For every rule that can decide a lead, a user sees a sentence, not only a code."""
+    """Check that users see a sentence, and not a code, for every rule that can decide a lead."""
     assert SENTENCES.keys() <= BY_CODE.keys() | DECISIONS.keys()
     assert DECISIONS.keys() - {IGNORED, TOUR_UNDONE} <= SENTENCES.keys()
 
@@ -2518,7 +2513,7 @@ def test_one_backtest_or_export_runs_at_a_time(ana: Reader) -> None:
 
 
 def test_one_mapping_is_tried_at_a_time_and_one_waits(ana: Reader) -> None:
-    """With 20 simultaneous trials of 32 kB, webhooks would wait for seconds."""
+    """Start 20 simultaneous trials of 32 kB, which would make webhooks wait for seconds."""
     form = {"source": "rentfeed", "mapping": (MAPPINGS / "rentfeed.yaml").read_text()}
     live, rob = {"HX-Request": "true", "X-CSRF": ana.token()}, another_browser(ana)
     rob.sign_in("rob")

@@ -1,4 +1,4 @@
-"""Test that errors of PostgreSQL's machine count as outages, are retried and cost no lead."""
+"""Test that errors on PostgreSQL's machine count as outages, are retried, and lose no lead."""
 
 import contextlib
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def harness(opened_fresh: Database, upstream: SandboxClient) -> Harness:
 
 @contextlib.contextmanager
 def failing(harness: Harness, code: str, when: str, event: str, table: str) -> Iterator[None]:
-    """Make each of these changes to a table fail."""
+    """Make the given kind of change to a table fail."""
     url = harness.pipeline.store.url
     run_sql(url, FULL % (code, event, table, when))
     yield
@@ -72,7 +72,7 @@ def test_an_event_that_could_not_be_mapped_is_mapped_later(harness: Harness, whe
 
 @each_time
 def test_a_status_that_could_not_be_saved_is_read_again(harness: Harness, when: str) -> None:
-    """Check this also for a booking with a related one, which needs another transaction."""
+    """Use a booking with and without a related one, because they need different transactions."""
     (first,) = harness.mapped("rentfeed", same_person(1))
     harness.send()
     harness.clock.advance(60)

@@ -1,4 +1,4 @@
-"""Create faults in an installation, and check that `adapter doctor` finds each one."""
+"""Create faults in an installation, and check that `adapter doctor` finds each of them."""
 
 import dataclasses
 import datetime as dt
@@ -59,7 +59,7 @@ CLOSED_PORT = "127.0.0.1:1"
 
 @dataclasses.dataclass
 class Installation:
-    """An installation without faults, in which a test creates one."""
+    """A healthy installation in which tests create faults."""
 
     environ: dict[str, str]
     url: str
@@ -188,7 +188,7 @@ def clock_ahead(one: Installation) -> None:
     one.ahead = dt.timedelta(minutes=1)
 
 
-#: Each planted fault: how to plant it, and what must be found: area, status, text and what to do.
+#: Each fault: how to create it, and the expected finding's area, status, text and advice.
 PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, str]] = {
     "a setting is invalid": (
         setting(PORT="many"), "settings", Status.FAULT, "PORT must be a whole number", "correct",

@@ -1,4 +1,4 @@
-"""Check which user runs the embedded PostgreSQL, and that nothing else is changed."""
+"""Check which user runs the embedded PostgreSQL, and that other folders are unchanged."""
 
 import os
 import pwd
@@ -17,12 +17,12 @@ from tests.installed import server_for_tests
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
-#: A user ID without an account and without any right.
+#: A user ID without an account or any privileges.
 STRANGER = 58499
 
 
 def fails_as(uid: int, action: Callable[[], object]) -> str:
-    """Return the name of the exception that an action raises for another user, or nothing."""
+    """Return the name of the exception that an action raises for another user, or ""."""
     source, target = os.pipe()
     if (child := os.fork()) == 0:
         os.setgroups([])

@@ -1,4 +1,4 @@
-"""Test that stored requests are encrypted if a key is set, and that nothing else changes."""
+"""Test that stored requests are encrypted if a key is set, and that all else stays the same."""
 
 import base64
 import contextlib
@@ -31,7 +31,7 @@ from tests.sandbox_client import SandboxClient
 
 OLD, NEW, THIRD = (base64.urlsafe_b64encode(bytes([number]) * 32).decode() for number in (1, 2, 3))
 EMAIL = "dana.okafor@example.com"
-#: Nothing of it is in a mapped field.
+#: Text that is in no mapped field.
 UNMAPPED: dict[str, Any] = {"income": "canary 91,000"}
 CANARIES = ("canary 91,000", "x-canary", "555-0142")
 
@@ -66,7 +66,7 @@ def keys_of(harness: Harness) -> set[Any]:
 
 
 def visible(harness: Harness) -> list[str]:
-    """Return which texts are readable in the tables: the body, a header, a rejected request."""
+    """Return which texts are readable in the tables: a body, a header or a rejected request."""
     text = everything(harness.pipeline.store)
     return [word for word in CANARIES if word in text]
 
@@ -266,7 +266,7 @@ def test_an_interrupted_rotation_is_repeated_and_does_the_rest(
 def test_a_delivery_keeps_its_id_readable_to_tell_it_from_others(
     keyed: Callable[..., Harness],
 ) -> None:
-    """The same bytes with another ID are a second request, even after a key rotation."""
+    """Check that the same bytes with another ID are a second request, even after a key rotation."""
     plain, harness = keyed(), keyed(NEW)
     payload = lead(1)
     first = plain.receive("rentfeed", payload, **{"Webhook-Id": "one"})
@@ -332,7 +332,7 @@ def test_the_web_process_encrypts_and_the_command_rotates(
 
 @dataclasses.dataclass(frozen=True)
 class Lost:
-    """Requests whose key is lost, and one of each kind that can be decrypted."""
+    """Requests whose key is lost, and one request of each kind that can be decrypted."""
 
     harness: Harness
     mapped: int
@@ -355,7 +355,7 @@ def lost(keyed: Callable[..., Harness]) -> Lost:
 
 
 def test_a_search_for_a_contact_skips_what_cannot_be_decrypted(lost: Lost) -> None:
-    """An event without a key is found through its booking, which is not encrypted."""
+    """Check that an event without a key is found through its booking, which is not encrypted."""
     eraser = Eraser(lost.harness.settings, lost.harness.pipeline.store, lost.harness.clock)
     found = eraser.find(Contact.from_email(EMAIL), lambda read, total: None)
 

@@ -27,7 +27,7 @@ from tests.wait import is_waiting_for_keys, wait_until
 EMAIL = "dana.okafor@example.com"
 PHONE = "+13035550142"
 DANA: dict[str, Any] = {"name": "Dana Okafor", "email": EMAIL, "phone": "(303) 555-0142"}
-#: All spellings of the personal data.
+#: The personal data in all spellings.
 TRACES = ("okafor", "dana.okafor", "5550142", "555-0142", "covered parking")
 
 
@@ -58,7 +58,7 @@ def traces(harness: Harness) -> list[str]:
 
 
 def refuse(harness: Harness) -> None:
-    """Send a request with a wrong signature, which is stored as a rejection."""
+    """Send a request with an invalid signature, which is stored as a rejection."""
     source = harness.pipeline.sources["rentfeed"]
     request = WebhookRequest(
         method="POST",
@@ -117,9 +117,7 @@ def test_a_rare_key_is_erased_with_its_webhook(harness: Harness) -> None:
 def test_an_erased_lead_is_not_replayed(harness: Harness) -> None:
     (waits,) = harness.mapped("rentfeed", lead(1, time="2:30 AM", **DANA))
     erasure(harness).erase(find(harness, Contact.from_email(EMAIL)), by="ana")
-    replays = Replays(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    )
+    replays = harness.replays
     refused = replays.replay(waits.event_id, by="ana", dry_run=False, forced_because="again")
     assert refused.refusal == "its payload was erased"
 
@@ -157,7 +155,7 @@ def test_a_tour_that_is_requested_during_the_erasure_is_erased_too(harness: Harn
 def test_an_erasure_does_not_deadlock_with_another_writer_of_the_same_webhook(
     harness: Harness, is_replay: bool
 ) -> None:
-    """Check that both lock the event before its people, because two orders could deadlock."""
+    """Check that both lock the event before its people, because different orders could deadlock."""
     (waits,) = harness.mapped("rentfeed", lead(1, time="2:30 AM", **DANA))
     store, sources = harness.pipeline.store, harness.pipeline.sources
     replays = Replays(harness.settings, store, sources, harness.clock)

@@ -9,7 +9,6 @@ import pytest
 
 from adapter.bookings import fetch_documents
 from adapter.models import BookingState, EventState
-from adapter.operations.replay import Replays
 from adapter.settings import Policy
 from adapter.store import Database
 from tests.harness import Harness
@@ -63,7 +62,7 @@ def api() -> Iterator[JsonApi]:
 
 @pytest.fixture
 def thin(opened: Database, upstream: SandboxClient, tmp_path: Path, api: JsonApi) -> Harness:
-    """Return a harness with one source, whose webhooks contain only IDs."""
+    """Return a harness with one source whose webhooks contain only IDs."""
     return harness_for(opened, upstream, tmp_path, api)
 
 
@@ -82,7 +81,7 @@ def webhook(*ids: object) -> dict[str, Any]:
 
 
 def map_until(thin: Harness, seconds: float = 0) -> None:
-    """Map what is due, and again after a fetch has stored its documents."""
+    """Map the due events, and map them again after a fetch has stored their documents."""
     thin.clock.advance(seconds)
     while thin.pipeline.mapper.map_due():
         pass
@@ -180,7 +179,7 @@ def test_after_an_hour_it_goes_to_a_person_and_a_replay_fetches_again(
     assert 5 < len(api.requests) < 20
 
     api.answers = []
-    replays = Replays(thin.settings, thin.pipeline.store, thin.pipeline.sources, thin.clock)
+    replays = thin.replays
     replays.replay(event_id, by="dana", dry_run=False)
     states = [one.state for one in thin.story(event_id).bookings]
     assert states == [BookingState.SUPERSEDED, BookingState.PENDING]
@@ -315,7 +314,7 @@ def test_our_own_limit_is_never_a_reason_to_give_up(thin: Harness, api: JsonApi)
 def test_a_source_that_does_not_respond_does_not_hold_up_its_own_queue(
     thin: Harness, api: JsonApi
 ) -> None:
-    """After a failure, the source's other events wait and do not send requests."""
+    """Check that after a failure, the source's other events wait and send no requests."""
     api.documents["/v1/tours/8"] = document()
     api.answers = [503]
     thin.receive("thin", webhook(7))

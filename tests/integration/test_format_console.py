@@ -1,4 +1,4 @@
-"""Test that the console leads a user from a changed format to booked leads."""
+"""Test that the console guides a user from a changed format to booked leads."""
 
 import html
 import re
@@ -17,14 +17,14 @@ from tests.leads import lead
 
 
 def start_time(number: int) -> Any:
-    """Return a lead whose sender has renamed the tour's time."""
+    """Return a lead after its sender has renamed the tour's time."""
     body = lead(number)
     body["tour"]["startTime"] = body["tour"].pop("time")
     return body
 
 
 def full_name(number: int) -> Any:
-    """Return a lead whose sender has also renamed the renter's name."""
+    """Return a lead after its sender has renamed the field with the renter's name too."""
     body = start_time(number)
     body["contact"]["fullName"] = body["contact"].pop("name")
     return body
@@ -45,7 +45,7 @@ def changed_format(harness: Harness) -> list[int]:
 
 
 def publish_fix(reader: Reader) -> str:
-    """Publish the suggested edit, and let all processes use it. Return the next page."""
+    """Publish the suggested edit, and let all processes use it. Return the page that follows."""
     page = html.unescape(reader.text("/try?source=rentfeed&fix=changes"))
     mapping = page.partition('name="mapping"')[2].partition(">\n")[2].partition("</textarea>")[0]
     seen = re.search(r'name="seen" value="(\d+)"', page)
@@ -171,3 +171,34 @@ def test_what_is_already_in_knock_without_the_value_is_listed(
     number = f"{len(sent)} leads are" if len(sent) > 1 else "1 lead is"
     assert f"{number} already in Knock without the email." in page
     assert "8 of 8 would have the email, up from 0" in page
+
+
+def tour_date(number: int) -> Any:
+    """Return a lead after its sender has renamed the tour's date."""
+    body = lead(number)
+    body["tour"]["tourDate"] = body["tour"].pop("date")
+    return body
+
+
+def of_new_property(number: int) -> Any:
+    return lead(number) | {"listing": {"propertyId": 20999, "propertyName": "Riverside Lofts"}}
+
+
+def test_few_leads_get_the_same_fix_on_every_page(ana: Reader) -> None:  # noqa: F811
+    """Check that a property assigned in the console does not hide the fix."""
+    arrive(ana.harness, *map(lead, range(3)), *map(of_new_property, range(10, 13)))
+    form = {"source": "rentfeed", "value": "20999", "community": "maple-court"}
+    assert ana.post("/communities/assign", **form).status_code == 302
+    ana.harness.pipeline.refresh_sources()
+    arrive(ana.harness, *map(tour_date, range(20, 24)))
+    assert not ana.harness.pipeline.live.overrides.versions
+
+    for path in ("/", "/sources/rentfeed"):
+        page = html.unescape(ana.text(path))
+        assert "This sender's messages now have “tour.tourDate” instead of “tour.date”." in page
+        assert "+ date: [tour.date, tour.tourDate]" in page, path
+        assert "4 of the latest 4 messages would be booked, up from 0." in page, path
+        (link,) = set(re.findall(r"/console(/try\?source=rentfeed&fix=[0-9a-f]{12})", page))
+        assert "date: [tour.date, tour.tourDate]" in ana.text(link)
+    assert "Format changed" in ana.text("/sources")
+    assert "Show how to fix the mapping" in ana.text("/try?source=rentfeed")

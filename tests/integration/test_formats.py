@@ -1,4 +1,4 @@
-"""Test that a sender's new format is detected and reported, with an edit to the mapping."""
+"""Test that a sender's new format is detected and reported, with a suggested mapping edit."""
 
 import dataclasses
 import datetime as dt
@@ -27,7 +27,7 @@ def renamed(number: int) -> Any:
 
 
 def received(harness: Harness, *bodies: Any) -> list[int]:
-    """Receive webhooks a minute apart, and count their formats. Return the IDs of the events."""
+    """Receive webhooks a minute apart, and count their features. Return the IDs of the events."""
     ids = []
     for body in bodies:
         harness.clock.advance(60)
@@ -92,7 +92,7 @@ def test_an_edited_mapping_ends_the_change_at_once(harness: Harness, changed: li
 
 
 def edited(harness: Harness, old: str, new: str) -> None:
-    """Use an edited mapping from now on."""
+    """Replace the mapping with an edited one."""
     sources = harness.pipeline.sources
     source = sources["rentfeed"]
     assert old in source.text
@@ -163,7 +163,7 @@ Change = Callable[[dict[str, Any], int], None]
 
 
 def shown(harness: Harness, shell: Shell, change: Change) -> list[dict[str, Any]]:
-    """Change the format of 12 webhooks after 30 others. Return the changes that are shown."""
+    """Send 30 webhooks, then 12 in a changed format. Return the changes that are shown."""
     received(harness, *map(lead, range(30)))
     bodies = [*map(lead, range(100, 112))]
     for number, body in enumerate(bodies):

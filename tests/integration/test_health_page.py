@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("harness")
 
 
 def check(page: str, title: str) -> tuple[str, str]:
-    """Return the level and the text of one line of the page."""
+    """Return the level and the text of a line on the page."""
     found = re.search(
         rf'<li class="(\w+)">(?:(?!</li>).)*<b>{title}</b>(.*?)</li>', page, re.DOTALL
     )
@@ -126,7 +126,7 @@ def test_the_typical_time_covers_only_leads_booked_without_a_person(
     harness: Harness,
     visit: Visit,  # noqa: F811
 ) -> None:
-    """A lead that was read again has a new booking, which nobody had to review."""
+    """Include a lead that was read again, whose new booking needed no review."""
     event_id = harness.receive("rentfeed", lead(1)).event_id
     late = at_night(harness, 2)
     with harness.pipeline.store.transaction() as tx:
@@ -156,7 +156,7 @@ def test_leads_that_a_rollback_no_longer_books_are_a_warning(
     harness: Harness,
     visit: Visit,  # noqa: F811
 ) -> None:
-    """The mapping that was published reads a renamed field, and the file does not."""
+    """Publish a mapping that also books showings, then roll back to the file, which does not."""
     ana = visit(environ=SECRETS)
     text = harness.pipeline.sources["rentfeed"].text
     assert "eventType: tour_request" in text
@@ -167,7 +167,7 @@ def test_leads_that_a_rollback_no_longer_books_are_a_warning(
     showing = [lead(number) | {"eventType": "showing"} for number in range(1, 6)]
     (booked,) = harness.mapped("rentfeed", showing[0])
     assert booked.state is BookingState.PENDING
-    assert "not booked since" not in ana.page("/")
+    assert "Since then" not in ana.page("/")
 
     harness.clock.advance(60)
     ana.post("/try/roll-back", source="rentfeed", number="0", seen="1")
@@ -181,9 +181,10 @@ def test_leads_that_a_rollback_no_longer_books_are_a_warning(
     at_night(harness, 7)  # neither version books it
     harness.clock.advance(3600)
     page = ana.page("/")
-    words = "2 leads from rentfeed were not booked since ana went back to the mapping file"
+    words = "ana rolled back the mapping of rentfeed "
     assert words in page
-    assert "(version 2). The previous version would have booked them." in page
+    assert "(version 2). Since then, 2 leads have not been booked." in page
+    assert "The previous version would have booked them." in page
     listed = ana.page(link_to(page, "See them"))
     assert all(f"/leads/{event_id}" in listed for event_id in ignored)
     assert f"/leads/{other}" not in listed
@@ -192,6 +193,8 @@ def test_leads_that_a_rollback_no_longer_books_are_a_warning(
     ana.post("/try/roll-back", source="rentfeed", number="1", seen="2")
     harness.pipeline.refresh_sources()
     assert words in ana.page("/")
+    feed = re.sub("<[^>]+>", "", ana.page("/audit?action=mapping_rolled_back"))
+    assert "rolled back the rentfeed mapping, which is now version 3" in feed
     for event_id in ignored:
         ana.post(f"/leads/{event_id}/replay")
-    assert "not booked since" not in ana.page("/")
+    assert "Since then" not in ana.page("/")

@@ -1,4 +1,4 @@
-"""Send hostile values in each field of a lead from the webhook to the simulated Knock."""
+"""Send leads with hostile values in each field, from the webhook to the simulated Knock."""
 
 import concurrent.futures
 import copy
@@ -33,7 +33,7 @@ def lead_with(field: str, value: Any, number: int) -> bytes:
 def test_any_value_of_a_field_is_booked_or_held(
     harness: Harness, field: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No value causes an unexpected error in receiving, mapping, storing or sending."""
+    """Check that no value causes an unexpected error in receiving, mapping, storing or sending."""
     numbers = itertools.count(1)
     ids = [
         harness.receive("rentfeed", lead_with(field, value, next(numbers))).event_id
@@ -51,7 +51,7 @@ def test_any_value_of_a_field_is_booked_or_held(
 
 
 def test_large_bodies_are_not_parsed_at_the_same_time(harness: Harness) -> None:
-    """Parsing a body takes 50 times its size, and a web process has many threads."""
+    """Send several large bodies, because parsing one takes 50 times its size in memory."""
     lists = ",".join("[" * 90 + "]" * 90 for _ in range(1000))
 
     def receive(number: int) -> None:

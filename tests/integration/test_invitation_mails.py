@@ -15,8 +15,6 @@ from adapter.operations.check_settings import GivenSettings, mapping_findings
 from adapter.operations.check_web import mail_findings
 from adapter.operations.erase_personal_data import Eraser, Found
 from adapter.operations.health import Problem, verdict_of
-from adapter.operations.release import Repairs
-from adapter.operations.replay import Replays
 from adapter.operations.restore import Restore
 from adapter.settings import EnvFile, read_settings
 from tests.harness import START, Harness, settle
@@ -39,7 +37,7 @@ def smtp() -> Iterator[SmtpCatcher]:
 def harness(
     opened: store.Database, upstream: SandboxClient, smtp: SmtpCatcher, tmp_path: Path
 ) -> Harness:
-    """Return a pipeline whose mappings invite renters, with an SMTP server."""
+    """Return a pipeline whose mappings invite renters, connected to an SMTP server."""
     learn(tmp_path)
     harness = Harness(opened, upstream, public_url=PUBLIC_URL, smtp_url=smtp.url)
     harness.pipeline.sources = load(tmp_path, harness.settings.policy)
@@ -53,7 +51,7 @@ def send(harness: Harness) -> None:
 
 
 def outcome_of(harness: Harness, booking_id: int) -> tuple[str | None, bool]:
-    """Return the outcome of a guest card's email, and whether it will be tried again."""
+    """Return the outcome of a guest card's email, and True if the email will be tried again."""
     with harness.pipeline.store.transaction() as tx:
         row = tx.connection.execute(
             "SELECT outcome, due_at FROM invitation_mails WHERE booking_id = %s", [booking_id]
@@ -148,9 +146,7 @@ def test_a_renter_who_has_a_tour_or_was_erased_gets_no_email(
     harness: Harness, smtp: SmtpCatcher
 ) -> None:
     (first,) = harness.mapped("bot", lead(1))
-    repairs = Repairs(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    )
+    repairs = harness.repairs
     repairs.release(first.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
     (second,) = harness.mapped("bot", lead(2))
     eraser = Eraser(harness.settings, harness.pipeline.store, harness.clock)
@@ -165,9 +161,7 @@ def test_a_webhook_that_is_mapped_again_sends_no_second_email(
 ) -> None:
     (card,) = harness.mapped("bot", lead())
     send(harness)
-    replays = Replays(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    )
+    replays = harness.replays
     replays.replay(card.event_id, by="ana", dry_run=False)
     assert len(harness.story(card.event_id).bookings) == 2
     send(harness)

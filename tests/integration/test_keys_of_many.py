@@ -11,7 +11,6 @@ from adapter.cli.resolve import _lines
 from adapter.exceptions import NotPossible
 from adapter.mapping.registry import load
 from adapter.models import Booking, BookingState
-from adapter.operations.release import Repairs
 from adapter.operations.replay import Replays
 from adapter.operations.take_back import TakeBacks
 from adapter.settings import Policy
@@ -54,7 +53,7 @@ def player(opened: Database, upstream: SandboxClient, tmp_path: Path) -> Harness
 
 
 def sent(player: Harness, source: str, payload: Any) -> Booking:
-    """Return the lead of a webhook that is not the same as an earlier one."""
+    """Return the lead of a webhook that differs from all earlier ones."""
     player.clock.advance(60)
     receipt = player.receive(source, payload)
     event_id = receipt.changed_id or receipt.event_id
@@ -68,7 +67,7 @@ def states(player: Harness, bookings: list[Booking]) -> list[BookingState]:
 
 
 def test_renters_whose_contact_is_not_found_are_all_held(player: Harness) -> None:
-    """The sender has renamed the email, so only the community is left of the key."""
+    """Rename the email field, so that only the community is left in the key."""
     leads = [
         sent(player, "portal", asks(name, at, mail=f"{name[:4].lower()}@example.com"))
         for name, at in zip(NAMES, TIMES, strict=True)
@@ -98,7 +97,7 @@ def test_renters_with_one_key_and_no_contact_are_all_held(player: Harness) -> No
 def test_a_lead_without_a_name_under_a_key_of_several_people_replaces_none(
     player: Harness, order: tuple[int, ...]
 ) -> None:
-    """Neither the name nor the contact of the last two leads is found."""
+    """Send two leads whose name and contact are not found."""
     known = sent(player, "form", asks("Abel Aaa", email="abel@example.com", ref="0"))
     others = [
         asks("Bella Bbb", TIMES[1], email="bella@example.com", ref="0"),
@@ -195,13 +194,13 @@ def test_renters_with_a_shared_address_and_one_key_are_not_one_person(
     second = sent(player, "form", asks("Bella Bbb", TIMES[1], email="office@example.com", ref="0"))
     assert player.state(first.id) is PENDING
     assert (second.state, second.reason, second.because_of) == (HELD, "another_name", first.id)
-    repairs = Repairs(player.settings, player.pipeline.store, player.pipeline.sources, player.clock)
-    repairs.release(second.id, {}, by="ana")
+    repairs = player.repairs
+    player.repairs.release(second.id, {}, by="ana")
     assert states(player, [first, second]) == [PENDING, PENDING]
 
 
 def replaced_before(player: Harness, tmp_path: Path) -> list[Booking]:
-    """Return leads that an earlier version replaced by each other, with the mapping fixed since."""
+    """Return leads that replaced each other under an earlier version, now with a fixed mapping."""
     leads = [
         sent(player, "form", asks(name, at, ref="0", mail=f"{name[:4].lower()}@example.com"))
         for name, at in zip(NAMES, TIMES, strict=True)
@@ -220,8 +219,7 @@ def replaced_before(player: Harness, tmp_path: Path) -> list[Booking]:
 
 
 def replays(player: Harness) -> Replays:
-    parts = (player.settings, player.pipeline.store, player.pipeline.sources, player.clock)
-    return Replays(*parts)
+    return player.replays
 
 
 def test_leads_that_replaced_each_other_are_replayed(
@@ -293,8 +291,7 @@ def test_a_renter_whom_a_chain_replaced_is_held(player: Harness) -> None:
     assert f"booking {third.id} has the same key" in left.reasons[-1].reason
     settle(player)
     changes = {"first_name": "Abel", "last_name": "Aaa"}
-    repairs = Repairs(player.settings, player.pipeline.store, player.pipeline.sources, player.clock)
-    repairs.release(first.id, changes, by="ana")
+    player.repairs.release(first.id, changes, by="ana")
     settle(player)
     assert states(player, [first, third]) == [BOOKED, BOOKED]
 
@@ -313,8 +310,7 @@ def test_leads_merged_by_a_key_alone_are_held_once_it_is_of_several_people(
 def test_a_lead_is_held_if_a_user_gives_its_successor_another_name(player: Harness) -> None:
     first = sent(player, "form", asks("Bella Bbb", ref="0"))
     second = sent(player, "form", asks("", TIMES[1], email="abel@example.com", ref="0"))
-    repairs = Repairs(player.settings, player.pipeline.store, player.pipeline.sources, player.clock)
-    repairs.release(second.id, {"first_name": "Abel", "last_name": "Aaa"}, by="ana")
+    player.repairs.release(second.id, {"first_name": "Abel", "last_name": "Aaa"}, by="ana")
     assert states(player, [first, second]) == [HELD, PENDING]
 
 

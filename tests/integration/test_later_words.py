@@ -16,7 +16,6 @@ from adapter.exceptions import NotPossible
 from adapter.models import BookingState, Clock, Message, MessageState
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.erase_personal_data import Eraser
-from adapter.operations.release import Repairs
 from adapter.operations.restore import Restore
 from adapter.operations.rotate_keys import rotate
 from adapter.propexo.client import NOTE_PATH
@@ -40,7 +39,7 @@ PREFERENCES = {
 
 
 def writes(number: int, comments: str, **preferences: Any) -> Any:
-    """Return the same renter's request for the same tour, with another comment."""
+    """Return the same renter's request for the same tour, with a new comment."""
     lead = same_person(number)
     return lead | {"comments": comments, "preferences": PREFERENCES | preferences}
 
@@ -154,7 +153,7 @@ def test_words_without_a_clear_answer_are_never_sent_again(
 def test_words_wait_together_until_propexo_responds_again(
     harness: Harness, upstream: SandboxClient, is_whole: bool
 ) -> None:
-    """Only the first one is lost, although many renters write during the outage."""
+    """Check that only the first message is lost, although many renters write during the outage."""
 
     def write(words: str) -> None:
         for number in range(1, 5):
@@ -254,7 +253,7 @@ def test_a_pause_that_propexo_requests_before_a_note_is_kept(
 def test_the_outcome_of_a_note_does_not_hold_up_the_bookings_of_others(
     booked: Harness, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Check that it locks the person before the rate limit, because others do so too."""
+    """Check that it locks the person before the rate limit, as all other code does."""
     upstream.fault({"on": "event", "status": 502})
     (later,) = booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
     messenger, store, outcomes = booked.pipeline.messenger, booked.pipeline.store, list[Any]()
@@ -325,7 +324,7 @@ def test_words_without_a_guest_card_go_to_a_person(
 def test_words_are_not_sent_to_the_card_of_a_roommate_who_shares_a_contact(
     booked: Harness, upstream: SandboxClient
 ) -> None:
-    """The roommate's record is the first one that Propexo sends."""
+    """Let Propexo send the roommate's record first."""
     (request,) = upstream.posts()
     record = {"integration_id": request["integration_id"], "email": request["email_1"]}
     PropexoWebhooks(booked).data("crm_prospects", record | {"id": "roommate"})
@@ -411,10 +410,9 @@ def test_a_lead_whose_note_was_refused_is_not_booked_a_second_time(
     upstream.fault({"on": "event", "status": 400})
     (later,) = booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
     booked.send_messages()
-    parts = (booked.settings, booked.pipeline.store, booked.pipeline.sources, booked.clock)
     with pytest.raises(NotPossible, match="would email the renter again"):
-        Repairs(*parts).release(later.id, {}, by="ana")
-    Repairs(*parts).discard(later.id, "added in Knock", by="ana")
+        booked.repairs.release(later.id, {}, by="ana")
+    booked.repairs.discard(later.id, "added in Knock", by="ana")
     assert len(upstream.posts()) == 1
 
 
@@ -650,7 +648,7 @@ def roaming(opened: Database, boundless: SandboxClient, clocks: list[Clock]) -> 
     return harness
 
 
-#: What happens next: the renter writes, or the workers do some of their work.
+#: The possible next actions: the renter writes, or the workers do some of their work.
 STEPS = st.one_of(
     st.tuples(
         st.just("write"),

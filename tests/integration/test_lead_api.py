@@ -1,4 +1,4 @@
-"""Test the read-only HTTP API, and that its OpenAPI document describes it."""
+"""Test the read-only HTTP API, and that its OpenAPI document matches it."""
 
 import datetime as dt
 import json

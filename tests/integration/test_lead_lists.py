@@ -1,8 +1,9 @@
-"""Test what the console's lists and lead pages say about leads, with real PostgreSQL."""
+"""Test the texts about leads in the console's lists and on lead pages, with real PostgreSQL."""
 
 import dataclasses
 import datetime as dt
 import re
+from typing import Any
 
 import pytest
 
@@ -177,8 +178,13 @@ def test_an_ignored_message_says_why_and_who(harness: Harness, ana: Visitor) -> 
     assert harness.story(receipt.event_id).event.state == "ignored"
     for path in ("/decisions", "/leads?kind=webhooks&state=ignored"):
         page = text_of(ana.page(path))
-        assert "This message is not a tour request (eventType is price_alert)" in page
+        assert "This message is not a tour request (event type: price alert)" in page
         assert "person1@example.com" in page
+        assert "eventType" not in page.partition("Technical")[0]
+    for path in ("/sources/rentfeed", "/try?source=rentfeed"):
+        assert "Message from rentfeed" in ana.page(path), path
+    title = "1 message was handled automatically in the last 24 hours"
+    assert title in ana.page("/decisions"), "it never became a lead"
 
 
 def test_two_tours_in_one_message_name_each_other_once(harness: Harness, ana: Visitor) -> None:
@@ -249,7 +255,7 @@ def usual_numbers(visitor: Visitor) -> dict[str, str]:
 
 
 def test_health_counts_leads_that_were_not_read_yet(harness: Harness, ana: Visitor) -> None:
-    """The line about bookings has the same number as the problem above it."""
+    """Check that the line about bookings shows the same number as the problem above it."""
     harness.mapped("rentfeed", lead(1))
     harness.receive("rentfeed", lead(2))
     page = text_of(ana.page("/"))
@@ -260,3 +266,78 @@ def test_a_source_explains_its_secrets(ana: Visitor) -> None:
     page = text_of(ana.page("/sources/rentfeed"))
     assert "with a secret that only you and the sender know" in page
     assert "Your engineer sets secrets on the server." in page
+
+
+def booked_at(**tour: str | None) -> Any:
+    """Return a lead whose message has the given tour values."""
+    return lead(1) | {"tour": {"type": "IN_PERSON"} | tour}
+
+
+@pytest.mark.parametrize(
+    ("tour", "shown", "short", "sentence"),
+    [
+        (
+            {"date": "sometime", "time": "2:30 PM"},
+            "“sometime 2:30 PM”",
+            "Can't read the tour time",
+            "We couldn't read the tour time: “sometime 2:30 PM”.",
+        ),
+        (
+            {"date": "03/08/2026", "time": "2:30 AM"},
+            "“03/08/2026 2:30 AM”",
+            "Tour time doesn't exist",
+            "This time doesn't exist: clocks spring forward that night",
+        ),
+        (
+            {"date": None, "time": "11:00 AM"},
+            "11:00 AM, no date",
+            "No tour date",
+            "The message has a time (“11:00 AM”) but no date.",
+        ),
+        (
+            {"tourDate": "03/14/2026", "time": "11:00 AM"},
+            "11:00 AM, date not read",
+            "",
+            "The message has “tour.tourDate” instead of “tour.date”",
+        ),
+        (
+            {"date": "03/14/2026", "time": "12:00 AM"},
+            "Sat, Mar 14, 12:00 AM",
+            "No time of day",
+            "The message has a date but no time.",
+        ),
+        ({}, "No time given", "No tour time", "We couldn't find a tour time in the message."),
+    ],
+)
+def test_a_tour_time_that_cannot_be_used_is_described(
+    harness: Harness,
+    ana: Visitor,
+    tour: dict[str, str | None],
+    shown: str,
+    short: str,
+    sentence: str,
+) -> None:
+    (booking,) = harness.mapped("rentfeed", booked_at(**tour))
+    assert booking.state is HELD
+    for path in ("/queue", "/leads", f"/leads/{booking.id}"):
+        page = text_of(ana.page(path))
+        assert shown in page, path
+        assert shown == "No time given" or "No time given" not in page, path
+    for path in ("/queue", "/leads"):
+        assert short in text_of(ana.page(path)), path
+    assert sentence in text_of(ana.page(f"/leads/{booking.id}"))
+
+
+def test_the_senders_text_cannot_hide_or_reverse_other_text(harness: Harness, ana: Visitor) -> None:
+    harness.mapped("rentfeed", booked_at(date=None, time="\u202esoon<b>"))
+    page = ana.client.get("/console/queue").text
+    assert "⟨U+202E⟩soon&lt;b&gt;" in page
+
+
+def test_a_day_of_some_months_ago_has_its_year(harness: Harness, ana: Visitor) -> None:
+    held(harness)
+    assert "Sat, Mar 14, 9:30 PM MDT" in text_of(ana.page("/queue"))
+    harness.clock.advance(200 * 86400)
+    ana = Visitor(ana.client, "ana")
+    for path in ("/queue", "/leads"):
+        assert "Sat, Mar 14, 2026, 9:30 PM MDT" in text_of(ana.page(path)), path

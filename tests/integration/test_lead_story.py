@@ -1,4 +1,4 @@
-"""Test what a lead's page says about other bookings and about what users did."""
+"""Test the sentences on a lead's page about other bookings and users' actions."""
 
 import dataclasses
 import re
@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from adapter.models import Booking, BookingState
+from adapter.models import LOCAL_USER, Booking, BookingState
+from adapter.operations.pause import Pauses
+from adapter.operations.release import Repairs
 from adapter.operations.replay import Replays
 from tests.harness import Harness, settle
 from tests.integration.test_community_pages import Visit, visit  # noqa: F401 - a fixture
@@ -24,7 +26,7 @@ def text_of(part: str) -> str:
 
 
 def task_of(page: str) -> str:
-    """Return the text of the box with what is wrong and what to do."""
+    """Return the text of the box that explains the problem and the next step."""
     return text_of(page.partition('<div class="task')[2].partition('<div class="actions')[0])
 
 
@@ -111,7 +113,7 @@ def test_the_story_names_the_user_who_booked_a_tour_again(
     upstream: SandboxClient,
     visit: Visit,  # noqa: F811
 ) -> None:
-    """The former tour then counts as gone from Knock."""
+    """Check that the earlier tour then counts as gone from Knock."""
     del upstream
     (first,) = harness.mapped("rentfeed", same_person(1))
     settle(harness)
@@ -247,3 +249,36 @@ def test_leads_that_share_a_row_are_named_once_or_by_their_phone(
     page = visit().page("/queue?todo=community")
     assert "<bdi>Pia Holm (2 leads), (303) 555-0142</bdi></span>" in page
     assert "and others" not in page
+
+
+def test_the_history_says_who_changed_what_before_booking(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    (held,) = harness.mapped("rentfeed", lead(1, time="3:00 AM"))
+    changes = {"starts_at": "2026-03-14T15:00", "phone_1": "303 555 0151"}
+    repairs = Repairs(
+        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
+    )
+    repairs.release(held.id, changes, by=LOCAL_USER)
+    ana = visit()
+    said = "Setup user changed the phone and tour time and sent the lead to Knock."
+    assert said in story_of(ana.page(f"/leads/{held.id}"))
+    feed = text_of(ana.page("/audit").split('class="feed"')[1])
+    assert "Setup user changed Dana Roeab's phone and tour time and sent the lead to Knock" in feed
+    feed = text_of(ana.page("/audit?by=setup+user").split('class="feed"')[1])
+    assert "Setup user" in feed
+    assert "(local)" not in feed
+
+
+def test_the_user_of_the_one_time_link_has_one_name(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    pauses = Pauses(harness.settings, harness.pipeline.store, harness.clock, by=LOCAL_USER)
+    pauses.pause("a move", source="rentfeed")
+    ana = visit()
+    for path in ("/", "/sources/rentfeed", "/queue", "/audit"):
+        assert "(local)" not in ana.page(path), path
+    for path in ("/", "/sources/rentfeed"):
+        assert "Setup user paused" in text_of(ana.page(path)), path

@@ -1,4 +1,4 @@
-"""Test that a portal's list is compared with the leads, and that doubtful lines are not claimed."""
+"""Test that a portal's list is compared with the leads, and that no doubtful line is claimed."""
 
 import datetime as dt
 import re
@@ -205,7 +205,7 @@ def test_an_erased_renter_is_recognized_by_a_keyed_hash(harness: Harness) -> Non
     erasure(harness).erase(find(harness, Contact.from_email("person1@example.com")), by="ana")
     assert "person1@" not in everything(harness.pipeline.store)
     assert verdicts(compare(harness, line(1), line(7))) == ["in_knock", "not_arrived"]
-    # Without its property, the line is compared at each.
+    # Without a property, the line is compared with the leads of every community.
     assert verdicts(compare(harness, line(1, place=""))) == ["in_knock"]
 
 
@@ -287,7 +287,9 @@ def test_a_source_without_webhooks_cannot_be_compared(harness: Harness) -> None:
 def test_unknown_columns_are_listed(harness: Harness) -> None:
     with pytest.raises(PayloadError, match="the columns found are: Wer, Wann"):
         compare(harness, "Ana,heute", head="Wer,Wann")
-    with pytest.raises(PayloadError, match="there is no column 'Mail to', which is named for em"):
+    with pytest.raises(
+        PayloadError, match="there is no column 'Mail to', which --columns sets for em"
+    ):
         compare(harness, line(1), columns={"email": ["Mail to"]})
 
 
@@ -354,7 +356,7 @@ def test_the_command_says_that_the_time_ran_out(
     monkeypatch.setattr(compare_module, "READING", -1.0)
     shown = shell(*arguments, exit_code=1)
     assert re.search("Arrived, not listed +unknown[ -]+not everything was compared in time", shown)
-    assert "The time ran out: 1,100 lines not compared. Divide the list" in shown
+    assert "Time ran out: 1,100 lines not compared. Split the list" in shown
 
 
 def test_the_command_explains_what_it_cannot_read(

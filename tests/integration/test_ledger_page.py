@@ -1,4 +1,4 @@
-"""Test the console's page that compares a portal's invoice with the leads."""
+"""Test the console page that compares a portal's invoice with the leads."""
 
 import html
 import io
@@ -32,7 +32,7 @@ def test_an_invoice_is_compared_and_its_claims_are_downloaded(
     harness.mapped("rentfeed", lead(1))
     settle(harness)
     (held,) = harness.mapped("rentfeed", lead(2, time="2:30 AM"))
-    rob = visit("rob")  # may only view
+    rob = visit("rob")  # a user with view-only access
     assert 'href="/console/invoice"' in rob.page("/sources")
     assert '<option value="rentfeed" selected>' in rob.page("/invoice?source=rentfeed")
 

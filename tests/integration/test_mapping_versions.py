@@ -1,4 +1,4 @@
-"""Test putting mappings in place from the console, with real PostgreSQL."""
+"""Test activating edited mappings from the console, with real PostgreSQL."""
 
 import html
 import re
@@ -43,7 +43,7 @@ def versions_of(harness: Harness, **changes: Any) -> MappingVersions:
 
 
 def anonymous_test(visitor: Any, event_id: int, mapping: str) -> str:
-    """Return the mapping with the event as a sample, as the page shows it."""
+    """Return the mapping with the event added as a test, as the page shows it."""
     page = visitor.post(
         "/try/sample", source="rentfeed", mapping=mapping, event=str(event_id)
     ).get_data(as_text=True)
@@ -61,6 +61,18 @@ def test_a_message_that_is_nested_too_deeply_is_no_sample(
     (booking,) = harness.mapped("rentfeed", tour() | {"extra": deep})
     page = visit().post("/try/sample", source="rentfeed", mapping=FILE, event=str(booking.event_id))
     assert page.status_code == 200
+
+
+def test_a_unit_number_in_the_notes_stays_a_unit_number_in_a_sample(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    listing = tour()["listing"] | {"unit": "3C"}
+    (booking,) = harness.mapped("rentfeed", tour(listing=listing, comments="Call Bob"))
+    sample = anonymous_test(visit(), booking.event_id, FILE).removeprefix(FILE)
+    assert "unit: 2B" in sample
+    assert "3C" not in sample
+    assert "Bob" not in sample
 
 
 def test_a_mapping_that_reads_what_no_sample_has_is_refused(versions: MappingVersions) -> None:
@@ -115,7 +127,7 @@ def test_a_renamed_field_is_fixed_with_its_sample_put_in_place_and_rolled_back(
     [booked] = harness.mapped("rentfeed", RENAMED | {"leadId": "RF-2"})
     assert booked.starts_at is not None
 
-    # Somebody who began to edit before that does not undo it by accident.
+    # A user who began to edit earlier does not undo it by accident.
     late = ana.post("/try/put", seen="0", **form | {"mapping": text + "# late\n"})
     assert late.status_code == 409
     assert "Someone else just published version 1" in late.text

@@ -107,7 +107,7 @@ def test_they_are_read_with_the_token_only(
 
 
 def counted(here: flask.testing.FlaskClient, harness: Harness) -> dict[tuple[str, ...], float]:
-    """Return the metrics after the worker and the web process have saved their numbers."""
+    """Return the metrics after the worker and the web process have saved their values."""
     here.application.extensions["pipeline"].store.save_metrics()
     harness.pipeline.count_metrics()
     return values(here)

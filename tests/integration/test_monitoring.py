@@ -1,4 +1,4 @@
-"""Test the facts from which problems are detected, and where problems are shown."""
+"""Test the facts that problems are derived from, and the places where problems are shown."""
 
 import contextlib
 import datetime as dt
@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from adapter.app import create_app
 from adapter.exceptions import VerificationError
 from adapter.models import BookingState, WebhookRequest
-from adapter.operations.health import Problem, Verdict, read_facts, verdict_of
+from adapter.operations.health import Problem, read_facts
 from adapter.server.heartbeat import HEARTBEAT_SECONDS, WRITES_SECONDS, Heart
 from adapter.server.worker import Worker
 from adapter.settings import Settings
@@ -35,16 +35,10 @@ from tests.wait import wait_until
 HOUR = dt.timedelta(hours=1)
 
 
-def verdict(harness: Harness) -> Verdict:
-    return verdict_of(
-        harness.pipeline.store, harness.pipeline.sources, harness.settings, harness.clock()
-    )
-
-
 def problems(harness: Harness) -> dict[str, Problem]:
     """Return the problems by code, except those that occur in every test."""
     ignored = ("sandbox", "clock_differs")  # the tests' clock stands still
-    return {one.code: one for one in verdict(harness).problems if one.code not in ignored}
+    return {one.code: one for one in harness.verdict().problems if one.code not in ignored}
 
 
 def execute(harness: Harness, sql: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -55,7 +49,7 @@ def execute(harness: Harness, sql: str, *values: Any) -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 def worker(harness: Harness) -> Heart:
-    """Send the heartbeat of a worker that has checked the queue."""
+    """Store the heartbeat of a worker that has checked the queue."""
     heart = Heart(harness.pipeline, "worker")
     heart.looked()
     heart.beat()
@@ -63,7 +57,7 @@ def worker(harness: Harness) -> Heart:
 
 
 def age_processes(harness: Harness, seconds: int) -> None:
-    """Let time pass without a heartbeat."""
+    """Make time pass without a heartbeat."""
     execute(
         harness,
         "UPDATE processes SET seen_at = seen_at - %s, looked_at = looked_at - %s,"
@@ -84,7 +78,7 @@ def test_a_worker_is_missed_when_its_heartbeats_end(
         looked = "SELECT id FROM processes WHERE looked_at IS NOT NULL"
         wait_until(lambda: execute(harness, looked), "its heartbeat is stored")
         assert not problems(harness)
-        facts = verdict(harness).facts
+        facts = harness.verdict().facts
         assert facts is not None
         assert facts.workers == 1
     age_processes(harness, 59)
@@ -112,7 +106,7 @@ def test_a_worker_that_hangs_is_missed_although_it_sends_heartbeats(
 def test_a_worker_whose_look_at_the_queue_never_ends_hangs(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Start a check that never ends, which must not count as a check."""
+    """Start a check of the queue that never ends, which must not count as a check."""
     monkeypatch.setattr("adapter.server.worker.HEARTBEAT_SECONDS", 0.05)
     one = Worker(harness.pipeline)
 
@@ -163,11 +157,11 @@ def test_a_heartbeat_is_one_statement(database: str, upstream: SandboxClient) ->
 
 
 def test_a_clock_that_differs_is_reported(harness: Harness, worker: Heart) -> None:
-    found = {one.code: one for one in verdict(harness).problems}
+    found = {one.code: one for one in harness.verdict().problems}
     assert "behind PostgreSQL's" in found["clock_differs"].sentence
     harness.clock.at = dt.datetime.now(dt.UTC)
     worker.beat()
-    assert "clock_differs" not in {one.code for one in verdict(harness).problems}
+    assert "clock_differs" not in {one.code for one in harness.verdict().problems}
 
 
 def test_a_slow_database_is_reported_after_a_minute(
@@ -227,7 +221,7 @@ def test_a_machine_whose_clock_differs_is_reported_although_its_worker_follows_p
     harness.pipeline.clock = clock = DatabaseClock(lambda: now - HOUR)
     clock.measure(harness.pipeline.store)
     Heart(harness.pipeline, "worker").beat()
-    (found,) = (one for one in verdict(harness).problems if one.code == "clock_differs")
+    (found,) = (one for one in harness.verdict().problems if one.code == "clock_differs")
     assert "is 3600 s behind PostgreSQL's, so its worker sends nothing." in found.sentence
 
 
@@ -273,7 +267,7 @@ def test_a_rejected_token_is_reported_at_once(
     stopped = problems(harness)["sending_stopped"]
     assert stopped.since == harness.clock()
     assert stopped.sentence.endswith("because Propexo rejects our API token: 1 booking is waiting.")
-    assert verdict(harness).why_unsent == stopped.sentence
+    assert harness.verdict().why_unsent == stopped.sentence
     harness.pipeline.sender.try_resume_sending()
     harness.clock.advance(11)
     harness.pipeline.sender.try_resume_sending()
@@ -329,7 +323,7 @@ def test_a_booking_that_waits_for_the_same_person_is_no_problem(
 
 
 def rejected(harness: Harness, number: int) -> None:
-    """Send a request with a wrong signature."""
+    """Send a request with an invalid signature."""
     endpoint = build_endpoint(harness.pipeline.sources["rentfeed"], harness.settings)
     headers = {
         "content-type": "application/json",
@@ -383,7 +377,7 @@ def test_requests_without_a_signature_say_nothing_about_the_secret(
 
 
 def count_hours(harness: Harness, hours: int, events: int | None, each: int = 1) -> None:
-    """Store counts of past hours, and the latest event now."""
+    """Store counts for past hours, and a latest event that arrived now."""
     hour = harness.clock().replace(minute=0)
     for ago in range(0, hours, each):
         execute(
@@ -396,7 +390,7 @@ def count_hours(harness: Harness, hours: int, events: int | None, each: int = 1)
 
 
 def silent_after(harness: Harness) -> float:
-    """Return the number of hours after which the source is reported as silent."""
+    """Return how many hours pass before the source is reported as silent."""
     began = harness.clock()
     while "source_silent" not in problems(harness):
         harness.clock.advance(360)
@@ -417,7 +411,7 @@ def test_a_source_is_silent_when_that_is_unlikely(
 
 
 def test_a_silence_is_judged_by_the_same_hours_of_the_week(harness: Harness, worker: Heart) -> None:
-    """The source sends 10 an hour from 15:00 to 23:00 UTC. It is 18:00 UTC."""
+    """Simulate a source that sends 10 webhooks an hour from 15:00 to 23:00 UTC, at 18:00 UTC."""
     hour = harness.clock().replace(hour=0)
     for ago in range(28):
         for number in range(15, 23):
@@ -442,7 +436,7 @@ def test_a_new_source_is_judged_by_earlier_days(harness: Harness, worker: Heart)
 
 
 def test_one_batch_an_hour_early_or_late_is_no_silence(harness: Harness, worker: Heart) -> None:
-    """The sender sends 100 webhooks at 18:50 every day, and at 18:10 today."""
+    """Simulate a sender that sends 100 webhooks at 18:50 every day, and at 18:10 today."""
     hour = harness.clock()
     for day in range(1, 29):
         execute(
@@ -519,7 +513,7 @@ def test_the_free_space_of_a_local_server_is_known(harness: Harness) -> None:
 
 
 def test_the_facts_cost_the_same_in_a_large_database(opened_fresh: Database) -> None:
-    """Count the pages that each statement reads with 30,000 completed leads."""
+    """Count the database pages that each statement reads with 30,000 completed leads."""
     with psycopg.connect(opened_fresh.url, autocommit=True) as connection:
         connection.execute(
             "INSERT INTO events (source, state, received_at, content_type, headers, query, body)"

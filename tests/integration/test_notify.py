@@ -20,7 +20,7 @@ from tests.wait import wait_until
 
 @pytest.fixture
 def heard(database: str) -> Iterator[Iterator[bool]]:
-    """Yield the notifications that workers get, and False every five seconds."""
+    """Yield the notifications that workers receive, and False every five seconds."""
     notifications = listen_for_received_events(database, 5.0)
     assert next(notifications) is False, "it listens"
     yield notifications
@@ -190,7 +190,7 @@ def test_items_submitted_during_an_insert_are_inserted_together() -> None:
 def test_an_item_that_cannot_be_inserted_fails_alone(
     error: Exception, batches: list[list[int]]
 ) -> None:
-    """If PostgreSQL is unavailable, items are not retried one by one. Each may take seconds."""
+    """Check that items are retried one by one, except while PostgreSQL is unavailable."""
     made: list[list[int]] = []
     may_go = threading.Event()
 

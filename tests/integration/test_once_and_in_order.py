@@ -83,14 +83,13 @@ def test_an_open_source_takes_the_place_of_a_proved_one_only_by_a_person(
     settle(harness)
     assert harness.state(proved.id) is BookingState.BOOKED
     assert len(upstream.posts()) == 1
-    parts = (harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock)
-    Repairs(*parts).release(unproved.id, {}, by="ana")
+    harness.repairs.release(unproved.id, {}, by="ana")
     settle(harness)
     assert harness.state(unproved.id) is BookingState.BOOKED
 
 
 def test_a_strangers_request_under_the_key_of_a_real_one_costs_no_lead(harness: Harness) -> None:
-    """A stranger may guess the key in an unsigned source, and send a request before the renter."""
+    """Let a stranger guess a key of an unsigned source, and send a request before the renter."""
     sources = harness.pipeline.sources
     unsigned = dataclasses.replace(sources["rentfeed"], signature={"scheme": "none"}, secrets=())
     harness.pipeline.sources = {**sources, "rentfeed": unsigned}
@@ -133,7 +132,7 @@ def test_a_reschedule_is_sent_after_the_first_request_settles(
 
 
 def told(harness: Harness, event_id: int) -> str:
-    """Return the name of the current message for a sender."""
+    """Return the name of the message that a sender currently gets."""
     found = outcome.load_outcome(harness.pipeline.store, event_id)
     return sentence_name(outcome.mark_replaced(harness.pipeline.store, found))
 
@@ -241,7 +240,7 @@ def test_an_attempt_is_abandoned_only_after_its_lease(harness: Harness) -> None:
 def test_the_senders_own_time_decides_who_is_newer(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """The sender retries an old webhook after delivering a newer one."""
+    """Retry an old webhook after the sender has delivered a newer one."""
     newer, older = same_person(2, time="4:00 PM"), same_person(1)
     newer["createdAt"], older["createdAt"] = "2026-03-02T10:50:00-07:00", "2026-03-02T17:40:00Z"
     (first,) = harness.mapped("rentfeed", newer)
@@ -307,7 +306,7 @@ def test_shared_contacts_do_not_identify_a_person(
 
 
 def give_to_many(harness: Harness, booking: Booking, key: int) -> None:
-    """Store as many more requests with a key as are compared, each from a different person."""
+    """Store as many more requests with a key as the limit allows, each from a different person."""
     with harness.pipeline.store.transaction() as tx:
         tx.connection.execute(
             """INSERT INTO bookings (event_id, item, source, state, appointment, match_keys,
@@ -328,11 +327,10 @@ def test_a_contact_of_hundreds_is_left_to_a_person(
     (second,) = harness.mapped("rentfeed", lead(2, **office))
     assert (second.state, second.reason) == (BookingState.HELD, "contact_of_many")
     assert "hundreds of requests" in second.reasons[-1].reason
-    # The own email is still known, and so is who has another phone.
+    # The renter's own email is still known, and so is the person with the other phone.
     (again,) = harness.mapped("rentfeed", lead(3, email="person1@example.com", name="D. Roeab"))
     assert (again.state, again.because_of) == (BookingState.DUPLICATE, first.id)
-    parts = (harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock)
-    Repairs(*parts).release(second.id, {}, by="ana")
+    harness.repairs.release(second.id, {}, by="ana")
     for _ in range(2):  # one after the other, because Knock takes both for one person
         settle(harness)
     assert harness.state(second.id) is BOOKED
@@ -344,8 +342,7 @@ def test_what_was_merged_before_a_contact_had_hundreds_is_decided_again(harness:
     (merged,) = harness.mapped("rentfeed", lead(2, **office))
     assert (merged.state, merged.because_of) == (BookingState.DUPLICATE, first.id)
     give_to_many(harness, first, *first.person_keys & merged.person_keys)
-    parts = (harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock)
-    Repairs(*parts).discard(first.id, "not ours", by="ana")
+    harness.repairs.discard(first.id, "not ours", by="ana")
 
     again = harness.booking(merged.id)
     assert (again.state, again.reason) == (BookingState.HELD, "original_dismissed")
@@ -470,7 +467,7 @@ def test_each_change_with_the_same_key_is_a_separate_event(harness: Harness) -> 
 def test_a_lead_that_changes_its_contact_twice_is_held_once(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """Only the key shows that these three requests are from one person."""
+    """Send three requests from one person that have only the key in common."""
     harness.mapped("rentfeed", lead(1))
     for number in (2, 3):
         newest = changed_to(harness, lead(1, email=f"person{number}@example.com"))
@@ -693,13 +690,12 @@ def test_a_booking_that_is_not_found_needs_review_after_the_lag(
 
 
 def carried_out_late(harness: Harness, upstream: SandboxClient, newer: Any) -> tuple[int, int]:
-    """Post a newer lead, then have Propexo process an older one whose response was lost."""
+    """Post a newer lead. Then let Propexo process an older one whose response was lost."""
     older_id = lose_the_answer(harness, upstream, {"drop": "before"})
     harness.clock.advance(60)
     (second,) = harness.mapped("rentfeed", newer)
     if second.state is BookingState.HELD:
-        parts = (harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock)
-        Repairs(*parts).release(second.id, {}, by="ana", is_wanted_anyway=True)
+        harness.repairs.release(second.id, {}, by="ana", is_wanted_anyway=True)
     harness.send()
     upstream.fault({"job": "PENDING"})
     attempt = harness.story(older_id).attempts[older_id][-1]
@@ -1054,7 +1050,7 @@ def test_past_tours_are_never_posted(harness: Harness, upstream: SandboxClient) 
 def test_a_booking_that_moves_on_while_it_is_chosen_is_not_sent(
     harness: Harness, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another transaction replaces the booking between its selection and its lock."""
+    """Let another transaction replace the booking between its selection and its lock."""
     (booking,) = harness.mapped("rentfeed", lead(1, day=20))
     before = STATEMENTS["next_in_turn"]
     slow = before.replace(b"FROM source_turns t,", b"FROM (SELECT pg_sleep(1)) s, source_turns t,")

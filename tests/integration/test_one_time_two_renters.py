@@ -1,4 +1,4 @@
-"""Test two renters who choose the same time before Knock has booked the first tour."""
+"""Test what happens if two renters choose the same time before Knock has booked a tour."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +43,7 @@ def text_of(renter: Renter) -> str:
 
 
 def check_times(harness: Harness, upstream: SandboxClient, folder: Path) -> None:  # noqa: F811
-    """Check tours at the community in Knock, where two times are available."""
+    """Turn on the check of tour times at the community, where two times are available."""
     learn(folder, check_availability=True)
     harness.pipeline.sources = load(folder, harness.settings.policy)
     upstream.set_free_times("com_1", [TWO, THREE])
@@ -70,7 +70,7 @@ def test_the_second_is_told_that_the_time_is_taken(
     tmp_path: Path,
     sandbox_clock: ManualClock,
 ) -> None:
-    """After the first POST, Knock's calendar still shows the time as available for a while."""
+    """Check the page of the second renter while Knock still shows the time as available."""
     check_times(harness, upstream, tmp_path)
     (one, first), (other, second) = both_choose(harness, visit, "2:00 PM")
     upstream.fault({"book_after": 8})

@@ -33,7 +33,7 @@ def waiter(database: str) -> Iterator[OutcomeWaiter]:
 
 @dataclasses.dataclass
 class Waiting:
-    """A wait in a separate thread, with the number of checks so far."""
+    """A request that waits in a separate thread, with the number of checks so far."""
 
     found: "concurrent.futures.Future[WebhookOutcome]"
     looks: list[WebhookOutcome]
@@ -41,7 +41,7 @@ class Waiting:
 
 @contextlib.contextmanager
 def waiting(harness: Harness, waiter: OutcomeWaiter, event_id: int) -> Iterator[Waiting]:
-    """Return a wait that has checked its event, with the listener running."""
+    """Return a waiting request that has checked its event, with the listener running."""
     looks: list[WebhookOutcome] = []
 
     def noted() -> WebhookOutcome:

@@ -34,7 +34,7 @@ AGENT = re.compile(
 
 BOOKED, DUPLICATE, HELD = BookingState.BOOKED, BookingState.DUPLICATE, BookingState.HELD
 SUPERSEDED, DISCARDED = BookingState.SUPERSEDED, BookingState.DISCARDED
-#: What the page says of a lead, as its state and the code of the rule.
+#: The state and the rule's code for each result on the page.
 RESULTS = {
     "booked": (BOOKED, "job_succeeded"),
     "booked, later canceled by Knock": (BOOKED, "job_succeeded"),
@@ -95,14 +95,14 @@ def clock_time(text: str) -> dt.datetime:
 
 @dataclasses.dataclass
 class Player:
-    """Runs the lines of one example."""
+    """Runs the lines of one example in docs/people.md."""
 
     harness: Harness
-    #: The booking of each lead, or None if it was not stored again, and what the page says of it.
+    #: The booking of each lead, or None if it was not stored again, and the result on the page.
     leads: list[tuple[int | None, str]] = dataclasses.field(default_factory=list)
 
     def play(self, line: str) -> None:
-        """Run one line, after everything from earlier minutes is processed."""
+        """Run one line, after processing everything from earlier minutes."""
         found = LEAD.fullmatch(line) or AGENT.fullmatch(line)
         assert found is not None, line
         if self.harness.clock() < clock_time(found["at"]):
@@ -172,7 +172,7 @@ def test_each_example_of_the_page_is_what_happens(
     ended = [(booking.state, booking.reason) for booking, _ in results]
     assert ended == [RESULTS[result] for _, result in results]
     standing = [one for one in upstream.appointments() if not one["canceled_by"]]
-    # Knock does not know which contacts are shared, and keeps the last tour.
+    # Knock does not know which contacts are shared, so it keeps the last tour.
     assert len(standing) == (1 if shared else sum(result == "booked" for _, result in results))
 
 
@@ -234,7 +234,7 @@ def test_a_cancellation_that_a_user_takes_back_is_not_said_to_be_the_senders(
     changes = (asks("1", "4:00"), asks("1", "4:00") | {"kind": "cancellation"})
     events = []
     for change in changes:
-        harness.clock.advance(1)  # webhooks of the same moment are mapped in any order
+        harness.clock.advance(1)  # webhooks that arrive at the same moment are mapped in any order
         receipt = harness.receive("portal", change)
         events.append(receipt.changed_id or receipt.event_id)
     harness.pipeline.mapper.map_due()
@@ -312,7 +312,7 @@ def test_a_retry_under_the_same_delivery_id_is_only_counted(player: Player) -> N
     assert other.changed_id is not None
 
 
-#: What a signature of the body alone leaves open: whoever captured a request can change it.
+#: If only the body is signed, anyone who captured a request can change this.
 UNSIGNED = {"ID": {"Webhook-Id": "3"}, "other ID": {"X-Event-Id": "3"}, "query": {"query": "n=3"}}
 
 

@@ -1,4 +1,4 @@
-"""Run sequences of people, senders and agents that the examples in docs/people.md do not show.
+"""Run sequences of events that the examples in docs/people.md do not cover.
 
 ``people_ways.txt`` has them in the page's format, but each result is a lead's state and reason
 code. The last line has the tours that remain in Knock.
@@ -31,7 +31,7 @@ ACT = re.compile(
 HOURS = {"T21:30": "2:30", "T22:00": "3:00", "T23:00": "4:00"}
 
 TEXT = Path(__file__).with_name("people_ways.txt").read_text()
-#: The lines of each way, by its title.
+#: The lines of each sequence, by its title.
 WAYS: Mapping[str, Sequence[str]] = {
     title: lines for title, *lines in map(str.splitlines, TEXT.removeprefix("# ").split("\n\n# "))
 }
@@ -39,7 +39,7 @@ WAYS: Mapping[str, Sequence[str]] = {
 
 @dataclasses.dataclass(kw_only=True)
 class WayPlayer(Player):
-    """Also runs agents' actions in Knock, and on leads that need review."""
+    """Also runs agents' actions in Knock and on leads that need review."""
 
     upstream: SandboxClient
 
@@ -85,7 +85,7 @@ class WayPlayer(Player):
 
 
 def write_two_communities(folder: Path) -> None:
-    """Write the page's mappings, and add a second community."""
+    """Write the page's mappings with a second community."""
     write_mappings(folder, dict.fromkeys(("portal", "chatbot", "form"), sections()))
     path = folder / "communities.yaml"
     communities = yaml.safe_load(path.read_text())

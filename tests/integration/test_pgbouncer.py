@@ -1,4 +1,4 @@
-"""Test booking through PgBouncer in transaction mode, where each transaction gets a new session."""
+"""Test booking with PgBouncer in transaction mode, where each transaction gets a new session."""
 
 import concurrent.futures
 import logging

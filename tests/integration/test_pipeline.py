@@ -1,4 +1,4 @@
-"""Test the processing of a webhook step by step, with real PostgreSQL and HTTP to the sandbox."""
+"""Test each step of processing a webhook, with real PostgreSQL and the sandbox over HTTP."""
 
 import datetime as dt
 import json
@@ -405,7 +405,7 @@ def test_a_crash_while_sending_is_unknown_until_a_late_response(harness: Harness
 def test_a_booking_left_unknown_by_a_crash_is_logged_and_searched_for(
     harness: Harness, upstream: SandboxClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Crash before the first byte. The adapter cannot know that nothing was sent."""
+    """Crash before the first byte, so that the adapter cannot know that nothing was sent."""
     (booking,) = harness.mapped("rentfeed", tour())
     assert isinstance(harness.pipeline.sender._next()[0], Attempt)
     harness.clock.advance(TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS + 1)
@@ -520,7 +520,7 @@ def test_a_check_whose_worker_dies_is_due_again_after_a_while(harness: Harness) 
 def test_nothing_of_a_lead_reaches_the_workers_log(
     harness: Harness, upstream: SandboxClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Check mapping, Propexo's errors that quote the lead, and exceptions."""
+    """Check the mapping, Propexo errors that quote the lead, and exceptions."""
     caplog.set_level("DEBUG")
     echo = {"error": {"code": "x", "message": "Dana Okafor, dana.okafor@example.com"}}
     upstream.fault({"status": 400, "body": echo})

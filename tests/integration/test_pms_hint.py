@@ -1,4 +1,4 @@
-"""Test the hint about guest cards that Knock does not pass to Yardi. It never holds a lead."""
+"""Test the hint about guest cards that Knock does not export to Yardi. It never holds a lead."""
 
 import shutil
 from pathlib import Path
@@ -23,7 +23,7 @@ NO_DATE = "Knock does not pass this guest card to Yardi without a move-in date."
 
 
 def with_yardi(folder: Path, **changes: str) -> Path:
-    """Copy our mappings to a folder, with Yardi for Maple Court and changes to RentFeed."""
+    """Copy the bundled mappings, with Yardi at Maple Court and a changed RentFeed mapping."""
     shutil.copytree(MAPPINGS, folder, ignore=shutil.ignore_patterns("gallery"))
     file = folder / "communities.yaml"
     file.write_text(file.read_text().replace("maple-court:", "maple-court:\n  pms: yardi", 1))

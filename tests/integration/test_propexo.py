@@ -230,7 +230,7 @@ def test_a_broken_response_is_an_unknown_outcome(answer: bytes) -> None:
     ids=["body", "headers"],
 )
 def test_a_slow_response_times_out(answer: bytes, drip: bytes) -> None:
-    """Each read is short, but the whole exchange would take too long."""
+    """Send a response whose bytes arrive quickly one by one, but take too long altogether."""
     with canned_server(answer, drip=drip) as url:
         began = time.monotonic()
         with pytest.raises(OutcomeUnknown):

@@ -1,4 +1,4 @@
-"""Test the webhooks that Propexo sends."""
+"""Test the view that receives Propexo's webhooks."""
 
 import json
 

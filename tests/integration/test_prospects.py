@@ -19,8 +19,6 @@ from adapter.operations import serializers
 from adapter.operations.advice import advice_for
 from adapter.operations.allowed_actions import may_confirm, why_not_release
 from adapter.operations.erase_personal_data import Eraser
-from adapter.operations.release import Repairs
-from adapter.operations.replay import Replays
 from adapter.operations.restore import Restore
 from adapter.propexo.appointment import request_from
 from adapter.store import Issue
@@ -34,7 +32,7 @@ DUPLICATE, SUPERSEDED = BookingState.DUPLICATE, BookingState.SUPERSEDED
 EXPIRED, UNKNOWN = BookingState.EXPIRED, BookingState.UNKNOWN
 
 SAMPLE = LEAD | {"phone": "(303) 555-0142", "message": "Is there covered parking?", "mode": "video"}
-#: Sections common to all mappings in these tests.
+#: Sections that all mappings in these tests have.
 SECTIONS: dict[str, Any] = {
     "signature": {"scheme": "hmac", "header": "X-Signature", "secrets": ["RENTFEED_SECRET"]},
     "appointment": {
@@ -59,7 +57,7 @@ def harness(harness: Harness, tmp_path: Path) -> Harness:
 
 
 def learn(harness: Harness, folder: Path, **changed: dict[str, Any]) -> None:
-    """Write and load the mappings."""
+    """Write the mappings and load them."""
     held = SECTIONS | {"without_time": "hold"}
     mappings = {"portal": SECTIONS, "form": SECTIONS, "holding": held} | changed
     write_mappings(folder, mappings)
@@ -67,19 +65,13 @@ def learn(harness: Harness, folder: Path, **changed: dict[str, Any]) -> None:
 
 
 def lead(number: int, **changes: Any) -> dict[str, Any]:
-    """Return a lead without a time, by default for a separate person."""
+    """Return a lead without a time, by default for a new person."""
     person = {"email": f"person{number}@example.com", "phone": "", "at": ""}
     return SAMPLE | {"id": f"L-{number}"} | person | changes
 
 
 def tour(number: int, **changes: Any) -> dict[str, Any]:
     return lead(number, at="2026-03-14T20:30:00Z") | changes
-
-
-def repairs(harness: Harness) -> Repairs:
-    return Repairs(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    )
 
 
 # --- one guest card
@@ -182,7 +174,7 @@ def test_a_wrongly_merged_card_is_released(harness: Harness, upstream: SandboxCl
     settle(harness)
     (merged,) = harness.mapped("form", lead(2, name="June Okafor", phone="303-555-0142"))
     assert merged.state is DUPLICATE
-    repairs(harness).release(merged.id, {}, by="ana", is_another_person=True)
+    harness.repairs.release(merged.id, {}, by="ana", is_another_person=True)
     settle(harness)
 
     assert harness.state(merged.id) is BOOKED
@@ -275,7 +267,7 @@ def test_a_past_tour_does_not_replace_a_card(harness: Harness, upstream: Sandbox
 
 
 def test_a_tour_that_arrives_late_is_still_sent(harness: Harness, upstream: SandboxClient) -> None:
-    """According to the sender's time, the tour was requested before the guest card."""
+    """Receive a tour that, according to its sender, was requested before the guest card."""
     late = harness.receive("portal", tour(1, email="dana@example.com"))
     harness.clock.advance(60)
     (card,) = harness.mapped("form", lead(2, email="dana@example.com"))
@@ -287,7 +279,7 @@ def test_a_tour_that_arrives_late_is_still_sent(harness: Harness, upstream: Sand
 
 
 def test_a_tour_waits_for_a_card_in_flight(harness: Harness, upstream: SandboxClient) -> None:
-    """Otherwise, Knock might create two cards for one person."""
+    """Check that the tour waits, because Knock might otherwise create two cards for one person."""
     upstream.fault({"job": "PENDING", "job_seconds": 600})
     (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     harness.send()
@@ -332,7 +324,7 @@ def test_a_postponed_tour_is_not_replaced_by_a_card(
 def test_a_sender_changes_a_lead_without_a_time(
     harness: Harness, upstream: SandboxClient, first_has_time: bool
 ) -> None:
-    """An added time is booked, but a removed time does not cancel the tour."""
+    """Check that an added time is booked, but that a removed time does not cancel the tour."""
     versions = [lead(1), tour(1)]
     if first_has_time:
         versions.reverse()
@@ -408,7 +400,7 @@ def test_a_guest_card_is_retried_for_some_days_and_then_expires(
     assert (expired.state, expired.reason) == (EXPIRED, "waited_too_long")
     assert "has no tour time" in advice_for(Issue.of(expired)).wrong
 
-    repairs(harness).release(booking.id, {}, by="ana")
+    harness.repairs.release(booking.id, {}, by="ana")
     harness.pipeline.recover()
     settle(harness)
     assert harness.state(booking.id) is BOOKED, "a release is a new beginning"
@@ -453,7 +445,7 @@ def test_a_lost_response_is_found_and_never_sent_again(
 
 
 def test_a_lost_response_is_found_by_the_person(harness: Harness, upstream: SandboxClient) -> None:
-    """The job has not ended, so it is not in the write log, but the card exists."""
+    """Search while the job is missing from the write log because it has not ended."""
     upstream.fault({"drop": "after", "job": "PENDING"})
     (booking,) = harness.mapped("portal", lead(1))
     harness.send()
@@ -464,7 +456,7 @@ def test_a_lost_response_is_found_by_the_person(harness: Harness, upstream: Sand
 
 
 def test_a_tours_job_is_not_mistaken_for_a_cards(harness: Harness, upstream: SandboxClient) -> None:
-    """The same person's tour was posted by someone else."""
+    """Let another program post a tour for the same person."""
     upstream.fault({"drop": "before"})
     (booking,) = harness.mapped("portal", lead(1))
     harness.send()
@@ -537,10 +529,10 @@ def test_simultaneous_senders_make_one_card(harness: Harness, upstream: SandboxC
 
 
 def test_a_held_lead_gets_a_time_and_is_booked(harness: Harness, upstream: SandboxClient) -> None:
-    """With ``without_time: hold``, an agent picks the time."""
+    """Use ``without_time: hold``, so that an agent picks the time."""
     (held,) = harness.mapped("holding", lead(1))
     assert (held.kind, held.state) == (Kind.APPOINTMENT, HELD)
-    repairs(harness).release(held.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
+    harness.repairs.release(held.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
     settle(harness)
 
     assert harness.state(held.id) is BOOKED
@@ -551,8 +543,8 @@ def test_a_held_lead_gets_a_time_and_is_booked(harness: Harness, upstream: Sandb
 def test_a_held_card_is_released_as_one(harness: Harness, upstream: SandboxClient) -> None:
     (held,) = harness.mapped("portal", lead(1, community="Elm Row"))
     with pytest.raises(NotPossible, match="community: is missing"):
-        repairs(harness).release(held.id, {}, by="ana")
-    repairs(harness).release(held.id, {"community": "maple-court"}, by="ana")
+        harness.repairs.release(held.id, {}, by="ana")
+    harness.repairs.release(held.id, {"community": "maple-court"}, by="ana")
     settle(harness)
 
     assert harness.state(held.id) is BOOKED
@@ -567,7 +559,7 @@ def test_a_card_that_a_user_saw_in_knock_is_confirmed(
     (card,) = harness.mapped("portal", lead(1))
     harness.send()
     assert may_confirm(harness.booking(card.id))
-    repairs(harness).confirm(card.id, by="ana")
+    harness.repairs.confirm(card.id, by="ana")
     settle(harness)
 
     booked = harness.booking(card.id)
@@ -579,7 +571,7 @@ def test_a_card_that_a_user_saw_in_knock_is_confirmed(
 def test_a_held_card_with_a_time_is_a_tour(harness: Harness, upstream: SandboxClient) -> None:
     (held,) = harness.mapped("portal", lead(1, community="Elm Row"))
     changes = {"community": "maple-court", "starts_at": "2026-03-14T14:30"}
-    repairs(harness).release(held.id, changes, by="ana")
+    harness.repairs.release(held.id, changes, by="ana")
     settle(harness)
 
     assert (harness.booking(held.id).kind, harness.state(held.id)) == (Kind.APPOINTMENT, BOOKED)
@@ -592,8 +584,8 @@ def test_a_nameless_card_needs_a_name_for_its_tour(
     (held,) = harness.mapped("portal", lead(1, name="", community="Elm Row"))
     changes = {"community": "maple-court", "starts_at": "2026-03-14T14:30"}
     with pytest.raises(NotPossible, match="last_name: "):
-        repairs(harness).release(held.id, changes, by="ana")
-    repairs(harness).release(held.id, changes | {"last_name": "Okafor"}, by="ana")
+        harness.repairs.release(held.id, changes, by="ana")
+    harness.repairs.release(held.id, changes | {"last_name": "Okafor"}, by="ana")
     settle(harness)
 
     assert len(upstream.posts()) == 1
@@ -607,7 +599,7 @@ def test_a_sent_or_pending_card_gets_a_tour_in_addition(
     if is_booked:
         settle(harness)
     harness.clock.advance(60)
-    beside = repairs(harness).release(card.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
+    beside = harness.repairs.release(card.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
     settle(harness)
 
     assert beside.id != card.id
@@ -620,21 +612,21 @@ def test_a_sent_or_pending_card_gets_a_tour_in_addition(
     assert (first.why, first.by) == ("time_given", "ana")
     refusal = "already requested this tour" if is_booked else "is superseded because of booking"
     with pytest.raises(NotPossible, match=refusal):
-        repairs(harness).release(card.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
+        harness.repairs.release(card.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
 
 
 def test_a_sent_card_is_not_released_without_a_time(harness: Harness) -> None:
     (card,) = harness.mapped("portal", lead(1))
     settle(harness)
     with pytest.raises(NotPossible, match="nothing to release"):
-        repairs(harness).release(card.id, {"last_name": "Roe"}, by="ana")
+        harness.repairs.release(card.id, {"last_name": "Roe"}, by="ana")
 
 
 def test_a_release_creates_no_second_card(harness: Harness) -> None:
     (first,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     (held,) = harness.mapped("form", lead(2, email="dana@example.com", community="Elm Row"))
     with pytest.raises(NotPossible, match=f"already has a guest card: booking {first.id}"):
-        repairs(harness).release(held.id, {"community": "maple-court"}, by="ana")
+        harness.repairs.release(held.id, {"community": "maple-court"}, by="ana")
 
 
 def test_held_leads_become_cards_after_the_mapping_changes(
@@ -642,9 +634,7 @@ def test_held_leads_become_cards_after_the_mapping_changes(
 ) -> None:
     (held,) = harness.mapped("holding", lead(1))
     learn(harness, tmp_path, holding=SECTIONS)
-    replays = Replays(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    )
+    replays = harness.replays
     difference = replays.replay(held.event_id, by="ana", dry_run=True)
     assert difference.outcome == "prospect"
     assert difference.fields["0.outcome"] == ("held", "prospect")
@@ -691,9 +681,7 @@ def test_a_forced_card_does_not_change_a_pending_tour(
     (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     settle(harness)
     (booking,) = harness.mapped("form", tour(2, email="dana@example.com"))
-    replays = Replays(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    )
+    replays = harness.replays
     replays.replay(card.event_id, by="ana", dry_run=False, forced_because="lost in Knock")
     settle(harness)
     settle(harness)
@@ -734,9 +722,7 @@ def test_a_tour_canceled_before_it_was_sent_loses_no_lead(
     assert call_off.reason == "cancellation_done"
     held = harness.booking(card.id)
     assert (held.state, held.reason) == (HELD, "original_canceled")
-    Repairs(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    ).release(card.id, {}, by="ana")
+    harness.repairs.release(card.id, {}, by="ana")
     settle(harness)
     assert (len(upstream.posts()), len(upstream.cards())) == (0, 1)
 
@@ -765,7 +751,7 @@ def test_a_card_is_decided_again_if_the_one_it_was_merged_with_is_erased_by_age(
 def test_after_a_restore_guest_cards_are_found_and_recognized(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """Two cards were sent after the backup: one was pending at that time, and one arrived later."""
+    """Send two cards after the backup: one that was pending then, and one that arrived later."""
     (known,) = harness.mapped("portal", lead(1))
     settle(harness)
     (pending,) = harness.mapped("portal", lead(2))

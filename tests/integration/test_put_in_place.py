@@ -1,4 +1,4 @@
-"""Test mappings and names that users put in place in the console, with real PostgreSQL."""
+"""Test mappings and community names that users save in the console, with real PostgreSQL."""
 
 import dataclasses
 import datetime as dt
@@ -23,7 +23,7 @@ UNKNOWN_LISTING = {"propertyId": 20999, "propertyName": "The Residences at Cherr
 
 
 def at_unknown(number: int, **changes: Any) -> Any:
-    """Return a lead for a property that does not match any community."""
+    """Return a lead for a property that matches no community."""
     return lead(number, **changes) | {"listing": UNKNOWN_LISTING}
 
 
@@ -43,7 +43,7 @@ def alias(harness: Harness, community: str = "maple-court", **changes: Any) -> A
 
 
 def second_process(harness: Harness) -> Pipeline:
-    """Return the pipeline of another process with the same database and files."""
+    """Return the pipeline of another process that uses the same database and files."""
     pipeline = harness.pipeline
     return Pipeline(
         harness.settings, pipeline.store, pipeline.live.files, pipeline.propexo, harness.clock
@@ -98,7 +98,7 @@ def test_an_assignment_is_taken_back_with_what_was_not_sent(harness: Harness) ->
     aliases.add(alias(harness))
     harness.pipeline.refresh_sources()
     aliases.book_waiting("rentfeed", value)
-    # A lead that names the same community in another way is not affected.
+    # A lead with a different name for the same community is not affected.
     [sent] = harness.mapped("rentfeed", at_unknown(8))
     settle(harness)
     assert harness.state(sent.id) is BOOKED

@@ -1,4 +1,4 @@
-"""Test how waiting leads are read again, in several parts if there are many."""
+"""Test that waiting leads are read again, in several parts if there are many."""
 
 import re
 from typing import Any
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("harness")
 
 
 def renamed(number: int) -> Any:
-    """Return a lead whose sender has renamed the tour's date."""
+    """Return a lead after its sender has renamed the tour's date."""
     payload = lead(number)
     payload["tour"]["tourDate"] = payload["tour"].pop("date")
     return payload
@@ -38,7 +38,7 @@ def test_each_page_tries_only_a_part_of_the_leads_that_wait(
     harness: Harness,
     visit: Visit,  # noqa: F811
 ) -> None:
-    """Leads are tried whatever they are held for, unless the mapping in use has read them."""
+    """Check that all held leads are tried, except those that the current mapping has read."""
     ids = [harness.mapped("rentfeed", renamed(n))[0].event_id for n in range(PART + 3)]
     (night,) = harness.mapped("rentfeed", lead(90, time="9:30 PM"))
     ana = visit(environ=SECRETS)

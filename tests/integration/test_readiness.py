@@ -1,4 +1,4 @@
-"""Test what keeps web and worker from using the database, and what they report."""
+"""Test the problems that keep web and worker from using the database, and their reports."""
 
 import contextlib
 import logging
@@ -70,7 +70,7 @@ def test_web_is_not_ready_while_postgresql_is_read_only(
 
 @pytest.fixture
 def small_disk(data_folder: Path) -> Iterator[Path]:
-    """Yield a folder on a disk that has room only for an empty cluster."""
+    """Yield a folder on a disk that has only enough space for an empty cluster."""
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", str(data_folder)],
         capture_output=True,
@@ -132,7 +132,7 @@ def test_a_worker_stops_on_a_newer_schema_and_goes_on_when_it_may(
             run_sql(fresh_database, NEWER)
             wait_until(lambda: harness.pipeline.is_stopped, "it stops")
             event_id = harness.receive("rentfeed", lead(1)).event_id
-            time.sleep(0.5)  # also the notification starts nothing
+            time.sleep(0.5)  # the notification does not start anything either
             assert harness.story(event_id).bookings == ()
 
             run_sql(fresh_database, "DELETE FROM migrations WHERE name = '9999_newer.sql'")

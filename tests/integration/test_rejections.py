@@ -1,4 +1,4 @@
-"""Test rejected requests: what is stored, the limits, and accepting them later."""
+"""Test how rejected requests are stored, limited, and accepted later."""
 
 import base64
 import dataclasses
@@ -68,7 +68,7 @@ class Desk:
         self.use(OLD_SECRET="the-old-secret", NEW_SECRET=RIGHT)
 
     def use(self, **secrets: str) -> None:
-        """Restart the pipeline with these secrets."""
+        """Restart the pipeline with the given secrets."""
         self.settings = dataclasses.replace(self.settings, environ=secrets)
         self.pipeline: Pipeline = pipeline_from(self.settings, self.store, lambda: self.now)
 
@@ -181,7 +181,7 @@ def test_no_credential_reaches_the_database(
 def test_no_copy_of_a_credential_in_a_header_is_stored(
     desk: Desk, database: str, name: str, secret: str
 ) -> None:
-    """Send headers such as X-Original-URL, into which proxies copy the URL in any spelling."""
+    """Send headers such as X-Original-URL, which contain copies of the URL in several spellings."""
     desk.use(NEW_SECRET=secret if secret != WRONG else RIGHT, OLD_SECRET="the-old-secret")
     copies = [
         copy.format(spelling)
@@ -322,7 +322,7 @@ def test_after_a_secret_is_fixed_the_lead_is_accepted(desk: Desk, name: str) -> 
     desk.use(OLD_SECRET="old", NEW_SECRET="mistyped")
     request = desk.request(name, RIGHT)
     assert desk.send(name, request) == "signature_mismatch"
-    desk.now += dt.timedelta(days=3)  # the time of signing is compared with the time of arrival
+    desk.now += dt.timedelta(days=3)  # the signing time is compared with the arrival time
     assert desk.retry(name).refused == {"signature_mismatch": 1}
     desk.use(OLD_SECRET="old", NEW_SECRET=RIGHT)
 
@@ -546,7 +546,7 @@ def test_a_put_can_be_accepted_later_and_a_probe_cannot(desk: Desk) -> None:
 
 
 def test_without_a_database_a_request_is_still_rejected(folder: Path) -> None:
-    """Send many requests at once, and check that none of them waits for the database."""
+    """Send many requests at the same time, and check that none of them waits for the database."""
     with Database("postgresql://nobody@127.0.0.1:9/none", wait_seconds=0.2) as away:
         desk = Desk(folder, away)
         endpoint = build_endpoint(desk.pipeline.sources["signed"], desk.settings)
@@ -591,7 +591,7 @@ def test_queued_writes_are_saved_when_the_process_ends(opened: Database, desk: D
         new = rejection_from(source, verifier, request, "signature_mismatch", START)
         background_writer.save_rejection(new, "192.0.2.7")
     background_writer._writer.shutdown(wait=True)  # type: ignore[union-attr] # as the interpreter does
-    background_writer.save_rejection(new, "192.0.2.7")  # and this is no error
+    background_writer.save_rejection(new, "192.0.2.7")  # and this is not an error
 
     assert len(desk.kept()) == 50
 

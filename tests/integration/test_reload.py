@@ -1,4 +1,4 @@
-"""Test reloading mappings in running processes: all of them or none."""
+"""Test that either all changed mappings are reloaded or none."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Test that a restored database sends nothing by itself, and how its missing leads are found."""
+"""Test that a restored database sends nothing until its missing leads have been found."""
 
 import datetime as dt
 import json
@@ -31,7 +31,7 @@ from tests.ports import free_port
 from tests.sandbox_client import SandboxClient, running_sandbox
 from tests.shell import Shell
 
-#: What pg_restore does: it copies the values into a new row.
+#: Copies the values into a new row, as pg_restore does.
 COPY_ROW = """
 CREATE TEMP TABLE dump AS SELECT * FROM database_identity;
 DELETE FROM database_identity;
@@ -64,13 +64,13 @@ def sending(store: Database) -> Sending:
 
 
 def run_worker(harness: Harness) -> None:
-    """Do what a worker does every five seconds."""
+    """Run the steps that a worker runs every five seconds."""
     harness.pipeline.check_database()
     harness.pipeline.recover()
 
 
 def mark(database: str, at: dt.datetime) -> None:
-    """Make it look as if no worker has run since then."""
+    """Change the database as if no worker had run since the given time."""
     statement = "UPDATE database_identity SET seen_at = %s, written_by = pg_current_xact_id()"
     with psycopg.connect(database) as connection:
         connection.execute(statement, [at])
@@ -83,7 +83,7 @@ def pending(harness: Harness, number: int, **changes: Any) -> int:
 
 
 def post_without_a_trace(harness: Harness, upstream: SandboxClient, booking_id: int) -> None:
-    """Send a booking as the lost database did after the backup."""
+    """Send a booking without recording it, as the lost database did after the backup."""
     booking = harness.booking(booking_id)
     upstream.book(request_from(booking.appointment, {}, booking.kind))
 
@@ -91,7 +91,7 @@ def post_without_a_trace(harness: Harness, upstream: SandboxClient, booking_id: 
 def test_a_database_whose_rows_were_copied_sends_nothing(
     harness: Harness, opened: Database, database: str, upstream: SandboxClient
 ) -> None:
-    """Simulate pg_restore into the same database, which keeps its name, cluster and OID."""
+    """Simulate pg_restore into the same database, whose name, cluster and OID stay the same."""
     run_worker(harness)
     booking_id = pending(harness, 1)
     run_sql(database, COPY_ROW)
@@ -213,7 +213,7 @@ def test_workers_keep_the_database_as_their_own(harness: Harness, opened: Databa
 def test_an_exact_copy_of_the_files_is_noticed_by_propexos_list(
     harness: Harness, opened: Database, database: str, upstream: SandboxClient
 ) -> None:
-    """Simulate a disk snapshot: the database is unchanged, but Propexo's log contains more."""
+    """Simulate a disk snapshot: the identity is unchanged, but Propexo's log contains more."""
     run_worker(harness)
     booking_id = pending(harness, 1)
     post_without_a_trace(harness, upstream, booking_id)
@@ -389,7 +389,7 @@ def restore(harness: Harness, opened: Database) -> Restore:
 
 @pytest.fixture
 def backup(harness: Harness, restore: Restore) -> dt.datetime:
-    """Book a lead, so that Propexo's log can be trusted. Return the time of the backup."""
+    """Book a lead, to prove that Propexo's log works. Return the time of the backup."""
     run_worker(harness)
     pending(harness, 50)
     settle(harness)
@@ -479,7 +479,7 @@ def test_a_lost_webhook_is_recognized_when_it_is_sent_again(
 
 
 def forgotten(harness: Harness, upstream: SandboxClient, number: int, **changes: Any) -> Any:
-    """Send a lead and forget it, as a lost database does. Return its webhook."""
+    """Book a lead in the sandbox only, as if the database had lost it. Return its webhook."""
     payload = lead(number, **changes)
     source = harness.pipeline.sources["rentfeed"]
     mapped = source.compiled.apply(source.scope_from_payload(payload), harness.clock())
@@ -497,7 +497,7 @@ def test_a_later_change_of_a_lost_tour_is_sent(
 
 
 def at(harness: Harness, payload: Any) -> Any:
-    """Return the webhook with the current time as the time of the renter's request."""
+    """Return the webhook with the current time as the renter's request time."""
     return payload | {"createdAt": (harness.clock() + dt.timedelta(seconds=1)).isoformat()}
 
 
@@ -548,7 +548,7 @@ def test_without_proof_pending_leads_are_searched_for(
 def test_without_proof_what_is_mapped_after_the_survey_is_not_sent(
     harness: Harness, restore: Restore, upstream: SandboxClient
 ) -> None:
-    """Simulate a webhook in the backup that was sent later, and is mapped only now."""
+    """Simulate a webhook from the backup that was sent later, and is mapped only now."""
     run_worker(harness)
     event_id = harness.receive("rentfeed", lead(1)).event_id
     harness.clock.advance(60)

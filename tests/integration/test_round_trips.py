@@ -15,17 +15,17 @@ from tests.wait import wait_until
 
 MOST_ROUND_TRIPS = 13
 MOST_STATEMENTS = 32
-#: BEGIN and the look for events take one, COMMIT the other.
+#: BEGIN and the search for events take one round trip, and COMMIT takes the other.
 MOST_ROUND_TRIPS_IN_VAIN = 2
 
 
 def test_a_booking_takes_few_round_trips(
     database: str, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Count round trips and statements of web and worker.
+    """Count the round trips and statements of web and worker for a booking.
 
-    Counted are: storing the webhook, notifying the worker, mapping, both commits around the POST,
-    the poll that finds the check due, and the check. Connecting, polls that find nothing and
+    The counts include storing the webhook, notifying the worker, mapping, both commits around the
+    POST, the poll that finds the check due, and the check. Connecting, polls that find nothing and
     recovery are not counted. Statements include BEGIN and COMMIT.
     """
     for name in ("POLL_SECONDS", "RECOVERY_SECONDS"):
@@ -62,7 +62,7 @@ def _book(harness: Harness, number: int, direct: psycopg.Connection[tuple[object
 def test_a_notification_without_an_event_takes_few_round_trips(
     database: str, upstream: SandboxClient
 ) -> None:
-    """Another worker has mapped the event, so this worker does not lock the rate limit."""
+    """Let another worker map the event, so that this worker does not lock the rate limit."""
     with counting_proxy(database) as (url, proxy), Database(url, size=1) as opened:
         one = Worker(Harness(opened, upstream).pipeline)
         counts = [_round_trips(one, proxy) for _ in range(12)]

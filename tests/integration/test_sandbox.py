@@ -248,7 +248,7 @@ def test_a_utc_date_is_accepted_in_either_format(client: Client, day: str, start
     [
         {"notes": "\U0001f600" * 500},
         {"lease_term_in_months": 1},
-        {"lease_term_in_months": 18.0},  # JavaScript makes no distinction
+        {"lease_term_in_months": 18.0},  # JavaScript does not distinguish them
         {"rent_minimum_in_cents": 1},
         {"phone_1": "1" * 50},
         {"last_name": ""},
@@ -673,7 +673,7 @@ def test_a_delay_before_delays_the_booking_too(client: Client) -> None:
     [
         ({"job": "FAILURE"}, "FAILURE", ["Knock did not accept the request"], 0),
         ({"job": "FAILURE", "errors": ["slot taken"]}, "FAILURE", ["slot taken"], 0),
-        # Propexo's own timeout toward Knock: reported as a failure although it is booked.
+        # Propexo's own request to Knock times out: reported as a failure although it is booked.
         ({"job": "FAILURE", "errors": ["timed out"], "book": True}, "FAILURE", ["timed out"], 1),
         ({"job": "PARTIAL_SUCCESS", "errors": []}, "PARTIAL_SUCCESS", [], 1),
         ({"job": "PENDING"}, "PENDING", [], 1),
@@ -922,7 +922,7 @@ def test_every_path_is_in_the_openapi(openapi: Any) -> None:
 
 
 def body_schemas(openapi: Any) -> list[tuple[str, dict[str, Any], Any]]:
-    """Yield the path, a complete valid body, and the schema of each POST that has one."""
+    """Yield the path, a complete valid body, and the body's schema for each POST."""
     content = openapi["paths"][PROSPECTS]["post"]["requestBody"]["content"]
     appointment = openapi["components"]["schemas"]["KnockAppointment"]
     return [
@@ -932,7 +932,7 @@ def body_schemas(openapi: Any) -> list[tuple[str, dict[str, Any], Any]]:
 
 
 def breaches(name: str, prop: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield values that a property's schema rejects."""
+    """Yield invalid values for a property with the given schema."""
     wrong = {"string": 7, "integer": "7", "array": "x", "boolean": "x"}
     yield name, wrong[prop.get("type", "string")]
     yield name, None

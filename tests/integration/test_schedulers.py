@@ -22,7 +22,7 @@ def sample(name: str) -> Any:
 
 
 def put(payload: Any, **values: Any) -> Any:
-    """Return the payload with values at paths such as ``payload__object__rescheduled``."""
+    """Return the payload with new values at paths such as ``payload__object__rescheduled``."""
     for place, value in values.items():
         *around, last = place.split("__")
         inner = payload
@@ -87,7 +87,7 @@ TOLD: dict[str, tuple[Callable[[], Any], Callable[[], Any], Callable[[], Any]]] 
         lambda: sample("zoom-scheduler-canceled.json"),
     ),
 }
-#: The cancellation that is the other half of a reschedule, for sources that have one.
+#: For sources that send two webhooks for a rescheduled tour, the cancellation.
 HALVES: dict[str, Callable[[], Any]] = {
     "calendly": lambda: put(sample("calendly-canceled.json"), payload__rescheduled=True),
     "calendly-v1": lambda: v1(
@@ -102,7 +102,7 @@ every_half = pytest.mark.parametrize("name", HALVES)
 
 @pytest.fixture(scope="module")
 def mappings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Load only the schedulers, because loading the whole gallery takes long."""
+    """Load only the schedulers, because loading the whole gallery takes a long time."""
     folder = tmp_path_factory.mktemp("mappings")
     shutil.copytree(GALLERY / "samples", folder / "samples")
     for name in (*TOLD, "communities"):
@@ -116,7 +116,7 @@ def harness(opened: store.Database, upstream: SandboxClient, mappings: Path) -> 
 
 
 def told(harness: Harness, name: str, payload: Any, **headers: str) -> list[Booking]:
-    """Return a webhook's bookings, even if it changes an earlier one with the same key."""
+    """Return a webhook's bookings, even if the webhook changes an earlier one with the same key."""
     receipt = harness.receive(name, payload, **headers)
     event_id = receipt.changed_id or receipt.event_id
     harness.map_event(event_id)
@@ -124,7 +124,7 @@ def told(harness: Harness, name: str, payload: Any, **headers: str) -> list[Book
 
 
 def starts(upstream: SandboxClient) -> list[tuple[str, str]]:
-    """Return the tours requested from Propexo, in order."""
+    """Return the start times of the tours requested from Propexo, in order."""
     return [(post["appointment_date"], post["appointment_time"]) for post in upstream.posts()]
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from adapter.exceptions import StoreUnavailable, Unreachable
 from adapter.models import Attempt, BookingState
-from adapter.operations.health import Verdict, verdict_of
 from adapter.operations.pause import Pauses
 from adapter.propexo.client import Propexo
 from adapter.propexo.responses import Accepted
@@ -27,12 +26,6 @@ PENDING, UNKNOWN = BookingState.PENDING, BookingState.UNKNOWN
 
 def pauses_of(harness: Harness) -> Pauses:
     return Pauses(harness.settings, harness.pipeline.store, harness.clock, "ana")
-
-
-def verdict(harness: Harness) -> Verdict:
-    return verdict_of(
-        harness.pipeline.store, harness.pipeline.sources, harness.settings, harness.clock()
-    )
 
 
 def posted(upstream: SandboxClient) -> list[str]:
@@ -52,7 +45,7 @@ def elsewhere(number: int) -> Any:
 def test_nothing_is_sent_while_everything_is_paused(
     harness: Harness, upstream: SandboxClient, hours: int
 ) -> None:
-    """Two statements choose bookings, one of them only tours that start soon."""
+    """Check both statements that choose bookings, including the one for tours that start soon."""
     harness.clock.at = dt.datetime(2026, 3, 14, 20, 30, tzinfo=dt.UTC) - dt.timedelta(hours=hours)
     harness.mapped("rentfeed", lead(1))
     pauses_of(harness).pause("the renter's portal is tested")
@@ -126,7 +119,7 @@ def test_resuming_ends_a_pause_that_a_fast_clock_or_propexo_left(
 def test_resuming_does_not_deadlock_with_a_worker_that_checks_a_booking(
     harness: Harness, opened: Database
 ) -> None:
-    """The worker locks the rate limit first, and then the booking."""
+    """Check the lock order: the worker locks the rate limit first, and then the booking."""
     (booking,) = harness.mapped("rentfeed", lead(1))
     harness.send()
     submitted = harness.booking(booking.id)
@@ -152,7 +145,7 @@ def is_waiting(opened: Database) -> bool:
 def test_a_booking_that_waits_for_a_read_does_not_delay_it(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """A renter reschedules a tour whose job may still be running, and no reads are left."""
+    """Reschedule a tour whose job may still be running, while no reads are left."""
     (first,) = harness.mapped("rentfeed", same_person(1))
     harness.send()
     harness.clock.advance(60)
@@ -173,7 +166,7 @@ def test_a_booking_that_waits_for_a_read_does_not_delay_it(
 
 
 def break_down(harness: Harness, upstream: SandboxClient, *faults: dict[str, Any]) -> list[int]:
-    """Map more bookings than may fail, and send. Return the bookings' IDs."""
+    """Map and send more bookings than may fail in a row. Return the bookings' IDs."""
     ids = [harness.mapped("rentfeed", lead(number))[0].id for number in range(8)]
     upstream.fault(*faults)
     harness.send()
@@ -185,7 +178,7 @@ def states(harness: Harness, ids: list[int]) -> list[BookingState]:
 
 
 def tries(harness: Harness, seconds: float) -> None:
-    """Run recovery and sending repeatedly for this long."""
+    """Run recovery and sending repeatedly for the given time."""
     until = harness.clock() + dt.timedelta(seconds=seconds)
     while harness.clock() < until:
         harness.pipeline.recover()
@@ -298,7 +291,7 @@ class PartlyWrong(Propexo):
 def test_a_booking_with_a_wrong_id_fails_once_another_one_is_accepted(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """Its tour is the soonest, so without other rules, every trial would use it."""
+    """Use the soonest tour, so that without other rules, every trial would use this booking."""
     harness.pipeline.sender.propexo = PartlyWrong(upstream.url, "sandbox", timeout_seconds=1.0)
     (wrong,) = harness.mapped("rentfeed", lead(1, day=10))
     tries(harness, 600)
@@ -308,19 +301,19 @@ def test_a_booking_with_a_wrong_id_fails_once_another_one_is_accepted(
     failed = harness.booking(wrong.id)
     assert (failed.state, failed.reason) == (BookingState.FAILED, "refused")
     assert harness.state(other.id) is BookingState.SUBMITTED
-    assert not verdict(harness).why_unsent or "No worker" in str(verdict(harness).why_unsent)
+    assert not harness.verdict().why_unsent or "No worker" in str(harness.verdict().why_unsent)
 
 
 def test_a_wrong_address_fails_no_single_booking(
     harness: Harness, upstream: SandboxClient, caplog: Any
 ) -> None:
-    """Simulate a night with only one lead, while Propexo's deployment is broken."""
+    """Simulate a night with only one lead, while Propexo has a broken deployment."""
     (booking,) = harness.mapped("rentfeed", lead(1))
     upstream.fault(*[NOT_FOUND] * 6)
     for _ in range(3):
         harness.send()
         harness.clock.advance(3)
-    assert verdict(harness).problems[1].code == "sending_stopped"
+    assert harness.verdict().problems[1].code == "sending_stopped"
     assert harness.state(booking.id) is PENDING
     tries(harness, 600)
     assert harness.state(booking.id) is BookingState.SUBMITTED
@@ -342,7 +335,7 @@ def test_sending_resumes_if_the_list_never_existed(
 def test_a_check_that_the_rate_limit_delays_is_an_alarm_in_time(
     harness: Harness, upstream: SandboxClient, caplog: Any
 ) -> None:
-    """Other programs use up the token's calls during an outage."""
+    """Let other programs use up the token's calls during an outage."""
     sender = harness.pipeline.sender
     sender.propexo = Propexo("http://127.0.0.1:1", "x", timeout_seconds=1.0)
     break_down(harness, upstream)

@@ -11,12 +11,12 @@ import psycopg
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from adapter.bookings import backoff
 from adapter.exceptions import ConfigurationError
 from adapter.mapping.registry import load
 from adapter.models import Booking, utc_now
 from adapter.operations import status_webhooks
 from adapter.operations.health import verdict_of
-from adapter.operations.release import Repairs
 from adapter.operations.status_webhooks import StatusNotifier
 from adapter.server.worker import Worker
 from adapter.settings import settings_from
@@ -44,7 +44,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def told(opened: Database, upstream: SandboxClient, receiver: Receiver) -> Harness:
-    """Return a harness that reports changes from now on."""
+    """Return a harness that reports all further changes."""
     harness = Harness(
         opened, upstream, status_webhook_url=receiver.url, status_webhook_secrets=(SECRET,)
     )
@@ -72,11 +72,6 @@ def statuses(receiver: Receiver) -> list[tuple[str, int | None]]:
 def waiting(harness: Harness) -> int:
     with harness.pipeline.store.transaction() as tx:
         return tx.outbox.summary().waiting
-
-
-def repairs(harness: Harness) -> Repairs:
-    pipeline = harness.pipeline
-    return Repairs(harness.settings, pipeline.store, pipeline.sources, harness.clock)
 
 
 def test_a_booked_tour_is_reported_without_personal_data(told: Harness, receiver: Receiver) -> None:
@@ -175,7 +170,7 @@ def test_webhooks_of_one_lead_keep_their_order_and_others_pass(
 ) -> None:
     receiver.answers = [500]
     (first,) = told.mapped("rentfeed", lead(1, time="11:30 PM"))
-    repairs(told).discard(first.id, "okafor", by="ana")
+    told.repairs.discard(first.id, "okafor", by="ana")
     (second,) = told.mapped("rentfeed", lead(2, time="11:30 PM"))
     for _ in range(3):
         notify(told)
@@ -226,7 +221,7 @@ def test_steady_writers_do_not_keep_changes_back(
 
 
 def bot(harness: Harness, folder: Path, kind: str) -> Booking:
-    """Map a request from a sender that can cancel."""
+    """Map a request from a sender that can cancel bookings."""
     if "simple" not in harness.pipeline.sources:
         known = (MAPPINGS / "communities.yaml").read_text()
         known = known.replace("rentfeed: att_rentfeed_m", "simple: att_s, rentfeed: att_r", 1)
@@ -273,7 +268,7 @@ def test_a_tour_that_a_user_canceled_in_knock_is_reported(
     cancellation = bot(told, tmp_path, "cancelled")
     notify(told)
     told.clock.advance(60)
-    repairs(told).discard(cancellation.id, "done", by="ana")
+    told.repairs.discard(cancellation.id, "done", by="ana")
     assert told.booking(booking.id).gone_at == told.clock()
     notify(told)
     assert statuses(receiver) == [
@@ -391,6 +386,7 @@ def test_wrong_settings_are_named(environ: dict[str, str], problem: str) -> None
 
 
 def test_pauses_grow_up_to_three_hours() -> None:
-    pauses = [status_webhooks.pause_after(one) for one in (1, 2, 3, 12, 99)]
+    limits = (status_webhooks.FIRST_PAUSE, status_webhooks.MAX_PAUSE)
+    pauses = [backoff.doubling_pause(one, *limits) for one in (1, 2, 3, 12, 99)]
     assert pauses[:3] == [dt.timedelta(seconds=one) for one in (5, 10, 20)]
     assert pauses[3:] == [dt.timedelta(hours=one) for one in (5 * 2**11 / 3600, 3)]

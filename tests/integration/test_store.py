@@ -1,4 +1,4 @@
-"""Check that the database itself enforces the guarantees."""
+"""Check that the database itself enforces the adapter's guarantees."""
 
 import collections
 import concurrent.futures
@@ -30,7 +30,7 @@ from tests.wait import wait_until
 #: The module, because the package exports its function with the same name.
 migrate = sys.modules["adapter.store.migrate"]
 
-#: Every object of the schema as a kind and a definition.
+#: Selects every object in the schema, with its kind and definition.
 CATALOG = """
 WITH tables AS (
     SELECT oid, relname, relkind, reloptions FROM pg_class
@@ -109,7 +109,7 @@ def test_concurrent_migrations_take_turns(empty_database: str) -> None:
 def test_a_migration_waits_for_a_transaction_that_holds_its_tables(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Simulate a sender that holds a lock on claims and waits for events during a migration."""
+    """Migrate while a sender holds a lock on claims and waits for a lock on events."""
     store.migrate(empty_database)
     monkeypatch.setattr(migrate, "LOCK_SECONDS", 0.2)
     later = migrate.Migration("0002_later.sql", "ALTER TABLE events ADD COLUMN later int")
@@ -127,7 +127,7 @@ def test_a_migration_waits_for_a_transaction_that_holds_its_tables(
 
 
 def test_released_migrations_never_change() -> None:
-    """Compare digests, because a database that has run a migration would lack a change to it."""
+    """Compare digests, because a database that has run a migration never gets a change to it."""
     folder = ROOT / "adapter/store/sql/migrations"
     digests = {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()
@@ -208,7 +208,7 @@ def test_a_database_of_version_0_2_0_gets_its_digests_with_the_next_migration(
 
 @pytest.fixture
 def other_role(postgres: EmbeddedServer) -> Iterator[str]:
-    """Create a role for this test, and yield the part of a URL that makes a connection use it."""
+    """Create a role for this test, and yield the part of a URL that makes connections use it."""
     run_sql(postgres.url, "CREATE ROLE other")
     yield "&options=-c%20role%3Dother"
     run_sql(postgres.url, "DROP OWNED BY other; DROP ROLE other")
@@ -236,7 +236,7 @@ def test_a_role_without_that_right_migrates_if_there_is_nothing_to_do(
 def test_a_migration_waits_a_limited_time_for_another_and_names_it(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Hold the lock as an older version does, until its session ends."""
+    """Hold the migration lock as an older version does, until the session ends."""
     monkeypatch.setattr(migrate, "WAIT_SECONDS", 1)
     holder = psycopg.connect(empty_database, application_name="adapter migrate", autocommit=True)
     with holder:
@@ -555,7 +555,7 @@ def test_an_unreachable_database_is_reported_without_its_password() -> None:
     assert not store.is_reachable(url)
 
 
-#: Copies of a booking, each with its own item and a person with two keys.
+#: Makes copies of a booking, each with its own item and a person with two keys.
 _COPIES = """INSERT INTO bookings (event_id, item, source, state, starts_at, community, timezone,
         appointment, job_id, due_at, asked_at, match_keys, created_at, updated_at)
     SELECT event_id, n, source, %(state)s::text, starts_at + n * interval '1 second', community,
@@ -587,7 +587,7 @@ _FEW = [
 def test_no_statement_reads_the_whole_queue_for_one_booking(
     opened_fresh: Database, counted: list[dict[str, Any]], since: list[dict[str, Any]]
 ) -> None:
-    """The statements run once per booking, so reading the whole queue would take quadratic time."""
+    """Check each statement's plan, because reading the whole queue would take quadratic time."""
     booking_id = insert_booking(opened_fresh, keys=(40_001, -7))
     values = {
         "now": LATER,
@@ -672,7 +672,7 @@ def test_reports_of_decisions_read_their_period_only(opened_fresh: Database) -> 
 
 
 def test_console_lists_do_not_read_the_whole_table(opened_fresh: Database) -> None:
-    """A common name is found in the newest leads. The list of rejections reads no events."""
+    """Check the search for a common name, and that the list of rejections reads no events."""
     booking_id = insert_booking(opened_fresh)
     values = dict.fromkeys(("states", "source", "community", "since", "until", "ids", "before"))
     values |= {"words": "'ann':*", "limit": 51, "first_id": 0, "last_id": 2**62, "keys": ["a"]}
@@ -698,7 +698,7 @@ def test_console_lists_do_not_read_the_whole_table(opened_fresh: Database) -> No
 
 
 def test_the_chart_counts_leads_by_local_days(opened_fresh: Database) -> None:
-    """The days begin at midnight in the user's time zone, and one of them has 23 hours."""
+    """Use days that begin at midnight in the user's time zone. One of them has 23 hours."""
     insert_booking(opened_fresh)
     since = dt.datetime(2026, 3, 7, tzinfo=dt.UTC)
     until, zone = since + dt.timedelta(days=4), "America/Denver"

@@ -1,4 +1,4 @@
-"""Test what users undo, snooze and assign, and which bookings go first, with real PostgreSQL."""
+"""Test undoing, snoozing and assigning, and the order of bookings, with real PostgreSQL."""
 
 import datetime as dt
 
@@ -138,7 +138,7 @@ def test_the_wall_time_of_an_unknown_property_is_kept(harness: Harness) -> None:
     assert harness.booking(booking.id).wall_time == dt.datetime.fromisoformat("2026-03-14T14:30")
     with harness.pipeline.store.transaction() as tx:
         (group,) = tx.review_queue.groups(harness.clock())
-    # In the easternmost zone, which is the earliest that it may be.
+    # In the easternmost zone, because the tour cannot start earlier than that.
     assert group.soonest_at == dt.datetime(2026, 3, 14, 18, 30, tzinfo=dt.UTC)
 
 

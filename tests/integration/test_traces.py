@@ -26,7 +26,7 @@ def collector() -> Iterator[Collector]:
 
 
 def receive(harness: Harness, number: int) -> int:
-    """Receive a webhook as the view does, which does not use the test's clock."""
+    """Receive a webhook as the view does, without using the test's clock."""
     receipt = harness.receive("rentfeed", lead(number))
     tracing.received(
         harness.pipeline.store.hash_key(),

@@ -1,4 +1,4 @@
-"""Test messages that the console sends to a source's own URL, over real HTTP."""
+"""Test the messages that the console sends to a source's own URL, over real HTTP."""
 
 import dataclasses
 import json

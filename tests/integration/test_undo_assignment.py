@@ -1,4 +1,4 @@
-"""Test what assigning a property changes and what it leaves unchanged, with real PostgreSQL."""
+"""Test what assigning a property changes and does not change, with real PostgreSQL."""
 
 import datetime as dt
 
@@ -53,7 +53,7 @@ def test_an_assignment_keeps_what_users_edited_in_the_same_webhook(
 def test_an_undone_assignment_holds_all_leads_again(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Use more leads than one query for bookings returns."""
+    """Use more leads than a single query for bookings returns."""
     monkeypatch.setattr(aliases, "MOST_LEADS", 2)
     waiting = [harness.mapped("rentfeed", at_unknown(number))[0] for number in range(5)]
     assign, value = aliases_of(harness), waiting[0].reasons[0].value or ""

@@ -1,4 +1,4 @@
-"""Test a worker in this process: notifications, polling, and several workers."""
+"""Test workers inside this process: notifications, polling, and several workers."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ NEVER = 600.0
 
 @contextlib.contextmanager
 def working(harness: Harness, workers: int = 1) -> Iterator[list[int]]:
-    """Run a worker, and yield the server process ID of its listener. Expect ``workers`` in all."""
+    """Run a worker, and yield its listener's server process ID. Wait for ``workers`` listeners."""
     url = harness.pipeline.store.url
     with Worker(harness.pipeline).running():
         wait_until(lambda: len(listeners(url, "received")) == workers, "it listens")
@@ -83,7 +83,7 @@ def test_each_outage_of_the_listener_is_logged(
 def test_a_lost_notification_costs_one_poll(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Work without notifications, as behind a pooler in transaction mode."""
+    """Run a worker without notifications, as behind a pooler in transaction mode."""
     monkeypatch.setattr(Database, "notify_workers", lambda _: None)
     monkeypatch.setattr(worker, "POLL_SECONDS", 3.0)
     polls: list[Mapping[Task, int]] = []

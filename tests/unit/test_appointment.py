@@ -1,4 +1,4 @@
-"""Test Propexo's limits and the exact JSON that is posted."""
+"""Test Propexo's limits on appointments, and the exact JSON that is posted."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Check the layers of packages and the single import of each third-party package."""
+"""Check that packages import only from lower layers, and third-party packages in one place."""
 
 import ast
 from pathlib import Path
@@ -48,7 +48,7 @@ HOMES = {
     "yaml": {"mapping", "sandbox"},
 }
 
-#: File names that mean the same thing in two packages.
+#: File names that have the same meaning in two packages.
 SHARED_NAMES = {"__init__", "app", "rejections", "views"}
 
 
@@ -74,13 +74,13 @@ def imported(path: Path) -> set[str]:
 
 
 def own_packages(path: Path) -> set[str]:
-    """Return our packages that a file imports from, other than its own."""
+    """Return the adapter's packages that a file imports from, except its own."""
     names = {name.split(".")[1] for name in imported(path) if name.startswith("adapter.")}
     return names - {package_of(path), "__version__"}
 
 
 def level(name: str) -> int:
-    """Return a package's layer, counted from the top."""
+    """Return the number of a package's layer, counted from the top."""
     return next(number for number, names in enumerate(ORDER) if name in names)
 
 

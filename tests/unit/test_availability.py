@@ -77,7 +77,7 @@ def test_a_long_window_has_a_start_every_quarter_of_an_hour() -> None:
     ],
 )
 def test_a_part_that_cannot_be_read_may_hide_a_free_time(part: Any) -> None:
-    """The listed times are available. Whether any other time is available is unknown."""
+    """Check that the listed times count as available, and all other times as unknown."""
     calendar = calendar_from(
         {"result": ["2026-03-14T16:00:00Z", "2026-12-01T16:00:00Z", part]}, DENVER
     )

@@ -1,4 +1,4 @@
-"""Test retry times with a table that shows the arithmetic."""
+"""Test retry times with tables that show the calculations."""
 
 import datetime as dt
 

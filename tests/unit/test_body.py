@@ -1,4 +1,4 @@
-"""Test that bodies become plain data or a PayloadError that does not quote them."""
+"""Test that each body becomes plain data, or a PayloadError that does not quote the body."""
 
 import gzip
 import json
@@ -17,6 +17,7 @@ from adapter.parsing.forms import pairs_from_form, parse_query
 from adapter.parsing.strip_values import without_values
 from tests.cpu_time import at_most
 from tests.paths import SHARED
+from tests.short_ids import shown
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=b"
@@ -30,12 +31,6 @@ def multipart(*parts: tuple[str, bytes]) -> bytes:
         b"".join(f"{head}{rest}\r\n\r\n".encode() + content + b"\r\n" for rest, content in parts)
         + b"--b--\r\n"
     )
-
-
-def shown(value: object) -> str:
-    """Return a short ID."""
-    text = ascii(value)
-    return text if len(text) < 60 else f"{text[:40]} and more, {len(text)} in all"
 
 
 # JSON
@@ -59,7 +54,7 @@ def shown(value: object) -> str:
         ('{"a": "é"}'.encode("utf-32"), {"a": "é"}),
         (b'{"a": "\\ud800"}', {"a": "\ud800"}),
         (b'{"a": "\\u0000"}', {"a": "\x00"}),
-        (b"[1e400]", [float("inf")]),  # refused by the transforms, as text that is no number
+        (b"[1e400]", [float("inf")]),  # rejected by the transforms, like text that is not a number
     ],
     ids=shown,
 )
@@ -128,20 +123,20 @@ def test_json_in_another_charset_may_say_so_in_the_header() -> None:
 @pytest.mark.parametrize(
     ("body", "content_type", "data", "said"),
     [
-        # What templates write between quotes as it is
+        # Characters that templates write between quotes without escaping
         (b'{"a": "Two cats.\nOk?"}', "", {"a": "Two cats.\nOk?"}, "line 1, column 17"),
         (b'{"a": "one\ttwo"}', "", {"a": "one\ttwo"}, "line 1, column 11"),
         (b'{"a": "one\x0btwo"}', "", {"a": "one\x0btwo"}, "invalid JSON was corrected"),
         (rb'{"a": "O\'Brien"}', "", {"a": "O'Brien"}, "invalid JSON was corrected"),
         (rb'{"a": "C:\Users\me"}', "", {"a": r"C:\Users\me"}, "invalid JSON was corrected"),
         (rb'{"a": "\u00e9 \u12"}', "", {"a": r"é \u12"}, "invalid JSON was corrected"),
-        # Words for nothing
+        # Words for null
         (b'{"a": NaN, "b": 1}', "", {"a": None, "b": 1}, "NaN and Infinity are not JSON"),
         (b"[-Infinity, Infinity]", "", [None, None], "NaN and Infinity are not JSON"),
         (b'{"a": undefined, "b": "x"}', "", {"a": None, "b": "x"}, "line 1, column 7"),
         (b'{"a": None, "b": [nan]}', "", {"a": None, "b": [None]}, "line 1, column 7"),
         (b'{"a": "undefined\n, None"}', "", {"a": "undefined\n, None"}, "was corrected"),
-        # What is around it
+        # Escaped documents, and bytes before and after a document
         (rb"{\"a\": \"O\'Brien\"}", "", {"a": "O'Brien"}, "line 1, column 2"),
         (b"[ {&quot;a&quot;: &quot;R&amp;D&quot;}]", "", [{"a": "R&D"}], "line 1, column 4"),
         (b'{"a": 1}\x00', "", {"a": 1}, "line 1, column 9"),

@@ -1,4 +1,4 @@
-"""Test that a secret in a sender's bodies is drafted as such, and not forgotten."""
+"""Test that `adapter new` detects a secret in the bodies and drafts lines for it."""
 
 import json
 import re

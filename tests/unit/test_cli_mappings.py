@@ -1,4 +1,4 @@
-"""Test output and exit codes of the mapping commands."""
+"""Test the output and exit codes of the mapping commands."""
 
 import datetime as dt
 import json
@@ -27,7 +27,7 @@ NOW = ("--now", "2026-03-01T00:00:00Z")
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Copy the mappings and make the copy the current folder."""
+    """Copy the mappings, and make the copy the current folder."""
     shutil.copytree(ROOT / "mappings", tmp_path / "mappings")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -220,7 +220,7 @@ def test_explain_shows_where_and_how_values_are_read() -> None:
     rows = json.loads(run("explain", "rentfeed", "--json").output)
     assert {"what": "accept", "where": "isTest", "how": "is not true"} in rows
     asked = {"what": "sent_at", "where": "createdAt"}
-    assert asked | {"how": "the latest request of a person counts"} in rows
+    assert asked | {"how": "a person's latest request counts"} in rows
 
 
 def test_explain_keeps_to_the_width_of_a_screen() -> None:
@@ -422,7 +422,7 @@ def test_new_writes_a_draft_mapping(project: Path) -> None:
 
 
 def test_a_mapping_that_cannot_be_read_is_an_error(project: Path) -> None:
-    """Its link points to a file that a deployment has not written yet."""
+    """Use a symbolic link to a file that a deployment has not written yet."""
     folder = project / "mappings"
     sources = registry.load(folder, Policy())
     (folder / "acme.yaml").symlink_to(project / "missing")
@@ -630,7 +630,7 @@ def test_map_shows_when_the_sender_says_that_the_request_was_made() -> None:
     sent = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
     item = Item(outcome=Outcome.BOOK, sent_at=sent)
     lines = list(mapped_as_text("acme", Mapped(outcome=Outcome.BOOK, items=(item,))))
-    assert lines[1] == "  sent at: 2026-03-01 12:00:00 UTC, by which the latest request wins"
+    assert lines[1] == "  sent at: 2026-03-01 12:00:00 UTC (the latest request wins)"
 
 
 def test_map_names_what_is_missing_what_is_unread_and_what_contradicts_the_booking() -> None:
@@ -651,6 +651,38 @@ def test_map_names_what_is_missing_what_is_unread_and_what_contradicts_the_booki
     body["eventType"] = "ping"
     ignored = run("map", "rentfeed", "-", *NOW, stdin=json.dumps(body).encode())
     assert "seems to say" not in ignored.stderr, "an ignored webhook is not booked"
+
+
+def test_map_names_unread_values_in_json_texts_and_lists_of_answers(project: Path) -> None:
+    payload = {
+        "raw": json.dumps({"who": "Dana Okafor", "city": "Denver", "home": {"zip": 80202}}),
+        "rows": [{"q": "Email", "a": "d@example.com"}, {"q": "Company", "a": "Acme"}],
+    }
+    mapping: dict[str, Any] = {
+        "signature": {"scheme": "none"},
+        "read": {
+            "given": {"json": "raw"},
+            "answers": {"list": "rows", "by": "q", "value": "a"},
+        },
+        "dedupe": "body",
+        "community": {"always": "maple-court"},
+        "appointment": {"name": "given.who", "email_1": "answers.Email"},
+        "without_time": "prospect",
+        "tests": [{"payload": payload, "prospect_some": {"last_name": "Okafor"}}],
+    }
+    communities = project / "mappings/communities.yaml"
+    text = communities.read_text()
+    communities.write_text(text.replace("attributions: {", "attributions: { batch: att_batch,"))
+    (project / "mappings/batch.yaml").write_text(json.dumps(mapping))
+    result = run("map", "batch", "-", *NOW, stdin=json.dumps(payload).encode())
+    assert result.stderr.splitlines() == [
+        "this body has these values, but the mapping reads none of them:",
+        "  given.city, given.home.zip, answers.Company",
+    ]
+    mapping["appointment"] |= {"notes": "{given}", "first_contact_type": {"always": "chat"}}
+    (project / "mappings/batch.yaml").write_text(json.dumps(mapping))
+    result = run("map", "batch", "-", *NOW, stdin=json.dumps(payload).encode())
+    assert result.stderr.splitlines()[1:2] == ["  answers.Company"]
 
 
 def test_map_says_nothing_about_a_message_that_the_mapping_reads_completely() -> None:
@@ -683,7 +715,7 @@ def test_only_booked_items_of_a_batch_are_doubtful(project: Path) -> None:
 def test_a_sample_that_would_take_minutes_is_refused(project: Path) -> None:
     (project / "big.json").write_text(json.dumps({"text": "x" * new_source.MOST_BYTES}))
     result = click.testing.CliRunner().invoke(commands, ["new", "acme", "big.json"])
-    assert str(result.exception) == "big.json has 257 kB; shorten it to 256 kB, such as a few leads"
+    assert str(result.exception) == "big.json is 257 kB; shorten it to at most 256 kB"
     assert not (project / "mappings/acme.yaml").exists()
     files = ["lead.json"] * (new_source.MOST_FILES + 1)
     assert "pass at most 200 files" in run("new", "acme", *files).output

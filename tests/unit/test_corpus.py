@@ -1,4 +1,4 @@
-"""Map real payloads from many senders with the gallery's mappings or those in tests/corpus."""
+"""Map real payloads from many senders with the mappings in the gallery or in tests/corpus."""
 
 import dataclasses
 import datetime as dt
@@ -189,7 +189,7 @@ def test_each_prospect_of_a_batch_becomes_what_its_meta_says() -> None:
     assert len({item.dedupe_key for item in items}) == len(items)
 
 
-#: Fields that must be read from a real lead without a certain time, by outcome.
+#: Fields that must be read from a real lead whose tour time is uncertain, by outcome.
 READ = {
     Outcome.PROSPECT: {
         "hubspot-workflow-contact": {"first_name": "Kovat"},
@@ -239,7 +239,7 @@ def test_real_leads_without_a_time_become_guest_cards_that_propexo_takes() -> No
 
 
 def _differences(expect: dict[str, Any], item: Item) -> dict[str, tuple[Any, Any]]:
-    """Return (expected, actual) by field. A phone number may have an added country code."""
+    """Return (expected, actual) for each differing field, ignoring added country codes."""
     differences = {}
     promised = {"appointment_date", "last_name", "phone_1"} if item.outcome is Outcome.BOOK else {}
     for field in expect.keys() & {*item.appointment, *promised}:

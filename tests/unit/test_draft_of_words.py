@@ -1,8 +1,9 @@
-"""Test what `adapter new` drafts from questions, options, emails and undecided values."""
+"""Test the drafts of `adapter new` for questions, options, emails and ambiguous values."""
 
 import datetime as dt
 import json
 import re
+import unicodedata
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,80 @@ def test_a_value_without_letters_is_no_name(value: str) -> None:
     assert "name" not in guess_paths({"answers": {"name": value}})
 
 
-def test_a_first_name_alone_is_the_name() -> None:
-    assert guess_paths({"answers": {"Prénom": "Rosa"}})["name"] == "answers.Prénom"
+NAME_LABELS = [
+    ("Prénom", "Nom"),
+    ("Votre prénom", "Votre nom"),
+    ("Vorname", "Name"),
+    ("Vorname", "Nachname"),
+    ("Nombre(s)", "Apellidos"),
+    ("primer nombre", "apellido_paterno"),
+    ("Nome", "Sobrenome"),
+    ("primeiro nome", "último nome"),
+    ("Nome", "Cognome"),
+    ("Voornaam", "Achternaam"),
+    ("voornaam", "naam"),
+]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize(("first", "last"), NAME_LABELS)
+def test_first_and_last_names_in_other_languages(first: str, last: str, *, plain: bool) -> None:
+    if plain:
+        first, last = (unidecoded(one).lower() for one in (first, last))
+    answers = {first: "Rosalba", last: "Petit", "E-mail": "rosalba@example.net"}
+    rows = [{"frage": question, "antwort": one} for question, one in answers.items()]
+    for data, parent in (
+        (answers, ""),
+        ({"client": answers}, "client."),
+        ({"rows": rows}, "answers."),
+    ):
+        draft = draft_from_samples("acme", [data])
+        assert draft.guesses["first_name"] == (f"{parent}{first}",)
+        assert draft.guesses["last_name"] == (f"{parent}{last}",)
+        made_up = redacted(json.dumps(data).encode(), data, 0, draft.people()).decode()
+        assert "Dana" in made_up
+        assert not re.search("Rosalba|Petit", made_up)
+
+
+def unidecoded(text: str) -> str:
+    """Return the text without accents."""
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["Nom", "Nom et prénom", "Vor- und Nachname", "Nombre y apellidos", "Nome e cognome", "Naam"],
+)
+def test_full_names_in_other_languages(label: str) -> None:
+    data = {"rows": [{"label": label, "value": "Rosalba Petit"}, {"label": "Ort", "value": "X"}]}
+    assert guess_paths(data)["name"] == f"answers.{label}"
+    assert not re.search("Rosalba|Petit", redacted(json.dumps(data).encode(), data, 0).decode())
+
+
+def test_a_full_name_beside_a_first_name_is_no_last_name() -> None:
+    guesses = guess_paths({"Vorname": "Rosa", "Name": "Rosa Vale", "email": "rosa@example.net"})
+    assert (guesses["name"], "last_name" in guesses) == ("Name", False)
+    guesses = guess_paths({"firstName": "Rosa", "name": "Form 12", "email": "rosa@example.net"})
+    assert (guesses["first_name"], "last_name" in guesses) == ("firstName", False)
+
+
+def test_a_first_name_alone_is_no_last_name() -> None:
+    text = mapping_from_sample("acme", "a.json", {"answers": {"Prénom": "Rosa"}})
+    assert "first_name: answers.Prénom" in text
+    assert "last_name: { always: Unknown }   # only a first name was found: confirm" in text
+    assert guess_paths({"nombre": "Rosa Vale"})["name"] == "nombre"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [("q", "a"), ("question", "answer"), ("pregunta", "respuesta"), ("libellé", "réponse")],
+)
+def test_answers_are_found_beside_questions_in_any_language(question: str, answer: str) -> None:
+    texts = {"Email": "rosa@example.net", "When would you like to visit?": "2026-03-14T14:30"}
+    data = {"rows": [{question: one, answer: text} for one, text in texts.items()]}
+    guesses = guess_paths(data)
+    assert guesses["email_1"] == "answers.Email"
+    assert guesses["starts_at"] == "answers.When would you like to visit?"
 
 
 def test_chosen_options_are_read_by_their_labels() -> None:
@@ -103,7 +176,7 @@ def test_a_calculated_list_is_no_list_of_answers() -> None:
 
 
 def _drafted(text: str, folder: Path) -> Source:
-    """Return a draft, after the lines that every user must fill in, as a loaded mapping."""
+    """Load a draft after filling in the lines that every user must fill in."""
     text = text.replace("scheme: TODO, secrets: [ACME_SECRET]", "scheme: none")
     file = folder / "acme.yaml"
     file.write_text(text)
@@ -128,7 +201,7 @@ def _drafted(text: str, folder: Path) -> Source:
 def test_the_draft_for_an_email_reads_what_has_no_label(
     said: str, starts_at: str, tmp_path: Path
 ) -> None:
-    """A quoted email is left out, and a sentence about a time or a change holds the lead."""
+    """Check that quoted emails are left out, and that a mentioned time holds the lead."""
     mail = {"to": "maple@example.net", "Subject": "Lead", "MessageID": "m1", "plain": MAIL}
     text = draft_from_samples("acme", [mail]).text("a.json")
     assert "  message: { text: plain, without: quotes, subject: Subject }\n" in text
@@ -150,7 +223,7 @@ def test_the_labeled_time_of_an_email_comes_after_a_change_and_before_a_sentence
 
 
 def test_the_envelope_of_an_email_is_not_the_renter() -> None:
-    """A portal sends the email. The renter's address is in a line with a label."""
+    """Use an email from a portal with the renter's address in a labeled line."""
     envelope = json.dumps({"from": "leads@portal.example.com", "to": ["maple@example.net"]})
     mail = {
         "text": MAIL,
@@ -239,7 +312,7 @@ def test_a_draft_says_what_to_decide(data: dict[str, Any], hint: str) -> None:
 
 
 def test_a_status_is_preferred_to_a_history_as_the_sign_of_a_cancellation() -> None:
-    """A later event in the history may book the tour again."""
+    """Prefer the status, because a later event in the history may book the tour again."""
     events = [
         {"EventType": "Appointment", "EventDate": "2026-03-05"},
         {"EventType": "Cancel", "EventDate": "2026-03-05"},
@@ -254,7 +327,7 @@ def test_a_status_is_preferred_to_a_history_as_the_sign_of_a_cancellation() -> N
 
 
 def test_an_object_that_is_a_list_in_another_sample_has_one_path() -> None:
-    """A path with an index reads both. Without it, the lead with two people would be held."""
+    """Check that the path has an index. Otherwise, the lead with two people would be held."""
     one, two = {"name": "Rosa Vale", "tel": "303-555-0188"}, {"name": "Lee Vale"}
     samples = ({"id": 1, "guests": {"guest": guest}} for guest in (one, [one, two], [one]))
     text = mapping_from_sample("acme", "a.json", *samples)
@@ -309,7 +382,7 @@ def test_a_draft_and_a_made_up_sample_recognize_the_same_keys(key: str) -> None:
     data: dict[str, Any] = {key: "Rosa", "email": "rosa@example.net"}
     if key.endswith(".val"):
         data = {"firstName": {"val": "Rosa"}, "email": "rosa@example.net"}
-    assert guess_paths(data)["name"] == key
+    assert guess_paths(data)["first_name"] == key
     assert b"Rosa" not in redacted(json.dumps(data).encode(), data, 0)
 
 
@@ -345,7 +418,7 @@ def test_dates_and_times_of_a_form_with_other_names_are_drafted_if_they_are_in_p
 
 
 def test_the_events_of_one_renter_are_those_of_one_made_up_person(tmp_path: Path) -> None:
-    """Otherwise, the cancellation in the samples would not be that of the booked tour."""
+    """Check that a cancellation gets the same made-up person as the booked tour."""
     events = ("tour.booked", "tour.canceled", "tour.booked")
     files = []
     for number, event in enumerate(events):
@@ -376,6 +449,18 @@ def test_the_gallery_is_named_if_it_has_a_mapping_for_the_webhooks(tmp_path: Pat
     assert said in result.output
     lead = {"name": "Rosa Vale", "email": "rosa@example.net", "phone": "303-555-0188"}
     assert similar_senders([lead], BUNDLED / FOLDER) == []
+
+
+def test_the_gallery_is_named_if_one_of_its_mappings_reads_the_renter(tmp_path: Path) -> None:
+    given = {"first_name": ["Rosa"], "last_name": ["Vale"], "email": ["rosa@example.net"]}
+    file = tmp_path / "page.form"
+    file.write_text(urllib.parse.urlencode({"data.json": json.dumps(given)}))
+    result = CliRunner().invoke(commands, ["new", "acme", str(file), "--mappings", str(tmp_path)])
+    said = "A mapping in the gallery reads the renter in this body: adapter sources add unbounce\n"
+    assert said in result.output
+    file.write_text(urllib.parse.urlencode({"data.json": "{}"}))
+    result = CliRunner().invoke(commands, ["new", "other", str(file), "--mappings", str(tmp_path)])
+    assert (result.exit_code, "A mapping in" in result.output) == (0, False)
 
 
 RENTER = {"name": "Dana Okafor", "email": "dana@example.com"}

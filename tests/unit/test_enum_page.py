@@ -1,4 +1,4 @@
-"""Test how Propexo's enum values are found in its documentation."""
+"""Test that Propexo's enum values are found in its documentation."""
 
 import functools
 import http.server
@@ -106,7 +106,7 @@ def test_the_settings_can_be_used_as_they_are(
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[str]:
-    """Serve ``tmp_path``, and yield the URL of its root."""
+    """Serve ``tmp_path`` over HTTP, and yield the URL of its root."""
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

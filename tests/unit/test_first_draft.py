@@ -1,4 +1,4 @@
-"""Measure how much of the corpus's mappings `adapter new` writes automatically."""
+"""Measure how much of the finished mappings `adapter new` can draft automatically."""
 
 import collections
 import datetime as dt
@@ -23,7 +23,7 @@ from adapter.settings import Policy
 from tests.second_samples import varied
 from tests.unit import test_corpus as corpus
 
-#: Payloads of the corpus whose format a mapping of the gallery reads, and others.
+#: Real payloads whose format a mapping in the gallery reads, and other real payloads.
 OF_THE_GALLERY = {
     "calcom-booking-created": "cal-com",
     "intercom-conversation-lead": "intercom",
@@ -33,14 +33,14 @@ OF_THE_GALLERY = {
 NOT_IN_THE_GALLERY = ("bungalow-lead-capture", "olark-offline-message", "voice-scheduling-trigger")
 #: Facts of an item that a mapping reads, besides the fields of the appointment.
 FROM_COMMUNITY = {"integration_id", "community_id", "attribution_id"}
-#: Fewest fields, in percent, that a first draft must read as the finished mapping does.
+#: Minimum percentage of fields that a first draft must read like the finished mapping.
 LEAST_RIGHT = 80
 #: Before every tour in the corpus, so that none is in the past.
 NOW = dt.datetime(2017, 1, 1, tzinfo=dt.UTC)
 
 
 def _requests(name: str) -> Iterator[WebhookRequest]:
-    """Yield the corpus's request, and a second one in the same format with other values."""
+    """Yield a real request, and a second one in the same format with other values."""
     meta = corpus._meta(name)
     content_type = meta["content_type"].split(" (")[0]
     body = (corpus.PAYLOADS / meta["raw_file"]).read_bytes()
@@ -83,7 +83,7 @@ def _item_facts(item: Item, mapped: Mapped, constants: set[str]) -> dict[str, An
 
 
 def _constants(source: Source) -> set[str]:
-    """Return the fields with a constant, which no sample contains."""
+    """Return the fields with constant values, which no sample contains."""
     fields = source.sections["appointment"].items()
     names = {name for name, how in fields if isinstance(how, dict) and "always" in how}
     community = source.sections["community"]
@@ -102,12 +102,12 @@ def _is_right(field: str, wanted: Any, got: Any, accepted: set[str]) -> bool:
 
 
 def _parts(key: str) -> set[str]:
-    """Return the parts of a dedupe key, because a key with more parts tells more leads apart."""
+    """Return the parts of a dedupe key. A key with more parts distinguishes more leads."""
     return set(map(str, json.loads(key))) if key.startswith("[") else {key}
 
 
 def measure(name: str, folder: Path) -> dict[str, bool]:
-    """Return, for each value that the finished mapping reads, whether the draft reads it too."""
+    """Return True or False for each value of the finished mapping: True if the draft reads it."""
     finished = corpus.loaded[name]
     requests = list(_requests(name))
     try:

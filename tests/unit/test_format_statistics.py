@@ -1,4 +1,4 @@
-"""Test what counts as a change in a sender's format, with real mappings and their samples."""
+"""Test which changes in a sender's format are detected, with real mappings and samples."""
 
 import copy
 import datetime as dt
@@ -30,7 +30,7 @@ SAMPLES = {
     "showmojo": (GALLERY, "samples/showmojo-confirm.json"),
     "fillout": (GALLERY, "samples/fillout-tour.json"),
 }
-#: A webhook must be noticed to be different within this number.
+#: A change must be detected within this number of webhooks.
 NOTICED_WITHIN = 20
 ORDINARY = 5_000
 
@@ -46,7 +46,7 @@ def loaded(name: str) -> tuple[Source, Any]:
 
 
 def varied(data: Any, chance: random.Random, path: str = "") -> Any:
-    """Return a body in which each optional value is missing at a different rate."""
+    """Return a body that lacks some optional values, each at a different rate."""
     if isinstance(data, dict):
         pairs = ((key, varied(value, chance, f"{path}.{key}")) for key, value in data.items())
         return {key: value for key, value in pairs if value is not None}
@@ -57,7 +57,7 @@ def varied(data: Any, chance: random.Random, path: str = "") -> Any:
 
 
 class Traffic:
-    """A source's webhooks and their statistics."""
+    """A source's webhooks, with their statistics."""
 
     def __init__(self, name: str) -> None:
         self.source, self.body = loaded(name)

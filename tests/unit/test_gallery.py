@@ -36,7 +36,7 @@ def test_every_mapping_has_all_facts_about_its_sender(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_mapping_finds_its_community_in_the_webhook(file: Path) -> None:
-    """Check that none has a fixed community, so that one URL can serve many communities."""
+    """Check that no mapping has a fixed community, so that one URL can serve many communities."""
     said = document_from_file(file)[0].data["community"]
 
     assert "always" not in said

@@ -118,7 +118,7 @@ def verdict(given: Facts) -> Verdict:
     return Verdict(at=NOW, problems=problems_in(given), facts=given)
 
 
-#: Facts that barely lead to a problem, its sentence, and the same facts just before.
+#: Facts that barely cause a problem, the problem's sentence, and facts that barely do not.
 CASES: list[tuple[str, Facts, str, Facts]] = [
     (
         "no_web",

@@ -1,4 +1,4 @@
-"""Test ``adapter init``, and the files that it writes, without running them."""
+"""Test ``adapter init`` and the files that it writes, without using the files."""
 
 import re
 import shutil

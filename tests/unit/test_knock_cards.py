@@ -1,4 +1,4 @@
-"""Test the prediction of which tours Knock keeps, without a database."""
+"""Test that the tours kept by Knock are predicted correctly, without a database."""
 
 import dataclasses
 import datetime as dt

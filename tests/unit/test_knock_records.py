@@ -1,4 +1,4 @@
-"""Test how records of Knock's tours and guest cards are read, whatever their field names."""
+"""Test that records of tours and guest cards are read, regardless of their field names."""
 
 import dataclasses
 import datetime as dt

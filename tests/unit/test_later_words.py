@@ -14,7 +14,7 @@ START = dt.datetime(2026, 3, 2, 18, tzinfo=dt.UTC)
 
 
 def request(minute: int, **appointment: Any) -> Booking:
-    """Return a request that was made this many minutes after the start."""
+    """Return a request made ``minute`` minutes after the start."""
     at = START + dt.timedelta(minutes=minute)
     return Booking(
         id=minute,

@@ -1,4 +1,4 @@
-"""Test that real processes log only JSON, with constant event names and no message texts."""
+"""Test that real processes log only JSON, with constant event names and without messages."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ SETUP = "import logging, threading; from adapter import logs; logs.configure(); 
 
 
 def logged(code: str) -> list[dict[str, Any]]:
-    """Run code in a process that logs like web and worker. Return its log lines."""
+    """Run code in a process that logs like web and worker, and return its log lines."""
     done = subprocess.run(
         [sys.executable, "-c", f"{SETUP}\n{code}"], capture_output=True, text=True, check=False
     )

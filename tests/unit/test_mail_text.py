@@ -1,4 +1,4 @@
-"""Test reading what an email's author wrote, and the times that the email mentions."""
+"""Test extracting the author's own text from an email, and the times that it mentions."""
 
 import time
 

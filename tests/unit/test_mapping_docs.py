@@ -1,4 +1,4 @@
-"""Check that the mapping page and schema match the code."""
+"""Check that the documentation page about mappings and the JSON Schema match the code."""
 
 import json
 import re

@@ -303,7 +303,7 @@ def test_a_prospect_needs_no_name_and_loses_nothing_that_was_written(tmp_path: P
 
 
 def test_a_sender_of_prospects_alone_may_have_no_names(tmp_path: Path) -> None:
-    """Map an SMS, which has no name."""
+    """Map a text message, which contains no name."""
     source_of(tmp_path, without_time="prospect")
     mapping = json.loads((tmp_path / "feed.yaml").read_text())
     mapping["appointment"] = {"email_1": "email"}
@@ -464,7 +464,7 @@ ZERO_OFFSETS = ["Z", "z", "+00:00", "+0000", " UTC"]
 def test_a_time_of_day_in_utc_beside_a_date_is_held_unless_trusted(
     tmp_path: Path, offset: str, written: str
 ) -> None:
-    """Salesforce Time fields, JavaScript time pickers and Rails add Z to local times."""
+    """Hold such times, because Salesforce, JavaScript and Rails add Z to local times."""
     lead = LEAD | {"day": "2026-03-14", "hour": "14:30:00"}
     start = {"date": "day", "time": "hour"} | ({"offset": offset} if offset else {})
     source = source_of(tmp_path, lead, {"starts_at": start})
@@ -577,7 +577,7 @@ def test_a_date_of_its_own_that_is_an_instant_is_held(tmp_path: Path) -> None:
     source = source_of(tmp_path, lead, {"starts_at": {"date": "day", "time": "hour"}})
     mapped = map_json(source, lead)
     assert mapped.outcome is Outcome.HELD
-    assert "an instant in UTC, whose date depends on the time zone" in reasons(mapped)["starts_at"]
+    assert "a time in UTC, whose date depends on the time zone" in reasons(mapped)["starts_at"]
 
 
 @pytest.mark.parametrize(
@@ -989,7 +989,7 @@ def places(data: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @st.composite
 def spoiled(draw: st.DrawFn) -> tuple[str, Any]:
-    """Draw a bundled source's sample with hostile values at one to four paths."""
+    """Generate a sample of a bundled source with hostile values at one to four paths."""
     name = draw(st.sampled_from(sorted(SAMPLES)))
     sample = json.loads(json.dumps(SAMPLES[name]))
     for way in draw(st.lists(st.sampled_from(places(sample)), min_size=1, max_size=4)):
@@ -1022,7 +1022,7 @@ def check_mapped(mapped: Mapped) -> None:
 
 
 class SlowReader:
-    """A reader that must not run before a webhook is stored."""
+    """A slow reader, which must not run before a webhook is stored."""
 
     path = path_from_text("data")
 
@@ -1292,7 +1292,7 @@ def test_a_part_of_the_key_may_have_alternatives(tmp_path: Path) -> None:
 def test_a_key_needs_a_value_that_identifies_a_lead(
     tmp_path: Path, dedupe: list[Any], naming: list[str]
 ) -> None:
-    """Without one, renters at the same property or on the same day would have one key."""
+    """Use leads without such a value, which would share a key with others on the same day."""
     paths = [*itertools.chain(*([one] if isinstance(one, str) else one for one in dedupe))]
     flat = {path: f"value of {path}" for path in paths}
     fields = {"name": "called", "phone_1": "mobile"}
@@ -1448,7 +1448,7 @@ def test_unreadable_notes_and_objects_in_templates_leave_the_line_out(tmp_path: 
 
 
 def test_a_default_replaces_missing_values_but_not_unreadable_ones(tmp_path: Path) -> None:
-    """Check that "a dozen" occupants does not become the default of one."""
+    """Check that "a dozen" occupants does not become the default value 1."""
     field = {"from": ["people", "guests"], "default": 1}
     source = source_of(tmp_path, LEAD | {"people": 2, "guests": 2}, {"number_of_occupants": field})
 

@@ -1,4 +1,4 @@
-"""Test the mapping language with the formats of many senders, as a new user would."""
+"""Test the mapping language with the formats of many different senders."""
 
 import gzip
 import json
@@ -13,6 +13,7 @@ from adapter.mapping import registry
 from adapter.mapping.engine import Outcome
 from adapter.mapping.provenance import provenance_of
 from adapter.models import WebhookRequest
+from adapter.parsing.date_parts import NOT_A_TOUR
 from adapter.settings import Policy
 from adapter.webhooks.receive import verified_from
 from adapter.webhooks.rejections import rejection_from
@@ -271,7 +272,7 @@ FORWARDED = (
 
 
 def names_read(tmp_path: Path, lead: dict[str, Any], **read: Any) -> Mapping[str, Any]:
-    """Return the values of the names under ``read:``."""
+    """Return the values of all names under ``read:``."""
     source = source_of(tmp_path, LEAD | lead, {}, read=read)
     delivery = WebhookRequest.from_body(json.dumps(LEAD | lead).encode())
     return source.compiled.scopes(source.scope(delivery))[0].names
@@ -447,6 +448,17 @@ def test_a_repeated_key_is_held_if_it_matters(
         ("3/14/2026 2:30 - 3:00", None),
         ("3/14/2026 - 3/15/2026", None),
         ("3/14/2026 3:00 - 4:00 - 5:00 PM", None),
+        ("3/14/2026 2:30 PM - 4:30 PM", "20:30:00"),
+        ("3/14/2026 11:30 AM - 1:00 PM MST", "17:30:00"),
+        ("3/14/2026 2:30 PM - with an agent", "20:30:00"),
+        ("3/14/2026 12:00 PM - 5:00 PM", None),
+        ("3/14/2026 12:00 PM - 5 PM MST", None),
+        ("3/14/2026 9:00 - 12:00 PM", None),
+        ("3/14/2026 2:30 PM - 4:31 PM", None),
+        ("3/14/2026 02:30 - 03:00 PM", "20:30:00"),
+        ("3/14/2026 9:00 AM - 22:00", None),
+        ("3/14/2026 2:30 PM until late", None),
+        ("3/14/2026 2:30 PM - 3/15/2026 3:00 PM", None),
     ],
 )
 def test_the_start_of_a_range_of_times(tmp_path: Path, text: str, clock: str | None) -> None:
@@ -461,10 +473,33 @@ def test_the_start_of_a_range_in_its_own_field(tmp_path: Path) -> None:
     start = {"date": "day", "time": "slot", "format": "h:mm A", "take": "start"}
     item = only_item(map_json(source_of(tmp_path, lead, {"starts_at": start}), lead))
     assert item.appointment["appointment_time"] == "20:30:00"
+    text = "2:30 PM - 5:30 PM"
+    item = only_item(
+        map_json(source_of(tmp_path, lead, {"starts_at": start}), lead | {"slot": text})
+    )
+    assert [one.reason for one in item.blocking_reasons] == [NOT_A_TOUR]
     interval = LEAD | {"at": "2026-03-14T14:30:00-06:00/2026-03-14T15:00:00-06:00"}
     start = {"from": "at", "take": "start"}
     item = only_item(map_json(source_of(tmp_path, interval, {"starts_at": start}), interval))
     assert item.appointment["appointment_time"] == "20:30:00"
+
+
+@pytest.mark.parametrize(
+    ("end", "is_booked"),
+    [
+        ("2026-03-14T16:30:00-06:00", True),
+        ("2026-03-14T17:00:00-06:00", False),
+        ("2026-03-15T15:00:00-06:00", False),
+        ("PT90M", True),
+        ("PT2H30M", False),
+        ("P1D", False),
+    ],
+)
+def test_the_end_of_an_interval(tmp_path: Path, end: str, *, is_booked: bool) -> None:
+    start = {"from": "at", "take": "start"}
+    lead = LEAD | {"at": f"2026-03-14T14:30:00-06:00/{end}"}
+    item = only_item(map_json(source_of(tmp_path, lead, {"starts_at": start}), lead))
+    assert (item.outcome is Outcome.BOOK) is is_booked
 
 
 @pytest.mark.parametrize(
@@ -539,10 +574,9 @@ PEOPLE = LEAD | {"people": [{"name": "Dana Okafor"}, {"name": "Lee Park"}, {"nam
 def test_items_that_an_index_leaves_out_are_warned_of_and_reported(tmp_path: Path) -> None:
     fields = {"name": "people.0.name"}
     (warning,) = problems_of(tmp_path, PEOPLE, fields)
-    said = (
-        "than the mapping reads: use for_each for one lead of each item, or add them to the notes: "
-    )
-    assert f'warning: people has 2 more items in a sample {said}"{{people.*.…}}"' in warning
+    said = "use for_each to make one lead from each item, or add them to the notes: "
+    more = "warning: people has 2 more items in a sample than the mapping reads"
+    assert f'{more}: {said}"{{people.*.…}}"' in warning
     assert problems_of(tmp_path, PEOPLE, fields | {"notes": "{people.*.name}"}) == []
     source = source_of(tmp_path, PEOPLE, fields)
     assert reasons(map_json(source, PEOPLE))["event"] == "items of this list are not read: .1, .2"
@@ -550,7 +584,7 @@ def test_items_that_an_index_leaves_out_are_warned_of_and_reported(tmp_path: Pat
 
 
 def test_a_path_for_a_second_contact_may_have_no_value_yet(tmp_path: Path) -> None:
-    """A similar path with another meaning is not suggested, but a misspelled one is corrected."""
+    """Check that misspelled paths are corrected, but no path with another meaning is suggested."""
     (warning,) = problems_of(tmp_path, None, {"phone_1": "who.phone"})
     assert "warning: 'who.phone' is not in any sample payload" in warning
     lead = LEAD | {"who": {"name": "Dana", "mail": "d@example.com"}}
@@ -692,6 +726,7 @@ def test_items_left_out_inside_of_an_item_are_reported_for_it(tmp_path: Path) ->
         ),
         (LEAD | {"event": "tour.booked"}, {}, {"accept": {"event": "tour.booked"}}, []),
         (LEAD | {"status": "uncancel"}, {}, {}, []),
+        (LEAD | {"name": "Canceled Okafor"}, {}, {}, []),
         (LEAD | {"cancellation_policy": "Free cancellation", "canceled": "none"}, {}, {}, []),
         (LEAD | {"status": "not canceled", "cancel_url": "https://x.example/cancel"}, {}, {}, []),
         (

@@ -1,4 +1,4 @@
-"""Test responses to senders that wait: outcome, message and escaping."""
+"""Test the outcome, message and escaping of responses to senders that wait."""
 
 import datetime as dt
 import json
@@ -28,7 +28,7 @@ NASTY = '"}<Say>&amp; \x0b{event} \ud800'
 
 
 def of(*words: str) -> WebhookOutcome:
-    """Return the outcome of an event with a booking in each of these states."""
+    """Return the outcome of an event that has a booking in each of the given states."""
     bookings = [booking(BookingState(word), id=number) for number, word in enumerate(words)]
     return webhook_outcome_from(5, EventState.MAPPED, bookings)
 

@@ -41,7 +41,7 @@ def test_a_request_that_differs_is_another_one(field: str, value: str) -> None:
 
 
 def test_a_job_of_another_booking_is_not_taken() -> None:
-    """The same renter may have requested the same tour earlier, in another booking."""
+    """Search for a renter's job when the same renter has another booking for the same tour."""
     assert job_in([logged("job_1"), logged("job_2")], attempt(), known=["job_1"]) == (
         "job_2",
         NOW,

@@ -1,4 +1,4 @@
-"""Test notes: Propexo's limit in UTF-16 units, truncation at spaces, and facts before comments."""
+"""Test notes: the limit in UTF-16 units, truncation at spaces, and the order of their parts."""
 
 import pytest
 from hypothesis import given

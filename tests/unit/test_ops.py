@@ -1,4 +1,4 @@
-"""Test the alerts and the dashboard in ``ops/``, also with the real promtool if installed."""
+"""Test the alerts and the dashboard in ``ops/``, and run promtool on them if it is installed."""
 
 import json
 import re
@@ -123,7 +123,7 @@ def test_prometheus_accepts_what_init_writes(tmp_path: Path) -> None:
     assert board.read_bytes() == DASHBOARD.read_bytes()
 
 
-#: What happens in a test of the alerts, minute by minute, and the alerts with their labels.
+#: The events in each test of the alerts, minute by minute, and the expected alerts.
 EPISODES = {
     "nothing is wrong": ({'up{job="adapter"}': "1+0x30"}, {}),
     "no worker, as both web processes say": (

@@ -1,4 +1,4 @@
-"""Test dotted paths: results, errors, and speed with hostile data."""
+"""Test the results, errors and speed of reading dotted paths, also with hostile data."""
 
 import contextlib
 import time

@@ -1,4 +1,4 @@
-"""Test that files saved by spreadsheets are read, and that doubtful values are not."""
+"""Test that files from spreadsheet programs are read, and that doubtful values are not."""
 
 import datetime as dt
 import itertools
@@ -226,7 +226,7 @@ def known(**given: Any) -> Known:
 
 
 def lead_of(day: int) -> FoundLead:
-    """Return a lead in Knock that arrived on a day in March."""
+    """Return a lead in Knock that arrived on the given day in March."""
     return FoundLead(
         id=9,
         on=dt.date(2026, 3, day),
@@ -242,7 +242,7 @@ def lead_of(day: int) -> FoundLead:
 
 
 def countdown(steps: int) -> Any:
-    """Return a function that returns True after it has been called this many times."""
+    """Return a function that returns True after ``steps`` calls."""
     calls = itertools.count(1)
     return lambda: next(calls) > steps
 
@@ -260,7 +260,7 @@ def test_lines_that_are_not_read_in_time_are_doubtful() -> None:
 
 
 def test_a_claimed_charge_is_not_the_first_one_of_later_charges() -> None:
-    """Check that not all of a renter's charges are claimed if a lead arrived."""
+    """Check that one of a renter's charges remains unclaimed if a lead arrived."""
     lines = read(TEXT + "3/20/2026,,j@example.com,,$35\n").lines
     assert [one.email for one in lines] == ["j@example.com"] * 2
     judged = judge(lines, known(found={lines[1].number: [lead_of(20)]}), PortalRules())

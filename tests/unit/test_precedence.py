@@ -37,7 +37,7 @@ def at(minute: float) -> dt.datetime:
 def tour(
     id_: int, starts_at: dt.datetime, asked: float, state: BookingState = PENDING, **more: Any
 ) -> Booking:
-    """Return Dana's tour request, made at the given minute. If it was sent, it was posted then."""
+    """Return Dana's tour request, made (and posted, if it was sent) at the given minute."""
     is_sent = state in (SENDING, SUBMITTED, BOOKED, UNKNOWN)
     facts: dict[str, Any] = {
         "id": id_,
@@ -60,7 +60,7 @@ def card(id_: int, asked: float, state: BookingState = PENDING, **more: Any) -> 
 
 
 def cancel(id_: int, asked: float, key: int = 9, **more: Any) -> Booking:
-    """Return a cancellation of the booking with this key."""
+    """Return a cancellation of the booking with the given key."""
     facts = {"is_cancellation": True, "item_key": key, "match_keys": (1, key)}
     facts["reason"] = "cancellation"
     return tour(id_, TWO, asked, HELD, **facts | more)
@@ -72,7 +72,7 @@ def keyed(request: Booking, key: int = 9, content: int | None = None) -> Booking
 
 
 def planned(*requests: Booking) -> dict[int, tuple[str, str, int | None]]:
-    """Apply the plan until nothing changes. Return state, rule and other lead by ID."""
+    """Apply the plan until nothing changes. Return each request's state, rule and other lead."""
     now, rows = NOW, {one.id: one for one in requests}
     changed: dict[int, tuple[str, str, int | None]] = {}
     for _ in range(5):
@@ -320,7 +320,7 @@ def test_a_request_that_its_sender_moved_to_another_community_stays_replaced(
 
 
 def test_one_of_three_guest_cards_is_sent_although_a_newer_version_arrived_last() -> None:
-    """Use two versions from one sender, with another sender's request in between."""
+    """Use two versions from one sender, with a request from another sender in between."""
     first, other = keyed(card(1, 1)), merged(card(2, 3), 1, "same_person_asked_before")
     version = keyed(merged(card(3, 2), 1, "same_person_asked_before"))
     assert planned(first, other, version) == {
@@ -396,7 +396,7 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
 
 
 def test_the_plan_settles_whatever_is_stored() -> None:
-    """For any mix of states, the plan is stable and sends at most one tour per community."""
+    """Check that for any mix of states, the plan is stable and sends at most one tour."""
     dice = random.Random(7)
     for _ in range(3000):
         requests = []
@@ -419,7 +419,7 @@ def test_the_plan_settles_whatever_is_stored() -> None:
 
 
 def test_a_person_with_very_many_requests_costs_little_time() -> None:
-    """The store returns at most 500, although a hostile sender may send more for one person."""
+    """Use 500 requests, the most that the store returns even if a hostile sender sends more."""
     few, many = (calls(functools.partial(decide_all, count)) for count in (125, 500))
     assert many < 24 * few, "the cube would be 64 times as many"
     assert many < 3_000_000
@@ -587,7 +587,7 @@ def test_who_is_the_same_person(one: Booking, other: Booking, who: Relation) -> 
 
 
 def test_after_a_restore_an_unknown_order_is_a_question() -> None:
-    """Both tours' webhooks are lost, so each request was made at the time of its POST or before."""
+    """Use two lost webhooks, whose requests were made at some time before their POSTs."""
     first = tour(1, TWO, 1, BOOKED, reason="restored")
     moved = tour(2, FOUR, 3, BOOKED, reason="restored")
     question, six = ("after_restore", 2), FOUR + dt.timedelta(hours=2)

@@ -1,4 +1,4 @@
-"""Test every preset: sign and verify, alter one part, and send hostile input."""
+"""Test every preset: sign and verify requests, alter one part, and send hostile input."""
 
 import base64
 import dataclasses
@@ -196,7 +196,7 @@ def test_twilio_leaves_no_body_uncovered() -> None:
 
 
 def test_twilio_takes_one_body_hash_only() -> None:
-    """If a registered URL contains a hash, Twilio signs it, so it is unclear which hash applies."""
+    """Use a registered URL with a hash, which Twilio signs too, so that the hash is ambiguous."""
     own = f"bodySHA256={hashlib.sha256(b'{}').hexdigest()}"
     for url, reason in ((f"{URL}&{own}", None), (f"{URL}&{own}&{own}", "body_hash_mismatch")):
         key = SECRET.encode()

@@ -168,7 +168,7 @@ def test_the_presets_with_public_keys() -> None:
 def test_sign_prints_a_request_that_the_public_key_verifies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Users can test such a source with their own key pair."""
+    """Sign with a private key, as users can do to test such a source."""
     mappings = tmp_path / "mappings"
     shutil.copytree(MAPPINGS, mappings)
     mapping = mappings / "rentfeed.yaml"
@@ -206,7 +206,7 @@ def test_a_private_web_key_is_refused() -> None:
 
 
 def test_only_a_few_signatures_of_a_header_are_verified() -> None:
-    """Each takes a tenth of a millisecond, so a stranger could use many to overload the CPU."""
+    """Send many signatures. Each costs 0.1 ms, so a stranger could overload the CPU."""
     own = block("ed25519", separator=",")
     (good,) = sign(own, private_pem("ed25519"), request_with({}), NOW).headers.values()
     wrong = base64.b64encode(bytes(64)).decode()

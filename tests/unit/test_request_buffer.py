@@ -1,4 +1,4 @@
-"""Test when a request is complete, compared with gunicorn's own parser."""
+"""Test that the buffer finds the same end of a request as gunicorn's own parser."""
 
 import itertools
 
@@ -30,7 +30,7 @@ def fed(*parts: bytes, limit: int = 100) -> tuple[RequestBuffer, list[bool]]:
 @pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
 @given(cuts=st.sets(st.integers(1, 120), max_size=6), after=st.sampled_from([b"", b"GET / HT"]))
 def test_a_request_ends_where_gunicorn_ends_it(data: bytes, cuts: set[int], after: bytes) -> None:
-    """Split the request anywhere, and append other bytes."""
+    """Split the request at any position, and append other bytes."""
     places = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
     parts = [data[start:end] for start, end in itertools.pairwise(places)]
 

@@ -44,7 +44,7 @@ GIVEN = ("--query", "community=maple-court", "--header", "X-Unit: 302")
 
 @pytest.fixture(autouse=True)
 def chat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Write a mapping that reads the community from the URL, and the body of a lead."""
+    """Write a mapping that reads the community from the URL, and write a lead's body."""
     shutil.copytree(MAPPINGS, tmp_path / "mappings")
     monkeypatch.chdir(tmp_path)
     known = tmp_path / "mappings/communities.yaml"
@@ -147,7 +147,7 @@ def test_a_message_becomes_a_test_with_its_query_string_but_without_its_renter(c
 
 
 def test_a_printed_test_contains_no_real_people() -> None:
-    """Only the samples of a mapping have made-up people. Any other file may be a real body."""
+    """Use a file that is not a mapping's sample, and so may contain a real person."""
     lead = json.loads(LEAD) | {"who": "Ines Duarte", "mail": "ines@duarte.com", "credit": 702}
     Path("lead.json").write_text(json.dumps(lead))
     printed = run("map", "chat", "lead.json", *GIVEN, "--as-test")

@@ -1,4 +1,4 @@
-"""Test the guesses of `adapter new`, and what it leaves to the user."""
+"""Test which values `adapter new` guesses, and which it leaves to the user."""
 
 import json
 import re
@@ -11,6 +11,8 @@ import pytest
 
 from adapter import signatures
 from adapter.cli.new_source import Sample, _most_different
+from adapter.mapping.authoring.guess import event_paths
+from adapter.mapping.authoring.observe import observe
 from adapter.mapping.authoring.redact import fields_left, redacted, replaced_fields, replacements
 from adapter.mapping.authoring.scaffold import draft_from_samples
 from adapter.mapping.date_hints import format_from_text
@@ -25,7 +27,7 @@ def mapping_from_sample(name: str, file: str, *samples: Any) -> str:
 
 
 def guess_paths(*samples: Any) -> dict[str, str]:
-    """Return the first path that is guessed for each target."""
+    """Return the first path guessed for each target."""
     guesses = draft_from_samples("acme", samples).guesses
     return {target: paths[0] for target, paths in guesses.items()}
 
@@ -280,7 +282,7 @@ def test_a_cancellation_is_recognized_by_any_value(
     assert line in text.partition("cancellation:\n")[2].partition("\ndedupe")[0]
     assert "dedupe: id   " in text, "a cancellation has the ID of the booking"
     tests = text.partition("\ntests:\n")[2]
-    assert "payload: a.json\n    expect_some:" in tests
+    assert "payload: a.json\n    prospect_some:" in tests, "no sample has a tour time"
     assert "payload: b.json\n    cancellation: true\n" in tests
     files = [Sample(b"", "", "", one) for one in samples]
     assert len(list(_most_different(files, draft_from_samples("acme", samples)))) == 2
@@ -380,7 +382,7 @@ def test_answers_and_json_in_text_are_made_up_too() -> None:
 
 
 def made_up_sample(data: dict[str, Any]) -> tuple[str, list[str]]:
-    """Return the sample that `adapter new` writes, and the fields that it reports as replaced."""
+    """Return the sample that `adapter new` writes, and the fields reported as replaced."""
     draft = draft_from_samples("acme", [data])
     kept = [str(one) for one in draft.communities()]
     changes = replacements(data, 0, draft.people(), kept)
@@ -688,6 +690,154 @@ def test_events_of_one_booking_share_its_id_and_only_leads_are_accepted() -> Non
     assert len(list(_most_different(files, draft_from_samples("acme", samples)))) == 3
     other = {**samples[2], "attendees": [{"email": "ines@example.net"}]}
     assert "dedupe: id" not in mapping_from_sample("acme", "a", samples[0], other)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        *(
+            "MEETING_ENDED",
+            "BOOKING_NO_SHOW",
+            "tour.completed",
+            "RECORDING_READY",
+            "payment_failed",
+        ),
+        *("appointment.reminder", "ping", "meeting_started", "visit-finished"),
+    ],
+)
+def test_an_event_after_a_tour_is_ignored(event: str) -> None:
+    lead = {"uid": "A7", "email": "rosa@example.net", "startTime": "2026-03-14T14:30"}
+    sample = lead | {"triggerEvent": event}
+    text = draft_from_samples("acme", [sample]).text("a.json", payloads=[sample])
+    assert f'ignore:\n  triggerEvent: "{event}"   # this event books no tour' in text
+    assert "accept:" not in text
+    assert "payload: a.json\n    ignored: true" in text
+    samples = [sample, lead | {"triggerEvent": "BOOKING_CREATED"}]
+    text = draft_from_samples("acme", samples).text("a.json", "b.json", payloads=samples)
+    assert 'accept:\n  triggerEvent: "BOOKING_CREATED"' in text
+    assert "ignore:" not in text
+
+
+@pytest.mark.parametrize("event", ["form_completed", "conversation.completed", "shopping_created"])
+def test_other_finished_events_may_be_leads(event: str) -> None:
+    text = mapping_from_sample("acme", "a.json", {"event": event, "email": "rosa@example.net"})
+    assert f'accept:\n  event: "{event}"' in text
+
+
+@pytest.mark.parametrize("name", ["reschedule_tour", "move_appointment", "changeBooking"])
+def test_the_new_time_of_a_moved_tour_is_not_in_its_key(name: str) -> None:
+    sample = {
+        "tool": {"name": name},
+        "args": {"appointmentId": "a1", "newTime": "2026-03-14T14:30", "email": "r@example.net"},
+    }
+    assert "dedupe: args.appointmentId   " in mapping_from_sample("acme", "a.json", sample)
+    sample["tool"]["name"] = "book_appointment"
+    booked = mapping_from_sample("acme", "a.json", sample)
+    assert "dedupe: [args.appointmentId, args.newTime]   " in booked
+
+
+def test_the_id_of_an_event_is_only_a_key_together_with_a_contact() -> None:
+    sample = {"eventId": "e1", "data": {"responseId": "r1", "email": "rosa@example.net"}}
+    assert "dedupe: data.responseId   " in mapping_from_sample("acme", "a.json", sample)
+    del sample["data"]["responseId"]  # type: ignore[attr-defined]
+    assert "dedupe: [eventId, data.email]   " in mapping_from_sample("acme", "a.json", sample)
+
+
+def test_the_type_of_a_list_is_no_event() -> None:
+    data = {"topic": "conversation.created", "tags": {"type": "tag.list"}, "id": "1"}
+    assert event_paths(observe([data])) == ["topic"]
+
+
+@pytest.mark.parametrize(("kind", "is_noted"), [("admin", False), ("bot", False), ("lead", True)])
+def test_a_text_by_the_staff_is_no_note_of_the_renter(kind: str, *, is_noted: bool) -> None:
+    message = {"body": "Which day suits you?", "author": {"type": kind, "id": "7"}}
+    text = mapping_from_sample("acme", "a.json", {"email": "r@example.net", "message": message})
+    assert ("{message.body}" in text) is is_noted
+
+
+def test_only_the_last_turn_of_a_booking_intent_is_a_lead() -> None:
+    def turn(intent: str, *, done: bool) -> dict[str, Any]:
+        result = {"intent": {"displayName": intent}, "allRequiredParamsPresent": done}
+        return {"responseId": intent + str(done), "queryResult": result}
+
+    samples = [turn("Book a tour", done=True), turn("Book a tour", done=False)]
+    samples += [turn("Opening hours", done=True)]
+    files = ("a.json", "b.json", "c.json")
+    text = draft_from_samples("acme", samples).text(*files, payloads=samples)
+    accept = text.partition("accept:\n")[2].partition("\n\n")[0]
+    assert '  queryResult.intent.displayName: "Book a tour"   ' in accept
+    assert "  queryResult.allRequiredParamsPresent: true   " in accept
+    assert [text.count(f"payload: {one}\n    ignored: true") for one in files] == [0, 1, 1]
+    assert "accept:" not in mapping_from_sample("acme", "a.json", {"intent": "VISIT_INTENT"})
+
+
+def test_the_test_of_a_draft_without_a_tour_time_expects_a_guest_card() -> None:
+    lead = {"id": "A7", "email": "rosa@example.net"}
+    text = draft_from_samples("acme", [lead]).text("a.json", payloads=[lead])
+    assert "prospect_some: { last_name: TODO }" in text
+    for more in {"startTime": "2026-03-14T14:30"}, {"when": "2026-03-14T14:30"}:
+        text = draft_from_samples("acme", [lead | more]).text("a.json", payloads=[lead | more])
+        assert "expect_some: { last_name: TODO }" in text.replace("prospect_some", "")
+
+
+WISH = {
+    "minPrice": 1500,
+    "maxPrice": 2150,
+    "minimumBedrooms": 1,
+    "maximumBedrooms": 3,
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "is_rent"),
+    [
+        ({}, True),
+        ({"currency": "USD", "priceFrequency": "PER_MONTH"}, True),
+        ({"priceFrequency": "RENT_FREQUENCY_PER_WEEK"}, False),
+        ({"currencyCode": "gbp"}, False),
+        ({"countryCode": "GB"}, False),
+        ({"intent": "APPLICANT_INTENT_BUY"}, False),
+    ],
+)
+def test_only_a_monthly_rent_in_dollars_is_drafted(more: dict[str, str], *, is_rent: bool) -> None:
+    text = mapping_from_sample("acme", "a.json", {"email": "rosa@example.net", **WISH, **more})
+    assert ("rent_minimum_in_cents: { from: minPrice, as: dollars }" in text) is is_rent
+    assert ('"Min price: {minPrice}"' in text) is not is_rent
+    assert ("rent_maximum_in_cents" in text) is is_rent
+    assert ("priceFrequency: " not in text) or not is_rent
+
+
+def test_both_ends_of_a_range_of_bedrooms_are_drafted(tmp_path: Path) -> None:
+    text = mapping_from_sample("acme", "a.json", WISH)
+    line = 'desired_num_bedrooms: ["{minimumBedrooms}-{maximumBedrooms}", minimumBedrooms]'
+    assert line in text
+    assert "desired_num_bedrooms: bedrooms " in mapping_from_sample("b", "a.json", {"bedrooms": 2})
+
+
+@pytest.mark.parametrize(
+    ("phone", "country", "option"),
+    [
+        ("020 7946 0958", "GB", "{ from: phone, region: GB }"),
+        ("(303) 555-0142", "US", "phone "),
+        ("+44 20 7946 0958", "GB", "phone "),
+        ("303 555 0142", "nowhere", "phone "),
+    ],
+)
+def test_the_region_of_phone_numbers_is_drafted(phone: str, country: str, option: str) -> None:
+    data = {"phone": phone, "address": {"countryCode": country}}
+    assert f"phone_1: {option}" in mapping_from_sample("acme", "a.json", data)
+
+
+def test_the_draft_asks_about_those_who_want_to_buy() -> None:
+    data = {"enquiryType": "ENQUIRY_TYPE_SALES", "salesRep": "x", "email": "rosa@example.net"}
+    text = mapping_from_sample("acme", "a.json", data)
+    assert text.count("someone who wants to buy is no renter") == 1
+    assert '# enquiryType is "ENQUIRY_TYPE_SALES" in a sample; ' in text
+
+
+def test_a_property_with_the_number_0_is_no_community() -> None:
+    data = {"propertyId": 0, "listing": {"id": "L-7"}, "email": "rosa@example.net"}
+    assert "community: listing.id " in mapping_from_sample("acme", "a.json", data)
 
 
 def test_a_call_that_has_only_started_is_not_accepted() -> None:

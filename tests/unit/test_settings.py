@@ -1,4 +1,4 @@
-"""Test settings: single declaration, all errors at once, and hidden secrets."""
+"""Test that settings are declared once, report all errors at once, and hide secrets."""
 
 import datetime as dt
 import os
@@ -276,7 +276,7 @@ def test_a_flag_is_yes_or_no(text: str, value: bool) -> None:
 
 @pytest.fixture
 def env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a file that names a mappings folder which does not exist."""
+    """Return a settings file that names a mappings folder that does not exist."""
     for name in ("ADAPTER_MAPPINGS_DIR", "ADAPTER_ENV_FILE", "PGAPPNAME"):
         monkeypatch.setenv(name, "")  # and restored at the end, whatever the commands set
         monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""Test edge cases of the verifier found by mutation testing."""
+"""Test edge cases of the verifier that mutation testing found."""
 
 import base64
 import dataclasses
@@ -89,7 +89,7 @@ def test_junk_in_a_base64_secret_is_not_skipped(written: str) -> None:
 
 
 def test_comparisons_are_itsdangerous_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The timing of a plain == would reveal how much of a signature is correct."""
+    """Check that == is not used, because its timing would reveal parts of a signature."""
     seen: list[tuple[bytes, bytes]] = []
 
     class Spy:
@@ -322,7 +322,7 @@ COSTLY = {
     ("place", "kind"), [(place, kind) for place, kinds in COSTLY.items() for kind in kinds]
 )
 def test_a_forged_token_in_a_large_body_costs_little(place: str, kind: str) -> None:
-    """The time includes everything from receipt to the stored rejection."""
+    """Measure the time from receiving the request to storing the rejection."""
     checking = verifier({"scheme": "token", "in": place, "name": "token"}, [SECRET])
     given = WebhookRequest.from_body(COSTLY[place][kind], content_type=FORM_TYPE)
 

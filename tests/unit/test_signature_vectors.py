@@ -1,4 +1,4 @@
-"""Test third-party signatures: vendors' test vectors, real deliveries, mutations."""
+"""Test third-party signatures: vendors' test vectors, real deliveries, and altered copies."""
 
 import json
 import re
@@ -48,7 +48,7 @@ def test_every_vector_is_there() -> None:
 
 
 def policies() -> dict[str, str]:
-    """Return the policy in docs/signatures.md for each contested case."""
+    """Return the documented policy (docs/signatures.md) for each contested case."""
     found = re.search(r"<!-- contested -->\n(.*?)<!-- /contested -->", DOCS.read_text(), re.DOTALL)
     assert found is not None
     return dict(re.findall(r"^\| `([\w-]+)` \| (\w+)", found[1], re.MULTILINE))

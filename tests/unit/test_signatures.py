@@ -1,4 +1,4 @@
-"""Test each signature scheme. Expected values are computed with the standard library."""
+"""Test each signature scheme with expected values computed by the standard library."""
 
 import base64
 import dataclasses
@@ -174,7 +174,7 @@ def test_encodings_are_compared_as_written(encoding: str, value: str, reason: st
 
 
 def test_the_unused_bits_of_base64_must_be_the_senders() -> None:
-    """The last letter before the padding has two unused bits, so four texts decode alike."""
+    """Change the two unused bits in the last letter, which four spellings decode alike."""
     good = base64_of(BODY)
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     twin = good[:-2] + letters[letters.index(good[-2]) ^ 1] + "="
@@ -207,7 +207,7 @@ def test_every_part_that_is_signed_counts(change: dict[str, object], reason: str
 
 
 def test_a_header_is_signed_as_the_bytes_that_came() -> None:
-    """A server decodes UTF-8 bytes as Latin-1, but the sender signed the bytes."""
+    """Use a UTF-8 header, which a server decodes as Latin-1 although the bytes are signed."""
     seen = "Zoë".encode().decode("latin-1")
     signature = hex_of("Zoë".encode() + BODY)
     given = request({"X-Id": seen, "X-Sig": signature})
@@ -269,7 +269,7 @@ def test_tolerance_is_the_same_on_both_sides(seconds_off: float, reason: str | N
     ],
 )
 def test_units_are_never_guessed(unit: str, text: str, reason: str | None) -> None:
-    """1767229200 is 2026-01-01T01:00:00Z. All signatures are valid, so only the clock decides."""
+    """Use 1767229200 (2026-01-01T01:00:00Z) in each unit, always with a valid signature."""
     block = TIMED | {"timestamp": {"header": "X-Time", "unit": unit}}
     signature = hex_of(text.encode() + b"." + BODY)
     assert refusal_reason(block, request({"X-Sig": signature, "X-Time": text})) == reason
@@ -612,7 +612,7 @@ def test_an_encoded_secret_with_a_line_break_is_no_fault() -> None:
     ],
 )
 def test_basic(value: str, reason: str | None) -> None:
-    """``bGVhZ…w==`` is ``leads:a-secret-of-ours``."""
+    """Send ``leads:a-secret-of-ours``, which is ``bGVhZ…w==`` in base64."""
     assert refusal_reason(BASIC, request({"Authorization": value})) == reason
 
 

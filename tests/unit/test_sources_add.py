@@ -31,7 +31,7 @@ maple-court:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Create a deployment's mappings without a gallery, so that the project's is used."""
+    """Create a deployment's mappings without a gallery, so that the bundled one is used."""
     mappings = tmp_path / "mappings"
     mappings.mkdir()
     (mappings / "communities.yaml").write_text(KNOWN)
@@ -51,7 +51,7 @@ def problems(folder: Path) -> list[str]:
 
 
 def paste(folder: Path, entry: str, **values: str) -> None:
-    """Put the printed entry into communities.yaml with its placeholders filled in."""
+    """Add the printed entry to communities.yaml, with its placeholders filled in."""
     placeholders = {
         "community-name": "elm-row",
         "INTEGRATION_ID": "int_1",
@@ -164,7 +164,7 @@ def test_every_sender_of_the_gallery_can_be_added(sender: str, folder: Path) -> 
 
 @pytest.mark.parametrize("sender", [*CARD_MAKERS])
 def test_leads_without_a_time_are_held_if_that_is_chosen(sender: str, folder: Path) -> None:
-    """The copy's tests expect held leads too."""
+    """Check that the tests in the copy expect held leads too."""
     result = json.loads(run("add", sender, "--without-time", "hold", "--json").output)
     assert result["without_time"] == "hold"
     assert "without_time: hold\n" in (folder / f"{sender}.yaml").read_text()

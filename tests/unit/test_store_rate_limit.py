@@ -1,4 +1,4 @@
-"""Test the rate limit for Propexo, with tables and every window of a long run."""
+"""Test Propexo's rate limit with tables, and in every window of a long simulation."""
 
 import dataclasses
 import datetime as dt
@@ -85,13 +85,13 @@ def test_pause_after(allowed: int, left: int, waits: float) -> None:
 
 @pytest.mark.parametrize("left", [150, 31])
 def test_enough_calls_left_are_no_reason_to_pause(left: int) -> None:
-    """If the clock were set back, a pause that ends now would last for that long."""
+    """Check that no pause is stored, because it would last long if the clock were set back."""
     assert rate_limit.pause_after(150, left, NOW) is None
 
 
 @pytest.mark.parametrize("limit", [1, 7, 120, 1000])
 def test_no_window_of_a_minute_holds_more_than_the_limit(limit: int) -> None:
-    """Simulate ten minutes of frequent random callers that take every allowed call."""
+    """Simulate ten minutes in which random callers use every call that is allowed."""
     chance, now, calls = random.Random(limit), NOW, list[dt.datetime]()
     rate_state = OPEN
     while now < NOW + seconds(600):

@@ -1,4 +1,4 @@
-"""Test that installed packages are pinned with hashes, audited reliably, and licensed."""
+"""Test that installed packages are pinned by hash, audited reliably, and have licenses."""
 
 import re
 from pathlib import Path

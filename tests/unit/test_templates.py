@@ -1,4 +1,4 @@
-"""Test templates with ``{placeholder}``."""
+"""Test templates with ``{placeholder}`` names."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Test cleaning text, and detecting empty values."""
+"""Test cleaning text and detecting empty values."""
 
 import pytest
 from hypothesis import example, given, settings
@@ -6,12 +6,7 @@ from hypothesis import strategies as st
 
 from adapter.exceptions import Unreadable
 from adapter.parsing.text import as_items, clean_text, is_empty, readable_json, single_value
-
-
-def shown(value: object) -> str:
-    """Return a short ID that distinguishes 5 from "5"."""
-    text = ascii(value)
-    return text if len(text) < 60 else f"{text[:40]} and more, {len(text)} in all"
+from tests.short_ids import shown
 
 
 @pytest.mark.parametrize(
@@ -36,7 +31,7 @@ def shown(value: object) -> str:
         ("\ufeffDana", "Dana"),
         ("\ue000private", "private"),
         ("line\r\nbreak\x85here", "line break here"),
-        # What programs make of a character
+        # Characters as programs escape them
         ("Se&aacute;n O&#039;Brien", "Seán O'Brien"),
         ("Cats &amp; dogs &quot;ok&quot;?", 'Cats & dogs "ok"?'),
         ("O&amp;#39;Brien, O&amp;amp;apos;Brien, O&#x27;Brien", "O'Brien, O'Brien, O'Brien"),

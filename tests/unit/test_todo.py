@@ -1,5 +1,6 @@
 """Test how leads that need review are sorted, grouped and described."""
 
+import dataclasses
 import datetime as dt
 from typing import Any
 
@@ -14,7 +15,7 @@ from adapter.console.wording import (
     shown_value,
 )
 from adapter.models import BookingState, Reason
-from adapter.operations.advice import open_reasons
+from adapter.operations.advice import lead_in_short, open_reasons
 from adapter.operations.todo import (
     Selection,
     Todo,
@@ -135,7 +136,9 @@ def test_values_are_shown_as_people_read_them() -> None:
     assert phone_text("+13035550142") == "(303) 555-0142"
     assert shown_value("rent_minimum_in_cents", 150_000) == "$1,500"
     assert shown_value("pets", ["small_dog", "cat"]) == "Small dog, Cat"
-    assert shown_value("desired_num_bedrooms", [0, 2]) == "Studio, 2 bedrooms"
+    assert shown_value("desired_num_bedrooms", [0, 2]) == "Studio or 2 bedrooms"
+    assert shown_value("desired_num_bedrooms", [1, 2, 3]) == "1, 2 or 3 bedrooms"
+    assert shown_value("desired_num_bedrooms", [0, 1]) == "Studio or 1 bedroom"
     assert shown_value("move_in_date", "2027-02-01") == "Feb 1, 2027"
 
 
@@ -187,3 +190,22 @@ def test_a_reason_is_open_until_the_values_settle_it(
     known = {"starts_at": tomorrow, "timezone": "America/Denver", "reasons": (reason,)}
     lead = booking(BookingState.HELD, **known | changes)
     assert bool(open_reasons(lead, AT)) is is_open
+
+
+MISSING = "Missing data for required field."
+
+
+@pytest.mark.parametrize(
+    ("field", "names", "short"),
+    [
+        ("last_name", {"first_name": "Una"}, "No last name"),
+        ("first_name", {"last_name": "Roe"}, "No first name"),
+        ("last_name", {}, "No name"),
+        ("name", {}, "No name"),
+        ("community", {}, "No property given"),
+    ],
+)
+def test_the_missing_part_is_named(field: str, names: dict[str, str], short: str) -> None:
+    reasons = (Reason(field=field, reason=MISSING),)
+    lead = booking(state=BookingState.HELD, reason="held_by_mapping", reasons=reasons)
+    assert lead_in_short(dataclasses.replace(lead, appointment=names)) == short

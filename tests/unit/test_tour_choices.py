@@ -1,4 +1,4 @@
-"""Test tour hours, and the tour times that are offered to renters."""
+"""Test tour hours and the tour times offered to renters."""
 
 import datetime as dt
 from typing import Any
@@ -87,7 +87,7 @@ def test_hours_are_written_as_they_are_read(days: dict[str, str], texts: dict[st
 def offered(
     now: dt.datetime, days: Hours, free: list[dt.datetime] | None = None, **settings: Any
 ) -> list[str]:
-    """Return the offered times, in local time."""
+    """Return the offered times as local times."""
     zone = ZoneInfo("America/Denver")
     community = Community(
         key="maple-court",

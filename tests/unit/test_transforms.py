@@ -26,6 +26,7 @@ from adapter.mapping.transforms import (
     reference,
 )
 from adapter.settings import Policy
+from tests.short_ids import shown
 
 EXAMPLES = [
     pytest.param(entry, example, id=f"{entry.name}-{number}")
@@ -36,12 +37,6 @@ EXAMPLES = [
 
 def reading(name: str, value: object, **options: object) -> Any:
     return TRANSFORMS[name].bind(options, Policy())(value)
-
-
-def shown(value: object) -> str:
-    """Return a short ID that distinguishes 5 from "5"."""
-    text = ascii(value)
-    return text if len(text) < 60 else f"{text[:40]} and more, {len(text)} in all"
 
 
 def assert_unreadable(name: str, value: object, **options: object) -> None:
@@ -454,7 +449,7 @@ def test_an_extension_and_further_numbers_are_noted() -> None:
         ("12/14/2026 303-555-0142", "+13035550142", None),
         ("303 555 0142 80202", "+13035550142", None),
         ("9am - 5pm 303 555 0142", "+13035550142", None),
-        # A number of seven digits is no number, and does not become one with the next.
+        # Seven digits are not a phone number, and do not become one together with the next digits.
         ("720 2091 303 555 0188", "+13035550188", None),
         ("210 303-555-0142 x12", "+13035550142", "Phone extension: 12"),
         ("+44 20 7946 0958 303 555 0142", "+442079460958", "Other phone: +13035550142"),

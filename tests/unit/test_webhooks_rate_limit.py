@@ -11,7 +11,7 @@ from adapter.webhooks.limits import MAX_KEYS, RequestLimit
 
 
 class Clock:
-    """A monotonic clock that tests can move."""
+    """A monotonic clock that tests can advance."""
 
     def __init__(self) -> None:
         self.at = 1000.0
@@ -43,7 +43,7 @@ def test_tokens_come_back_evenly() -> None:
     limit = RequestLimit(30, clock=clock)
     taken(limit, "a", 30)
 
-    clock.at += 2  # 30 a minute are one in two seconds
+    clock.at += 2  # 30 a minute is one every two seconds
     assert taken(limit, "a", 10) == 1
     clock.at += 3600
     assert taken(limit, "a", 100) == 30, "never more than a minute's"
@@ -54,7 +54,7 @@ def test_it_says_how_long_to_wait() -> None:
     limit = RequestLimit(30, clock=clock)
     taken(limit, "a", 30)
 
-    clock.at += 0.5  # there is a quarter of a token, so three quarters of two seconds are missing
+    clock.at += 0.5  # a quarter of a token is left, so the wait is three quarters of two seconds
     with pytest.raises(LimitReached) as refused:
         limit.take("a")
     assert refused.value.retry_after_seconds == pytest.approx(1.5)
@@ -104,7 +104,7 @@ NETWORKS = read_proxies("10.0.0.0/8, fd00::/8")
         ("10.0.0.1", "198.51.100.7", 1, "198.51.100.7"),
         ("10.0.0.1", "203.0.113.9, 198.51.100.7", 1, "198.51.100.7"),  # the first is forged
         ("10.0.0.1", "203.0.113.9,198.51.100.7, 10.0.0.2", 2, "198.51.100.7"),
-        ("192.0.2.1", "", 1, "192.0.2.1"),  # it came past the proxy
+        ("192.0.2.1", "", 1, "192.0.2.1"),  # it bypassed the proxy
         ("192.0.2.1", "203.0.113.9", 2, "192.0.2.1"),
         ("10.0.0.1", "203.0.113.9, 198.51.100.7", NETWORKS, "198.51.100.7"),
         ("10.0.0.1", "203.0.113.9, 198.51.100.7, 10.9.9.9", NETWORKS, "198.51.100.7"),
@@ -122,7 +122,7 @@ NETWORKS = read_proxies("10.0.0.0/8, fd00::/8")
         ("10.0.0.1", "unknown", 1, None),
         ("10.0.0.1", "x" * 5000, NETWORKS, None),
         ("10.0.0.1", " , ,", 1, "10.0.0.1"),
-        ("", "198.51.100.7", 1, "198.51.100.7"),  # a socket in the file system
+        ("", "198.51.100.7", 1, "198.51.100.7"),  # a Unix socket
         (None, "", 0, None),
     ],
 )

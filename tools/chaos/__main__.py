@@ -1,4 +1,4 @@
-"""Inject all kinds of faults at once, then check that no lead was lost or booked twice."""
+"""Inject faults of all kinds at the same time, then check that no lead was lost or booked twice."""
 
 import contextlib
 import json

@@ -17,16 +17,16 @@ PAUSE_SECONDS = 0.5
 
 
 class Agents:
-    """Agents who cancel tours, and record visits and missed tours."""
+    """Leasing agents who cancel tours, and record visits and missed tours."""
 
     def __init__(self, stage: Stage, stopping: threading.Event) -> None:
         self._stage = stage
         self._stopping = stopping
-        #: When tours were canceled: by the place of the lead and the tour's start.
+        #: When each tour was canceled, keyed by the lead's place and the tour's start.
         self.canceled_at: dict[tuple[tuple[str, str], dt.datetime], dt.datetime] = {}
 
     def act(self, lead: Lead, action: str) -> None:
-        """Wait for a lead's tour and change it, or do nothing if the tour does not appear."""
+        """Wait for a lead's tour, and change it. Do nothing if it does not appear in time."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline and not self._stopping.wait(PAUSE_SECONDS):
             tour = self._tour_of(lead)

@@ -1,4 +1,4 @@
-"""Compare the senders' responses, the database and the appointments in Knock."""
+"""Compare the responses to senders, the rows in the database and the appointments in Knock."""
 
 import dataclasses
 import itertools
@@ -16,7 +16,7 @@ from tools.people.record import MOVING
 RECOVERY_SECONDS = 60.0
 CALLS_PER_MINUTE = 120
 
-#: States in which something may exist in Knock.
+#: States in which a tour or guest card may exist in Knock.
 SENT = frozenset(
     {BookingState.SENDING, BookingState.SUBMITTED, BookingState.BOOKED, BookingState.UNKNOWN}
 )
@@ -49,10 +49,10 @@ class Findings:
 
 
 def _steady(audit: Callable[[Record], Iterator[str]]) -> Callable[[Record], Iterator[str]]:
-    """Restrict an audit to people who only request one tour after another.
+    """Limit an audit to people who only request one tour after another.
 
     :mod:`tools.chaos.people_audit` covers everyone, and :mod:`tools.chaos.later_audit` covers
-    people who choose a time on the invitation's page.
+    people who choose a time on the renter page.
     """
 
     def audited(record: Record) -> Iterator[str]:
@@ -94,7 +94,7 @@ def findings_from(record: Record, without: Collection[str] = ()) -> Findings:
 
 
 def absent(record: Record) -> Iterator[str]:
-    """Yield acknowledged webhooks whose event is not in the database."""
+    """Yield acknowledged webhooks whose events are not in the database."""
     for told in record.told:
         stored = {event.id for event in record.events.get(told.lead.id, ())}
         # The response to a later message about a booking contains the first event's ID.
@@ -109,7 +109,7 @@ def lost(record: Record) -> Iterator[str]:
     A superseded or duplicate lead is not lost while the same person's other lead is booked or needs
     review. For a lead without a time, a guest card is enough, including that of a tour.
     """
-    # What an agent cancels in Knock is not lost.
+    # A tour that an agent cancels in Knock is not lost.
     toured = {
         record.leads[tour.lead_id].place
         for tour in record.tours
@@ -130,11 +130,11 @@ def lost(record: Record) -> Iterator[str]:
 
 
 def stored_twice(record: Record) -> Iterator[str]:
-    """Yield webhooks that became two events.
+    """Yield webhooks that were stored as two events.
 
-    A form gives no time. If another request came in between, the same bytes may be a new request.
-    An event that is not mapped yet may be that request, so the bytes are stored again. The same
-    goes for several versions of one booking.
+    A form does not send the time of the request. If another request came in between, the same bytes
+    may be a new request. An event that is not mapped yet may be that request, so the bytes are
+    stored again. The same applies to several versions of one booking.
     """
     for lead_id, events in record.events.items():
         lead = record.leads[lead_id]
@@ -169,7 +169,7 @@ def older_after_newer(record: Record) -> Iterator[str]:
 
 
 def older_stands(record: Record) -> Iterator[str]:
-    """Yield older tours that are still booked although the person's newest request was booked."""
+    """Yield older tours that still exist although the person's newest request was booked."""
     newest: dict[tuple[str, str], Lead] = {}
     for lead in sorted(record.leads.values(), key=lambda lead: lead.number):
         if lead.starts_at is not None:
@@ -198,7 +198,7 @@ def wrong_hour(record: Record) -> Iterator[str]:
 
 
 def denied(record: Record) -> Iterator[str]:
-    """Yield tours and guest cards that exist in Knock but not according to their booking."""
+    """Yield tours and guest cards in Knock whose bookings say that they do not exist."""
     in_knock = {tour.lead_id for tour in record.tours} | {card.lead_id for card in record.cards}
     for lead_id in in_knock:
         states = {booking.state for booking in record.bookings.get(lead_id, ())}
@@ -207,12 +207,12 @@ def denied(record: Record) -> Iterator[str]:
 
 
 def stuck(record: Record) -> Iterator[str]:
-    """Yield rows that are still not final at the timeout."""
+    """Yield rows that have not reached a final state before the timeout."""
     yield from record.moving
 
 
 def refused(record: Record) -> Iterator[str]:
-    """Yield senders that gave up without an acknowledgement."""
+    """Yield senders that gave up without ever getting a 2xx response."""
     for told in record.told:
         if not told.is_acknowledged:
             yield f"{told.lead.id} got {told.status} after {told.waited_seconds:.0f} s"
@@ -233,7 +233,7 @@ def over_rate(record: Record) -> Iterator[str]:
 
 
 def limited(record: Record) -> Iterator[str]:
-    """Yield 429 responses that were not injected."""
+    """Yield 429 responses that the test did not inject."""
     yield from (f"429 at {call.at:%H:%M:%S}" for call in record.calls if is_limit(call))
 
 
@@ -293,7 +293,7 @@ def _counts(record: Record) -> dict[str, int]:
     }
 
 
-#: Bookings are counted by these states.
+#: The states by which bookings are counted.
 COUNTED = ("booked", "held", "unknown", "failed", "superseded", "duplicate", "expired")
 
 
@@ -303,14 +303,14 @@ def _acknowledged(record: Record) -> list[Lead]:
 
 
 def _moves(record: Record, lead_id: str) -> bool:
-    """Return True if a row is not final. ``stuck`` reports rows that should be final."""
+    """Return True if a row is not in a final state. ``stuck`` reports rows that should be."""
     if any(event.state is EventState.RECEIVED for event in record.events.get(lead_id, ())):
         return True
     return any(booking.state in MOVING for booking in record.bookings.get(lead_id, ()))
 
 
 def _unsent(record: Record) -> set[str]:
-    """Return leads that are unknown after a crash between commit and POST."""
+    """Return leads whose state is unknown because of a crash between the commit and the POST."""
     posted = {post.lead_id for post in record.posts}
     return {
         lead_id

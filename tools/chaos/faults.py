@@ -1,4 +1,4 @@
-"""Inject faults: killed and frozen processes, cut connections, a misbehaving upstream."""
+"""Inject faults: kill and freeze processes, cut connections, and make the sandbox misbehave."""
 
 import contextlib
 import random
@@ -58,7 +58,7 @@ LONGEST_FREEZE_SECONDS = 25.0
 
 
 class Storm:
-    """The faults in one round, drawn from ``rng``. The context manager ends them."""
+    """One round's faults, chosen at random with ``rng``. The context manager ends them."""
 
     def __init__(self, stage: Stage, rng: random.Random, without: Collection[str]) -> None:
         self._stage = stage
@@ -89,7 +89,7 @@ class Storm:
         return self
 
     def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
-        """Delete the sandbox's pending faults. Frozen processes wake up later."""
+        """Delete the sandbox's pending faults. Frozen processes resume on their own later."""
         self._stopping.set()
         for timer, process in self._thawing:
             if failure is None:
@@ -100,14 +100,14 @@ class Storm:
             self._stage.upstream.forget_faults()
 
     def rage(self) -> None:
-        """Inject all drawn faults in order."""
+        """Inject all chosen faults in order."""
         for name in self.drawn:
             self._stopping.wait(self._rng.uniform(0.2, 1.3))
             self.inject(name)
             self.injected.append(name)
 
     def inject(self, name: str) -> None:
-        """Inject one fault, now or into one of the sandbox's next requests."""
+        """Inject one fault, either now or into one of the sandbox's next requests."""
         if name in UPSTREAM:
             self._stage.upstream.fault(dict(UPSTREAM[name]))
             return
@@ -145,7 +145,7 @@ class Storm:
         timer.start()
 
     def _wait_for_a_post(self) -> None:
-        """Wait until the sandbox holds a POST open, or until a timeout."""
+        """Wait until the sandbox is delaying a POST, or until a timeout."""
         self._stage.upstream.fault(dict(HELD_OPEN))
         with contextlib.suppress(AssertionError):
             wait_until(self._is_posting, "a POST", seconds=4)

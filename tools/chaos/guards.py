@@ -1,4 +1,4 @@
-"""Break one guard at a time to prove the harness notices (``python -m tools.chaos.guards``).
+"""Break one guard at a time, to prove that the tests notice (``python -m tools.chaos.guards``).
 
 Each guard is broken in a copy of the project, by code appended to a module.
 """
@@ -82,7 +82,7 @@ def _send_in_one_transaction(self):
 Sender.send_due = _send_in_one_transaction
 """
         },
-        # A worker must be killed during a POST to show this, which does not happen in every round.
+        # This shows only if a worker is killed during a POST, which does not happen in every round.
         options=("--rounds", "10"),
     ),
     Guard(
@@ -246,7 +246,7 @@ def next_call(rate_state, now, setting, *, is_read):
 
 
 def caught(guard: Guard, *arguments: str) -> dict[str, int] | None:
-    """Return the nonzero counts without the guard, or None if the harness did not run."""
+    """Return the nonzero fault counts without the guard, or None if the tests did not run."""
     with tempfile.TemporaryDirectory(prefix="adapter-guard-") as name:
         folder = Path(name)
         unwanted = shutil.ignore_patterns("__pycache__")

@@ -1,4 +1,4 @@
-"""Check what happens after a request: later messages, chosen times, and Knock's reports."""
+"""Check events after a request: later messages, chosen times, and reports from Knock."""
 
 import datetime as dt
 from collections import Counter
@@ -17,12 +17,12 @@ STATUSES = {
     "visited": KnockStatus.VISITED,
     "no_show": KnockStatus.NO_SHOW,
 }
-#: A message counts as stored before another is sent if it was stored this long before.
+#: A message counts as stored before another one was sent if it was stored this much earlier.
 MARGIN = dt.timedelta(seconds=1)
 
 
 def own_notes(record: Record) -> list[Note]:
-    """Return the notes with text from this round's leads."""
+    """Return the notes that contain text from this round's leads."""
     lines = {line for lead in record.leads.values() for line in lead.words}
     return [note for note in record.notes if lines & {*note.lines}]
 
@@ -31,13 +31,13 @@ def own_notes(record: Record) -> list[Note]:
 
 
 def _sent_lines(record: Record) -> set[str]:
-    """Return the lines of the notes with which tours and guest cards were created."""
+    """Return the lines of the notes that tours and guest cards were created with."""
     tours = (line for tour in record.tours for line in tour.lines)
     return {*tours, *(line for card in record.cards for line in card.lines)}
 
 
 def words_twice(record: Record) -> Iterator[str]:
-    """Yield texts that Knock has twice: in two notes, or in a note and in their own booking."""
+    """Yield texts that are in Knock twice: in two notes, or in a note and their own booking."""
     noted = Counter(line for note in record.notes for line in note.lines)
     sent = _sent_lines(record)
     for lead in record.leads.values():
@@ -69,7 +69,7 @@ def _is_taken_back(record: Record, lead: Lead) -> bool:
 
 
 def _waits(record: Record, lead: Lead, asked: set[tuple[str, str]]) -> bool:
-    """Return True if the text is waiting for a user, or for a lead that needs review."""
+    """Return True if the text is waiting for a user or for a lead that needs review."""
     if needs_review(record, lead.id):
         return True
     waiting = any(one.state is MessageState.WAITING for one in record.messages.get(lead.id, ()))
@@ -77,7 +77,7 @@ def _waits(record: Record, lead: Lead, asked: set[tuple[str, str]]) -> bool:
 
 
 def words_out_of_order(record: Record) -> Iterator[str]:
-    """Yield notes whose text was written before that of the previous note on the guest card.
+    """Yield notes whose text was written earlier than the previous note on the guest card.
 
     A text that arrived too late cannot be in order.
     """
@@ -122,7 +122,7 @@ def choice_lost(record: Record) -> Iterator[str]:
         confirmed = [number for number, one in enumerate(chosen) if one.is_confirmed]
         if not confirmed:
             continue
-        # A later one whose response was lost may be stored or not.
+        # A later choice whose response was lost may or may not be stored.
         allowed = [one.at for one in chosen[confirmed[-1] :]]
         standing = {tour.starts_at for tour in _tours(record, lead_id) if tour.stands}
         is_asked = any(one.starts_at in allowed for one in _waiting(record, lead_id))

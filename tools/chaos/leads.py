@@ -1,4 +1,4 @@
-"""Generate one round's leads: made-up people, their requests, and how they are sent."""
+"""Generate one round's leads: made-up people, their requests, and the way the requests are sent."""
 
 import dataclasses
 import datetime as dt
@@ -40,7 +40,7 @@ class Lead:
     key: str = ""
     #: True if the request cancels that booking.
     is_cancellation: bool = False
-    #: True if the person cancels or returns to an earlier tour.
+    #: True if the person cancels the tour or returns to an earlier one.
     wavers: bool = False
     #: The person's message, or "".
     word: str = ""
@@ -52,12 +52,12 @@ class Lead:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Return the lines of the lead's notes, each of which is unique."""
+        """Return the lines of the lead's notes. Each line is unique."""
         return tuple(filter(None, (f"lead {self.id}", self.word)))
 
     @property
     def place(self) -> tuple[str, str]:
-        """Return the key of Knock's one upcoming tour: one person at one community."""
+        """Return the person and the community. Knock keeps one upcoming tour for each such pair."""
         return (self.person, self.community)
 
     @property
@@ -93,7 +93,7 @@ class Lead:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """How a renter chooses a time on the invitation's page."""
+    """How a renter chooses a time on the renter page."""
 
     #: Selects one of the times offered: from 0.0, the first one, to 1.0.
     place: float
@@ -106,7 +106,7 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """A sender's step, which ends when every copy has been acknowledged."""
+    """A step of a sender, which ends when every copy of the webhook has been acknowledged."""
 
     #: Sent at the same time, each by its own thread. Two of one lead are duplicates.
     leads: tuple[Lead, ...]
@@ -121,7 +121,7 @@ class Step:
     written: tuple[Lead, ...] = ()
     #: Times that the renter chooses one after the other with the link in the response.
     choices: tuple[Choice, ...] = ()
-    #: What an agent then does with the tour in Knock: ``cancel``, ``visit`` or ``miss``.
+    #: What an agent does with the tour in Knock afterward: ``cancel``, ``visit`` or ``miss``.
     act: str | None = None
 
 
@@ -137,7 +137,7 @@ def journeys(
     without: Collection[str],
     change: str | None = None,
 ) -> list[Journey]:
-    """Return the steps of all people in one round, sequential per person and concurrent overall.
+    """Return the steps of all people in one round. Each person's steps run one after another.
 
     With ``change``, one of :data:`WAVERINGS`, all people change their requests in that way.
     """
@@ -152,8 +152,8 @@ def _steps(
 ) -> Iterator[Step]:
     """Return a person's steps: a request, reschedules, and late retries of older requests.
 
-    Some people waver instead: they cancel, or go back to an earlier tour. Others write again later,
-    choose a time on the invitation's page, or have a tour that is changed in Knock.
+    Some people change their minds instead: they cancel, or go back to an earlier tour. Others write
+    again later, choose a time on the renter page, or have a tour that is changed in Knock.
     """
     if change is not None or ("people" not in without and rng.random() < 0.4):
         yield from _wavering_steps(rng, _wish(rng, name, number), change)
@@ -202,7 +202,7 @@ WHILE_CHOOSING = ("kill a web worker", "kill a worker", "cut the database's conn
 
 
 def _choosing_steps(rng: random.Random, wish: Lead, without: Collection[str]) -> Iterator[Step]:
-    """Return the step of a person who requests no time, and later chooses one or several."""
+    """Return the step of a person who requests no time, and later chooses one or more times."""
     lead = dataclasses.replace(wish, source=CHAT, starts_at=None, word=f"word {wish.id}")
     faults = [name for name in WHILE_CHOOSING if name not in without]
     choices = tuple(
@@ -270,7 +270,7 @@ def _wavering_steps(rng: random.Random, wish: Lead, change: str | None) -> Itera
 
 
 def _leads(rng: random.Random, name: str, number: int) -> Iterator[Lead]:
-    """Yield one to three requests from one person for a community, each for a different day.
+    """Yield one to three of a person's requests at a community, each for a different day.
 
     Some people also send requests without a time. Some send only those, once or twice.
     """

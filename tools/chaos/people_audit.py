@@ -1,4 +1,4 @@
-"""Check a round against the rules for people that ``tools.people`` also uses."""
+"""Check a round against the same rules for people that ``tools.people`` checks."""
 
 import datetime as dt
 import re
@@ -18,7 +18,7 @@ def broken_promises(record: Record) -> Iterator[str]:
 
 
 def people_record(record: Record) -> people.Record:
-    """Convert a round to messages, leads and tours. Guest cards are omitted."""
+    """Convert a round's results to messages, leads and tours. Guest cards are omitted."""
     leads = [lead for lead in record.leads.values() if lead.starts_at and lead.id in record.events]
     bookings = [one for lead in leads for one in record.bookings.get(lead.id, ())]
     ids = {one.id for one in bookings}

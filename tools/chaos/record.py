@@ -17,7 +17,7 @@ from tools.chaos.senders import Senders, Told
 from tools.chaos.stage import Stage
 from tools.people.record import WAITING
 
-#: Responses to a create after which nothing can have been booked, such as the sandbox's 503.
+#: Responses to a create request that prove that nothing was booked, such as the sandbox's 503.
 CLEAR_NO = frozenset({400, 401, 403, 404, 429, 503})
 #: More rows than any run creates.
 ALL = 1_000_000
@@ -28,7 +28,7 @@ class Post:
     """A create request that reached the sandbox."""
 
     lead_id: str
-    #: True if it is ambiguous: the adapter must assume that it may be booked.
+    #: True if the outcome is ambiguous, so that the adapter must assume that it may be booked.
     may_have_booked: bool
 
 
@@ -46,7 +46,7 @@ class Tour:
     canceled_by: str | None = None
     #: Its status in Knock.
     status: str = "booked"
-    #: The lines of the notes with which it was booked.
+    #: The lines of the notes that it was booked with.
     lines: tuple[str, ...] = ()
 
 
@@ -95,13 +95,13 @@ class Record:
     cards: Sequence[Card]
     #: All requests since the start of the minute before the round.
     calls: Sequence[Call]
-    #: Rows that are not final at the timeout.
+    #: Rows that had not reached a final state at the timeout.
     moving: Sequence[str]
     worst_seconds: float
     worst_row: str
     #: When each lead was written, by its sender's clock.
     sent_at: Mapping[str, dt.datetime] = dataclasses.field(default_factory=dict)
-    #: All notes on guest cards, in the order in which they were added.
+    #: All notes on guest cards, in the order they were added.
     notes: Sequence[Note] = ()
     #: The later messages that the adapter keeps for each lead.
     messages: Mapping[str, Sequence[Message]] = dataclasses.field(default_factory=dict)
@@ -118,7 +118,7 @@ class Record:
 def read_rows(
     store: Database, leads: Mapping[str, Lead]
 ) -> tuple[dict[str, list[Event]], dict[str, list[Booking]]]:
-    """Return the events and bookings of these leads."""
+    """Return the events and bookings of the given leads."""
     events: dict[str, list[Event]] = {}
     bookings: dict[str, list[Booking]] = {}
     with store.transaction() as found:
@@ -137,7 +137,7 @@ def read_rows(
 
 
 def posts_from(calls: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]) -> list[Post]:
-    """Return the create requests of these leads."""
+    """Return the POST requests that create the given leads' tours or guest cards."""
     posts = []
     for call in calls:
         lead_id = _lead_id(call["body"]) if call["path"] in CREATE_PATHS.values() else ""
@@ -151,7 +151,7 @@ def posts_from(calls: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]) ->
 
 
 def tours_from(appointments: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]) -> list[Tour]:
-    """Return the appointments of these leads, in the order in which they were booked."""
+    """Return the appointments of the given leads, in the order they were booked."""
     return [
         Tour(
             lead_id=lead_id,
@@ -169,7 +169,7 @@ def tours_from(appointments: Sequence[Mapping[str, Any]], leads: Mapping[str, Le
 
 
 def cards_from(prospects: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]) -> list[Card]:
-    """Return the guest cards of these leads."""
+    """Return the guest cards of the given leads."""
     return [
         Card(
             lead_id=lead_id,
@@ -198,7 +198,7 @@ def notes_from(notes: Sequence[Mapping[str, Any]]) -> list[Note]:
 def read_messages(
     store: Database, events: Mapping[str, Sequence[Event]]
 ) -> dict[str, list[Message]]:
-    """Return the later messages for each lead."""
+    """Return each lead's later messages."""
     with store.transaction() as tx:
         return {
             lead_id: [one for event in stored for one in tx.messages.of_event(event.id)]
@@ -207,7 +207,7 @@ def read_messages(
 
 
 def calls_from(calls: Sequence[Mapping[str, Any]], since: dt.datetime) -> list[Call]:
-    """Return all requests since a time."""
+    """Return all requests since the given time."""
     found = [
         Call(
             at=dt.datetime.fromisoformat(call["received_at"]),
@@ -220,7 +220,7 @@ def calls_from(calls: Sequence[Mapping[str, Any]], since: dt.datetime) -> list[C
 
 
 def is_limit(call: Call) -> bool:
-    """Return True if the sandbox responded 429 without an injected fault."""
+    """Return True if the sandbox responded with 429 although no fault was injected."""
     return call.status == HTTPStatus.TOO_MANY_REQUESTS and not call.is_injected
 
 
@@ -241,7 +241,7 @@ def read(
     moving: Sequence[str],
     worst: tuple[float, str],
 ) -> Record:
-    """Read the database and the sandbox."""
+    """Read the final state from the database and the sandbox."""
     events, bookings = read_rows(store, leads)
     calls = stage.upstream.calls()
     return Record(
@@ -270,7 +270,7 @@ def _lines(request: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _lead_id(body: Any) -> str:
-    """Return the lead ID of a create request, which is in its notes."""
+    """Return the lead ID in the notes of a POST request."""
     notes = body.get("notes", "") if isinstance(body, dict) else ""
     found = re.search(r"lead (\S+)", notes)
     return found[1] if found else ""

@@ -1,4 +1,4 @@
-"""Visit the invitation's page, and choose tour times, as renters without scripts do."""
+"""Open the renter page and choose tour times, like renters whose browsers run no scripts."""
 
 import concurrent.futures
 import dataclasses
@@ -26,7 +26,7 @@ _LINK = re.compile(r"https?://\S+/tour/\S+")
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Chosen:
-    """A time that a renter has submitted."""
+    """A tour time that a renter has submitted."""
 
     lead_id: str
     at: dt.datetime
@@ -43,7 +43,7 @@ class _Form:
 
 
 class Renters:
-    """Renters who follow their links."""
+    """Renters who open the links that they receive."""
 
     def __init__(
         self, stage: Stage, inject: Callable[[str], object], stopping: threading.Event
@@ -51,13 +51,13 @@ class Renters:
         self._stage = stage
         self._inject = inject
         self._stopping = stopping
-        #: In the order in which they were submitted.
+        #: The chosen times, in the order they were submitted.
         self.chosen: list[Chosen] = []
         #: Leads whose renters got no link, or were offered no time.
         self.gave_up: list[str] = []
 
     def choose(self, lead: Lead, link: str, choices: Sequence[Choice]) -> None:
-        """Choose times one by one. Without a link, an agent sends the guest card's link."""
+        """Choose times one after another. Without a link, use the one that an agent sends."""
         link = link or self._link_of_card(lead)
         for choice in choices:
             self._stopping.wait(choice.pause_seconds)
@@ -93,7 +93,7 @@ class Renters:
         return False
 
     def _form(self, lead: Lead, link: str, choice: Choice) -> _Form | None:
-        """Return the form for one of the times that are offered, or None if there is none."""
+        """Return the form for one of the offered times, or None if no time is offered."""
         before = {one.at for one in self.chosen if one.lead_id == lead.id}
         times = sorted(set(_times(self._get(link, change="1"))) - before)
         if not times:
@@ -114,7 +114,7 @@ class Renters:
     def _submit(
         self, link: str, form: _Form, copies: int, fault: str | None, deadline: float
     ) -> bool:
-        """Submit copies of a form at the same time, and again until a response is clear.
+        """Submit copies of a form at the same time. Repeat until a response is clear.
 
         Return False if the time is not available.
         """

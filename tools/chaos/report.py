@@ -1,4 +1,4 @@
-"""Format the rounds as text and as plain data."""
+"""Format the results of the rounds as text or as JSON-compatible data."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from tools.chaos.rounds import Round
 
 
 def line(one: Round) -> str:
-    """Format a round on one line, and each fault on another."""
+    """Format a round's result as one line, followed by a line for each fault."""
     findings = one.findings
     counts = ", ".join(f"{number} {word}" for word, number in findings.counts.items() if number)
     facts = (
@@ -24,7 +24,7 @@ def line(one: Round) -> str:
 
 
 def totals(rounds: Sequence[Round]) -> dict[str, Any]:
-    """Return the totals of all rounds as plain data."""
+    """Return the totals of all rounds as JSON-compatible data."""
     counts: Counter[str] = Counter()
     faults: Counter[str] = Counter()
     for one in rounds:
@@ -40,7 +40,7 @@ def totals(rounds: Sequence[Round]) -> dict[str, Any]:
 
 
 def as_data(rounds: Sequence[Round]) -> dict[str, Any]:
-    """Return all rounds and totals as plain data."""
+    """Return all rounds and their totals as JSON-compatible data."""
     return totals(rounds) | {
         "each": [
             {
@@ -60,7 +60,7 @@ def as_data(rounds: Sequence[Round]) -> dict[str, Any]:
 
 
 def as_text(rounds: Sequence[Round]) -> str:
-    """Format the totals as a table of two columns."""
+    """Format the totals as a table with two columns."""
     data = totals(rounds)
     rows = [("rounds", data["rounds"]), *data["counts"].items()]
     rows += [("worst recovery, seconds", data["worst_recovery_seconds"])]

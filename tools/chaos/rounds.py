@@ -1,4 +1,4 @@
-"""Run one round after another with the same processes."""
+"""Run one round after another, all with the same processes."""
 
 import dataclasses
 import datetime as dt
@@ -40,9 +40,9 @@ class Plan:
     people: int = 8
     #: How long to wait for a round after its last fault.
     patience_seconds: float = 150.0
-    #: Audits, faults and sender behaviors to omit.
+    #: Audits, faults and kinds of sender behavior to omit.
     without: frozenset[str] = frozenset()
-    #: How all people change their requests; None: each in its own way.
+    #: How all people change their requests, or None if each person does so in a different way.
     change: str | None = None
 
 
@@ -59,7 +59,7 @@ class Round:
 
 
 def run(plan: Plan) -> Generator[Round, None, None]:
-    """Run all rounds. After a violation, keep logs and data in the round's ``folder``."""
+    """Run all rounds. If a round violates a rule, keep its logs and data in its ``folder``."""
     folder = Path(tempfile.mkdtemp(prefix="adapter-chaos-"))
     has_fault = False
     try:
@@ -80,7 +80,7 @@ def run(plan: Plan) -> Generator[Round, None, None]:
 
 
 def play(stage: Stage, store: Database, watch: Watch, plan: Plan, number: int) -> Round:
-    """Run one round: inject leads and faults concurrently, wait until settled, and audit."""
+    """Run one round: inject leads and faults, wait until nothing changes, and audit the result."""
     seed, size = plan.seed + number - 1, size_of(number)
     rng = random.Random(seed)
     began, began_at = time.monotonic(), dt.datetime.now(dt.UTC)
@@ -119,7 +119,7 @@ def play(stage: Stage, store: Database, watch: Watch, plan: Plan, number: int) -
 
 
 def size_of(number: int) -> int:
-    """Return the factor for the number of people in this round."""
+    """Return the factor by which to multiply the number of people in this round."""
     return FLOOD if number % FLOOD_EVERY == 0 else 1
 
 
@@ -135,14 +135,14 @@ def _plans(plan: Plan, number: int, rng: random.Random) -> list[Journey]:
 
 
 def _wait_for_notes(stage: Stage, watch: Watch) -> None:
-    """Wait until each webhook was accepted or given up, and no note is in flight."""
+    """Wait until each webhook has been accepted or abandoned, and no note is in flight."""
     deadline = time.monotonic() + NOTES_SECONDS
     while time.monotonic() < deadline and (stage.upstream.undelivered() or watch.has_notes()):
         time.sleep(LOOK_SECONDS)
 
 
 def _settle(watch: Watch, senders: Senders, seconds: float) -> list[str]:
-    """Wait until nothing changes, and return the rows that are not final at the timeout."""
+    """Wait until nothing changes. Return the rows that are not in a final state at the timeout."""
     deadline = time.monotonic() + seconds
     still_since: float | None = None
     rest: list[str] | None = None

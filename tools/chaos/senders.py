@@ -1,4 +1,4 @@
-"""Simulate lead sources that repeat a webhook until they get a 2xx response."""
+"""Simulate lead sources that resend each webhook until they get a 2xx response."""
 
 import contextlib
 import dataclasses
@@ -31,19 +31,19 @@ class Told:
     #: The final response, or None without a clear response in time.
     status: int | None = None
     event_id: int | None = None
-    #: The link in the response with which the renter chooses a time, or "".
+    #: The link in the response that the renter uses to choose a time, or "".
     link: str = ""
-    #: From the first attempt to that response.
+    #: Seconds from the first attempt to that response.
     waited_seconds: float = 0.0
 
     @property
     def is_acknowledged(self) -> bool:
-        """Return True if the sender does not need to retry."""
+        """Return True if the sender got a 2xx response and does not need to retry."""
         return self.status == 200
 
 
 class Senders:
-    """One thread per journey, and another for each further copy of a webhook."""
+    """The senders: one thread per journey, and another for each additional copy of a webhook."""
 
     def __init__(self, stage: Stage, inject: Callable[[str], object]) -> None:
         self._stage = stage
@@ -100,7 +100,7 @@ class Senders:
                 self.agents.act(step.leads[0], step.act)
 
     def _deliver(self, told: Told, step: Step, together: threading.Barrier) -> None:
-        """Send one copy until the response is final."""
+        """Send one copy of a webhook repeatedly until the response is final."""
         together.wait()
         began = time.monotonic()
         cut = step.cut

@@ -30,7 +30,7 @@ SECRETS = {
     "FORM_SECRET": "made-up-2",
     "CHAT_SECRET": "made-up-3",
 }
-#: The secret with which Propexo signs its own webhooks.
+#: The secret that Propexo uses to sign its own webhooks.
 UPSTREAM_SECRET = "made-up-4"
 START_SECONDS = 60.0
 #: Pause before Propexo sends a webhook again. It does so ten times, longer than any outage.
@@ -43,7 +43,7 @@ SETTINGS = {
     "ADAPTER_JOB_DEADLINE_SECONDS": "8",
     "ADAPTER_LOG_LEVEL": "WARNING",
     "WEB_CONCURRENCY": "2",
-    # All senders and renters have the same address.
+    # All senders and renters have the same IP address.
     "ADAPTER_ADDRESS_LIMIT_PER_MINUTE": "1000000",
 }
 
@@ -56,14 +56,14 @@ class Sandbox(SandboxClient):
         requests.delete(self.url + "/_sandbox/faults", timeout=5).raise_for_status()
 
     def tell(self, adapter_url: str, *, delay: float, stage: float) -> None:
-        """Make the sandbox send webhooks about Knock's records, with these delays in seconds."""
+        """Make the sandbox send webhooks about Knock's records with the given delays (seconds)."""
         url, retry_seconds = adapter_url + "/propexo/webhooks", WEBHOOK_RETRY_SECONDS
         self.sync(
             url=url, secret=UPSTREAM_SECRET, retry_seconds=retry_seconds, delay=delay, stage=stage
         )
 
     def undelivered(self) -> list[str]:
-        """Return the records whose webhooks were not accepted yet, and will be sent again."""
+        """Return the records whose webhooks have not been accepted yet and will be sent again."""
         return [
             one["body"]["data"]["record_id"]
             for one in self._get("sync")["webhooks"]
@@ -85,7 +85,7 @@ class Sandbox(SandboxClient):
 
 
 class Stage:
-    """All processes, which run for the duration of a ``with`` block."""
+    """All processes of the test, which run while a ``with`` block executes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -128,7 +128,7 @@ class Stage:
         self._end()
 
     def part(self, word: str) -> psutil.Process:
-        """Return the child of `adapter run` whose command line contains ``word``."""
+        """Return the child process of `adapter run` whose command line contains ``word``."""
         for child in psutil.Process(self._run.pid).children():
             with contextlib.suppress(psutil.Error):
                 if any(Path(argument).name == word for argument in child.cmdline()):
@@ -149,7 +149,7 @@ class Stage:
         return self._start("worker", DATABASE_URL=self.database_url)
 
     def _start(self, *arguments: str, **changes: str) -> "subprocess.Popen[bytes]":
-        """Start one command in its own session, so that Ctrl-C reaches only the harness."""
+        """Start a command in its own session, so that Ctrl-C reaches only the test itself."""
         with (self.folder / "adapter.log").open("ab") as log:
             process = popen(
                 [sys.executable, "-m", "adapter", *arguments],
@@ -163,7 +163,7 @@ class Stage:
         return process
 
     def _end(self) -> None:
-        """End all started processes and their children, gracefully first."""
+        """Stop all started processes and their children. Try to stop them gracefully first."""
         family = list(self._family())
         for process in family:
             with contextlib.suppress(psutil.Error):

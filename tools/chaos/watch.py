@@ -1,4 +1,4 @@
-"""Measure how long rows that should progress are idle during the faults."""
+"""Measure how long rows that should progress stay idle during the faults."""
 
 import contextlib
 import threading
@@ -69,18 +69,18 @@ class Watch:
         self._thread.join()
 
     def begin(self) -> None:
-        """Reset the maximum idle time."""
+        """Reset the recorded maximum idle time."""
         self.worst_seconds, self.worst_row = 0.0, ""
 
     def moving(self) -> list[str] | None:
-        """Return the rows that are not final, or None while PostgreSQL is unavailable."""
+        """Return the rows that are not in a final state, or None if PostgreSQL is unavailable."""
         try:
             return [_name(row) for row in self._rows()]
         except StoreUnavailable:
             return None
 
     def wait_for_searches(self) -> bool:
-        """Wait until each unknown booking was searched for once. Return True if there were any."""
+        """Wait until each unknown booking has been searched for. Return True if there were any."""
         deadline, waited = time.monotonic() + SEARCH_SECONDS, False
         while time.monotonic() < deadline and self._is_unsearched():
             waited = True

@@ -4,6 +4,6 @@
 
 ``payloads`` changes the samples of every mapping, ``in_process`` maps them, ``attacks`` generates
 the requests, ``strangers`` sends them, ``slow`` holds slow connections open, ``genuine`` posts
-signed leads at a steady rate, ``stage`` runs the processes, and ``audit`` compares what happened
-with the promises. Each request and payload depends only on the seed and its number.
+signed leads at a steady rate, ``stage`` runs the processes, and ``audit`` compares the results with
+the promises. Each request and payload depends only on the seed and its number.
 """

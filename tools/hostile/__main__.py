@@ -1,4 +1,4 @@
-"""Send hostile requests and map hostile payloads, then check that every promise was kept."""
+"""Send hostile requests, map hostile payloads, and check that every promise was kept."""
 
 import json
 import logging

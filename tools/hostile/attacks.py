@@ -35,7 +35,7 @@ METHODS = (
     *("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PRI", "PROPFIND"),
     *("post", "P", "POST" * 50, "BREW", "get", "QUERY"),
 )
-#: Paths that a stranger may try instead of `/hooks/SOURCE`. ``{}`` is a source.
+#: Paths that a stranger may try instead of `/hooks/SOURCE`. ``{}`` stands for a source.
 PATHS = (
     *("/hooks/{}/", "//hooks/{}", "/hooks//{}", "/hooks/%2e%2e/console/", "/hooks/../console/"),
     *(
@@ -174,7 +174,7 @@ class Attack:
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Target:
-    """The facts about the adapter that attacks use."""
+    """The data about the adapter that attacks use."""
 
     url: str
     sources: Mapping[str, Source]
@@ -195,7 +195,7 @@ class Target:
 
 
 def draw(target: Target, seed: int, number: int) -> Attack:
-    """Return the request with this number. Only timestamped signatures and cookies vary."""
+    """Return the request with the given number. Only timestamped signatures and cookies vary."""
     rng = random.Random(f"{seed}:request:{number}")
     names, weights = zip(*((make, weight) for make, weight in KINDS.items()), strict=True)
     make = rng.choices(names, weights)[0]
@@ -208,13 +208,11 @@ def draw(target: Target, seed: int, number: int) -> Attack:
     return dataclasses.replace(attack, kind=make.__name__.strip("_"), address=address)
 
 
-def http(
-    method: str, target: str, headers: Headers, body: bytes = b"", *, length: str = ""
-) -> bytes:
-    """Return the bytes of a request, with exactly these headers."""
+def http(method: str, target: str, headers: Headers, body: bytes = b"") -> bytes:
+    """Return the bytes of a request with exactly the given headers."""
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
     if not any(name.lower() in ("content-length", "transfer-encoding") for name, _ in headers):
-        lines.append(f"Content-Length: {length or len(body)}")
+        lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + body
 
 
@@ -259,7 +257,7 @@ def _limit(source: Source) -> float:
 
 
 def signed(rng: random.Random, target: Target) -> Attack:
-    """Generate a hostile customer's request through a genuine sender."""
+    """Generate a genuine sender's request that contains a hostile customer's input."""
     source = _source(rng, target)
     payload = hostile_payload(rng, target.samples[source.name])
     return _sent(rng, target, source, payload)
@@ -288,14 +286,14 @@ def _chunked(rng: random.Random, body: bytes) -> bytes:
 
 
 def signed_bomb(rng: random.Random, target: Target) -> Attack:
-    """Generate a huge, deep or misleading body with a genuine signature."""
+    """Generate a correctly signed body that is huge, deeply nested or misleading."""
     source = _source(rng, target)
     kind, body = rng.choice(BOMBS)(rng)
     return _sent(rng, target, source, Payload(body=body, content_type=kind, headers={}, query=""))
 
 
 def unsigned_bomb(rng: random.Random, target: Target) -> Attack:
-    """Generate a huge, deep or misleading body without a signature."""
+    """Generate an unsigned body that is huge, deeply nested or misleading."""
     kind, body = rng.choice(BOMBS)(rng)
     headers = [("Host", target.host), ("Content-Type", _clean(kind)), ("Connection", "close")]
     query = rng.choice(("", "", "?token=" + MARK))
@@ -345,7 +343,7 @@ def _spoiled(rng: random.Random, headers: Headers) -> Headers:
 
 
 def content_type(rng: random.Random, target: Target) -> Attack:
-    """Generate a signed sample with a false content type, charset or encoding."""
+    """Generate a signed sample with an incorrect content type, charset or encoding."""
     source = _source(rng, target)
     payload = hostile_payload(rng, target.samples[source.name])
     payload = dataclasses.replace(payload, content_type=_clean(rng.choice(CONTENT_TYPES)))
@@ -469,84 +467,34 @@ def broken_http(rng: random.Random, target: Target) -> Attack:
     return _attack(data, may_be_501=True, is_closed=True)
 
 
+_LENGTHS = (
+    *(b"+1", b"-1", b"1e3", b"0x10", b"9" * 5000, b"", b" "),
+    *(b"1, 1", b"1_0", b"\xb2", b"5\x00"),
+)
+_CODINGS = (
+    *(b"gzip", b"chunked, identity", b"xchunked", b"\x0bchunked"),
+    *(b"chunked, chunked", b"gzip, chunked"),
+)
+_CHUNKS = (
+    *(b"-1\r\n", b"zz\r\n", b"5\nab", b"5;" + b"a" * 9000, b"fffffffff\r\n"),
+    *(b"5\r\nabc", b"1\r\nab\r\n0\r\n\r\n", b"1\r\na\r\n" * 5000 + b"0\r\n\r\n"),
+    b"0\r\nContent-Length: 3\r\nX-Signature: a\r\n\r\nGET /metrics HTTP/1.1\r\n\r\n",
+)
+_VERSIONS = (
+    *(b"HTTP/0.9", b"HTTP/1.0", b"HTTP/1.2", b"HTTP/2.0", b"HTTP/11.1"),
+    *(b"http/1.1", b"ICY/1.0", b""),
+)
+
+
 def _broken(rng: random.Random, name: bytes, start: bytes, lead: bytes) -> Iterator[bytes]:
+    """Yield requests that break the rules of HTTP. ``start`` has a request line and a host."""
     length = b"Content-Length: %d\r\n\r\n" % len(lead)
-    for value in (
-        b"+1",
-        b"-1",
-        b"1e3",
-        b"0x10",
-        b"9" * 5000,
-        b"",
-        b" ",
-        b"1, 1",
-        b"1_0",
-        b"\xb2",
-        b"5\x00",
-    ):
-        yield start + b"Content-Length: " + value + b"\r\n\r\n" + lead
-    yield start + b"Content-Length: 5\r\n" + length + lead
-    yield start + b"Transfer-Encoding: chunked\r\n" + length + b"0\r\n\r\n" + lead
-    for coding in (
-        b"gzip",
-        b"chunked, identity",
-        b"xchunked",
-        b"\x0bchunked",
-        b"chunked, chunked",
-        b"gzip, chunked",
-    ):
-        yield start + b"Transfer-Encoding: " + coding + b"\r\n\r\n0\r\n\r\n"
-    chunked = start + b"Transfer-Encoding: chunked\r\n\r\n"
-    for chunk in (
-        b"-1\r\n",
-        b"zz\r\n",
-        b"5\nab",
-        b"5;" + b"a" * 9000,
-        b"fffffffff\r\n",
-        b"5\r\nabc",
-        b"1\r\nab\r\n0\r\n\r\n",
-    ):
-        yield chunked + chunk
-    yield chunked + b"0\r\nContent-Length: 3\r\nX-Signature: a\r\n\r\nGET /metrics HTTP/1.1\r\n\r\n"
-    yield chunked + b"1\r\na\r\n" * 5000 + b"0\r\n\r\n"
-    yield start.replace(b"\r\n", b"\n") + b"\n"
-    yield start + b" folded: x\r\n\tmore\r\n\r\n"
-    yield start + b"Content-Length : 5\r\n\r\nabcde"
-    yield start + b"No colon here " + lead + b"\r\n\r\n"
-    yield start + b"Authorization Bearer " + lead + b"\r\n\r\n"
-    yield start + b"X-\x00: \x00\r\n\r\n"
-    yield start + b"X: " + b"x" * rng.choice((9_000, 70_000, 400_000)) + b"\r\n\r\n"
-    yield (
-        start
-        + b"".join(b"X-%d: y\r\n" % number for number in range(rng.choice((101, 5_000))))
-        + b"\r\n"
-    )
-    yield start + b"Expect: 100-continue\r\nExpect: 200\r\n" + length + lead
-    yield (
-        start
-        + b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AA\r\n"
-        + length
-        + lead
-    )
-    yield start + b"Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Key: YQ==\r\n\r\n"
-    yield start + b"Content-Length: %d\r\n\r\n" % (len(lead) + rng.choice((1, 100, 900_000))) + lead
-    yield start + b"Content-Length: 3\r\n\r\n" + lead + b"\r\n\r\n"
-    yield start + b"\r\n" + lead + b"\r\n\r\n"
-    yield start + b"Content-Length: 999999999999\r\n\r\n" + lead
-    yield (start + length + lead) * 30
+    yield from _broken_bodies(rng, start, lead, length)
+    yield from _broken_headers(rng, start, lead, length)
+    for version in _VERSIONS:
+        yield b"POST /hooks/" + name + b" " + version + b"\r\nHost: x\r\n" + length + lead
     yield b"GET /hooks/" + name + b"\r\n\r\n"
     yield b"GET /" + b"a" * rng.choice((5_000, 100_000)) + b" HTTP/1.1\r\n\r\n"
-    for version in (
-        b"HTTP/0.9",
-        b"HTTP/1.0",
-        b"HTTP/1.2",
-        b"HTTP/2.0",
-        b"HTTP/11.1",
-        b"http/1.1",
-        b"ICY/1.0",
-        b"",
-    ):
-        yield b"POST /hooks/" + name + b" " + version + b"\r\nHost: x\r\n" + length + lead
     yield b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x12\x04\x00\x00\x00\x00\x00"
     yield b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + rng.randbytes(500)
     yield b"SSH-2.0-OpenSSH_9\r\n"
@@ -557,8 +505,44 @@ def _broken(rng: random.Random, name: bytes, start: bytes, lead: bytes) -> Itera
     yield lead
 
 
+def _broken_bodies(rng: random.Random, start: bytes, lead: bytes, length: bytes) -> Iterator[bytes]:
+    """Yield requests whose length or chunks do not fit their bodies."""
+    for value in _LENGTHS:
+        yield start + b"Content-Length: " + value + b"\r\n\r\n" + lead
+    for coding in _CODINGS:
+        yield start + b"Transfer-Encoding: " + coding + b"\r\n\r\n0\r\n\r\n"
+    for chunk in _CHUNKS:
+        yield start + b"Transfer-Encoding: chunked\r\n\r\n" + chunk
+    yield start + b"Content-Length: 5\r\n" + length + lead
+    yield start + b"Transfer-Encoding: chunked\r\n" + length + b"0\r\n\r\n" + lead
+    yield start + b"Content-Length: %d\r\n\r\n" % (len(lead) + rng.choice((1, 100, 900_000))) + lead
+    yield start + b"Content-Length: 3\r\n\r\n" + lead + b"\r\n\r\n"
+    yield start + b"Content-Length: 999999999999\r\n\r\n" + lead
+    yield start + b"\r\n" + lead + b"\r\n\r\n"
+    yield (start + length + lead) * 30
+
+
+def _broken_headers(
+    rng: random.Random, start: bytes, lead: bytes, length: bytes
+) -> Iterator[bytes]:
+    """Yield requests with malformed, oversized, too many or contradictory headers."""
+    yield start.replace(b"\r\n", b"\n") + b"\n"
+    yield start + b" folded: x\r\n\tmore\r\n\r\n"
+    yield start + b"Content-Length : 5\r\n\r\nabcde"
+    yield start + b"No colon here " + lead + b"\r\n\r\n"
+    yield start + b"Authorization Bearer " + lead + b"\r\n\r\n"
+    yield start + b"X-\x00: \x00\r\n\r\n"
+    yield start + b"X: " + b"x" * rng.choice((9_000, 70_000, 400_000)) + b"\r\n\r\n"
+    many = (b"X-%d: y\r\n" % number for number in range(rng.choice((101, 5_000))))
+    yield start + b"".join(many) + b"\r\n"
+    yield start + b"Expect: 100-continue\r\nExpect: 200\r\n" + length + lead
+    upgrade = b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AA\r\n"
+    yield start + upgrade + length + lead
+    yield start + b"Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Key: YQ==\r\n\r\n"
+
+
 def odd_path(rng: random.Random, target: Target) -> Attack:
-    """Generate a request with an odd method, path, host or proxy header."""
+    """Generate a request with an unusual method, path, host or proxy header."""
     method = rng.choice(METHODS) if rng.random() < 0.6 else "POST"
     name = _source(rng, target).name
     path = rng.choice((*PATHS, *CONSOLE, "/hooks/{}")).replace("{}", name)
@@ -598,7 +582,7 @@ def console_stranger(rng: random.Random, target: Target) -> Attack:
 
 
 def console_user(rng: random.Random, target: Target) -> Attack:
-    """Generate a signed-in user's request with hostile input, or for a hostile lead's page."""
+    """Generate a signed-in user's request that contains hostile input or opens a hostile lead."""
     headers = [("Host", target.host), ("Cookie", target.cookie), ("Connection", "close")]
     drawn = rng.random()
     if drawn < 0.4:
@@ -650,7 +634,7 @@ def metrics(rng: random.Random, target: Target) -> Attack:
 
 
 def lead_api(rng: random.Random, target: Target) -> Attack:
-    """Generate an API request with a hostile query or ID, often with an invalid token."""
+    """Generate an API request that has a hostile query or ID, and often an invalid token."""
     is_proved = rng.random() < 0.7
     wrong = ("", MARK, "Bearer", f"Basic {MARK}", "Bearer " + "a" * 5000)
     token = f"Bearer {target.api_token}" if is_proved else rng.choice(wrong)

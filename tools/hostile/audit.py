@@ -1,4 +1,4 @@
-"""Compare the results of a hostile run with the adapter's promises."""
+"""Compare the results of a hostile test run with the adapter's promises."""
 
 import dataclasses
 import json
@@ -61,7 +61,7 @@ def unmapped(stage: Stage) -> int:
 
 
 def faults_of_genuine(stage: Stage, genuine: Genuine) -> Iterator[str]:
-    """Yield problems that a genuine sender had."""
+    """Yield the problems that the genuine sender had."""
     for answer in genuine.answers:
         if answer["status"] != 200:
             yield f"lead {answer['lead']} got {answer['status']} after {answer['seconds']:.1f} s"
@@ -75,7 +75,7 @@ def faults_of_genuine(stage: Stage, genuine: Genuine) -> Iterator[str]:
 
 
 def faults_of_events(stage: Stage, sent: Sent) -> Iterator[str]:
-    """Yield events that were lost after acknowledgement, not mapped, or failed."""
+    """Yield events that were acknowledged and then lost, were not mapped, or failed."""
     with psycopg.connect(stage.database_url) as connection:
         known = {row[0] for row in connection.execute("SELECT id FROM events")}
         failed = connection.execute(
@@ -102,13 +102,13 @@ def faults_of_output(stage: Stage) -> Iterator[str]:
 
 
 def is_error(line: str) -> bool:
-    """Return True for an unexpected error in a log."""
+    """Return True if a log line reports an unexpected error."""
     is_unexpected = '"level": "error"' in line and not any(word in line for word in EXPECTED)
     return is_unexpected or line.startswith(("Traceback", "PANIC", "FATAL"))
 
 
 def summary(line: str) -> str:
-    """Return a log line's event and location in the code."""
+    """Return a log line's event and its location in the code."""
     try:
         data = json.loads(line)
     except ValueError:

@@ -5,7 +5,7 @@ from typing import Self
 
 
 class Background:
-    """Calls :meth:`step` at an interval, in one thread."""
+    """Calls :meth:`step` at regular intervals in a background thread."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -13,7 +13,7 @@ class Background:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def step(self) -> None:
-        """Run one step."""
+        """Run one step. Subclasses override this method."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:

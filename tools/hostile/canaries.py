@@ -18,7 +18,7 @@ _SEPARATORS = str.maketrans("", "", "()-. +")
 
 
 def plant(raw: bytes) -> bytes:
-    """Return a sample with our name, email address and phone number."""
+    """Return a sample with our recognizable name, email address and phone number in it."""
     for pattern, text in _NAMES:
         raw = pattern.sub(text, raw)
     return raw
@@ -30,7 +30,7 @@ def secret_for(name: str) -> str:
 
 
 def spellings(secrets: Collection[str]) -> frozenset[str]:
-    """Return the texts that would disclose a secret: the secret, and a login that contains it."""
+    """Return the texts that would disclose a secret: the secret itself, and a login with it."""
     found = set(secrets)
     for secret in secrets:
         for user in ("adapter", ""):
@@ -40,7 +40,7 @@ def spellings(secrets: Collection[str]) -> frozenset[str]:
 
 
 def leaks(text: str, secrets: Collection[str]) -> Iterator[str]:
-    """Yield the kinds of canaries in a text."""
+    """Yield the kinds of recognizable values that a text contains."""
     if MARK in text.lower():
         yield "a name, email address or text"
     if PHONE in text.translate(_SEPARATORS):

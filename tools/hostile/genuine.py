@@ -1,4 +1,4 @@
-"""Post signed leads at a steady rate, in a process of its own, until standard input is closed."""
+"""Post signed leads at a steady rate in a separate process, until its standard input closes."""
 
 import concurrent.futures
 import datetime as dt
@@ -24,7 +24,7 @@ _LETTERS = "abcdefghijklmnop"
 
 
 def lead(number: int) -> dict[str, object]:
-    """Return a lead for the bundled mapping rentfeed. Each number is a different person."""
+    """Return a lead for the bundled mapping rentfeed. Each number stands for a different person."""
     name = "".join(_LETTERS[int(digit, 16)] for digit in f"{number:05x}")
     now = dt.datetime.now(dt.UTC)
     tour = now + dt.timedelta(days=3 + number % 60)
@@ -41,7 +41,7 @@ def lead(number: int) -> dict[str, object]:
 
 
 def email(number: int) -> str:
-    """Return a lead's email address."""
+    """Return the email address of the lead with the given number."""
     return f"{MARK}.genuine.{number}@example.com"
 
 
@@ -62,7 +62,7 @@ def _wait_for_the_end(ended: threading.Event) -> None:
 
 
 def _send(url: str, secret: str, number: int, due: float) -> None:
-    """Send one lead, and time the response from the scheduled moment of sending."""
+    """Send one lead. Measure the response time from the scheduled time of sending."""
     body = json.dumps(lead(number)).encode()
     headers = {"Content-Type": "application/json"}
     request = WebhookRequest("POST", f"{url}/hooks/rentfeed", headers, body)

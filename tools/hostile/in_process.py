@@ -1,4 +1,4 @@
-"""Map hostile payloads. Require results in limited time, and no payload data in the log."""
+"""Map hostile payloads. Check the time needed, and that the log contains no payload data."""
 
 import concurrent.futures
 import dataclasses
@@ -33,12 +33,12 @@ _CHUNK = 250
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Mapping:
-    """The results for one chunk of payloads."""
+    """The results of mapping one chunk of payloads."""
 
     count: int = 0
     outcomes: dict[str, int] = dataclasses.field(default_factory=dict)
     slowest_seconds: float = 0.0
-    #: The number of a payload, its mapping and what is wrong.
+    #: The number of a payload, its mapping and the problem.
     faults: tuple[tuple[int, str, str], ...] = ()
 
 
@@ -72,7 +72,7 @@ def _give_up(*_: object) -> None:
 
 
 def payload_of(seed: int, number: int) -> tuple[Source, Payload]:
-    """Return the mapping and payload with this number."""
+    """Return the payload with the given number, and its mapping."""
     sources, samples, _ = _loaded()
     name = sorted(sources)[number % len(sources)]
     rng = random.Random(f"{seed}:payload:{number}")
@@ -80,7 +80,7 @@ def payload_of(seed: int, number: int) -> tuple[Source, Payload]:
 
 
 def map_all(seed: int, numbers: range, jobs: int, progress: Callable[[int], object]) -> Mapping:
-    """Map the payloads with these numbers in several processes."""
+    """Map the payloads with the given numbers in several processes."""
     total = Mapping()
     chunks = [numbers[at : at + _CHUNK] for at in range(0, len(numbers), _CHUNK)]
     context = multiprocessing.get_context("spawn")
@@ -92,7 +92,7 @@ def map_all(seed: int, numbers: range, jobs: int, progress: Callable[[int], obje
 
 
 def map_chunk(seed: int, numbers: range) -> Mapping:
-    """Map the payloads with these numbers."""
+    """Map the payloads with the given numbers in this process."""
     total = Mapping()
     for number in numbers:
         total = _added(total, _mapped(seed, number))

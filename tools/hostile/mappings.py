@@ -13,7 +13,7 @@ _FILE = "communities.yaml"
 
 
 def make_folder(folder: Path) -> Path:
-    """Copy both folders, with both sets of communities under different keys."""
+    """Copy both folders. Give their communities different keys."""
     folder.mkdir(exist_ok=True)
     for place in (MAPPINGS, GALLERY):
         for file in place.glob("*.yaml"):

@@ -1,4 +1,4 @@
-"""Generate hostile payloads: a mapping's samples with changes, in the sender's format."""
+"""Generate hostile payloads by changing a mapping's samples, in the sender's format."""
 
 import copy
 import dataclasses
@@ -97,7 +97,8 @@ DATES = (
         "٠٣/١٤/٢٠٢٦",
     ),
 )
-#: Some are known to slow down regular expressions for addresses, numbers and spaces.
+#: Texts, some of which are known to slow down regular expressions for addresses, numbers and
+#: spaces.
 TEXTS = (
     *("a" * 500 + "!", "a@" * 500, "a." * 500 + "@", "@" + "a-" * 500, "1" * 500 + "x", "-" * 500),
     *(
@@ -145,7 +146,7 @@ _WITHIN = 60_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Payload:
-    """The content of one request."""
+    """The body, headers and query of one request."""
 
     body: bytes
     content_type: str
@@ -170,12 +171,12 @@ class Sample:
 
 
 def samples_of(source: Source) -> list[Sample]:
-    """Return the samples of a mapping's tests, with our canaries in them."""
+    """Return the samples in a mapping's tests, with recognizable values inserted."""
     return [_sample(source, test) for test in source.sections["tests"]]
 
 
 def hostile_payload(rng: random.Random, samples: Sequence[Sample]) -> Payload:
-    """Generate one payload."""
+    """Generate a random hostile payload."""
     sample = rng.choice(samples)
     body = encoded(rng, sample.kind, mutated(rng, sample.tree))
     if rng.random() < 0.15:
@@ -221,27 +222,31 @@ def _from_element(element: ET.Element) -> Any:
 
 
 def mutated(rng: random.Random, tree: Any) -> Any:
-    """Return a copy of a tree with a few changes at random places."""
+    """Return a copy of a tree with a few changes in random places."""
     root = [copy.deepcopy(tree)]
     for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 3, 5, 9))):
-        holder, key = rng.choice(list(_spots(root, 3_000)))
+        holder, key = rng.choice(list(_spots(root)))
         rng.choice(CHANGES)(rng, root, holder, key)
     return root[0]
 
 
-def _spots(node: Any, most: int) -> list[tuple[Any, Any]]:
+#: Maximum number of values to choose from in a payload.
+MOST_SPOTS = 3_000
+
+
+def _spots(node: Any) -> list[tuple[Any, Any]]:
     found: list[tuple[Any, Any]] = []
     waiting = [node]
-    while waiting and len(found) < most:
+    while waiting and len(found) < MOST_SPOTS:
         holder = waiting.pop()
         keys = list(holder) if isinstance(holder, dict) else range(len(holder))
         found += [(holder, key) for key in keys]
         waiting += [holder[key] for key in keys if isinstance(holder[key], dict | list)]
-    return found[:most] or [([None], 0)]
+    return found[:MOST_SPOTS] or [([None], 0)]
 
 
 def hostile_text(rng: random.Random) -> str:
-    """Generate a hostile text, which is rarely long."""
+    """Generate a hostile text. Only a few of these texts are long."""
     drawn: float = rng.random()
     if drawn < 0.4:
         return rng.choice(TEXTS)
@@ -310,7 +315,7 @@ def _grow(rng: random.Random, _root: Any, holder: Any, key: Any) -> None:
 
 
 def _swap(rng: random.Random, root: Any, holder: Any, key: Any) -> None:
-    other, place = rng.choice(_spots(root, 3_000))
+    other, place = rng.choice(_spots(root))
     if holder is not root and other is not root:
         first, second = copy.deepcopy(holder[key]), copy.deepcopy(other[place])
         holder[key] = second
@@ -335,7 +340,7 @@ def _within(rng: random.Random, _root: Any, holder: Any, key: Any) -> None:
 
 
 class _any_place:  # noqa: N801 - used like contextlib.suppress
-    """Ignore a change that is not possible at its position."""
+    """Ignores a change that is not possible at its position."""
 
     def __enter__(self) -> None: ...
 
@@ -353,7 +358,7 @@ CHANGES: Sequence[Callable[[random.Random, Any, Any, Any], None]] = (
 
 
 def encoded(rng: random.Random, kind: str, tree: Any) -> bytes:
-    """Encode a tree, even if it has no valid encoding."""
+    """Encode a tree as bytes, even if it has no valid encoding."""
     if kind == XML:
         return _xml(rng, tree).encode("utf-8", "surrogatepass")
     if kind == FORM:

@@ -1,4 +1,4 @@
-"""Run the payloads, then the requests with a concurrent genuine sender, then the audit."""
+"""Map the payloads, then send the requests next to a genuine sender, then run the audit."""
 
 import contextlib
 import dataclasses
@@ -52,14 +52,14 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """The figures and faults of a run."""
+    """The measurements and faults of a run."""
 
     figures: dict[str, Any]
     faults: tuple[Fault, ...]
 
 
 def run(plan: Plan, progress: Progress) -> Result:
-    """Run everything. Keep logs and data if there is a fault."""
+    """Run the whole test. Keep logs and data if there is a fault."""
     figures: dict[str, Any] = {"seed": plan.seed}
     faults: list[Fault] = []
     if plan.payloads:
@@ -153,7 +153,7 @@ def _genuine_figures(genuine: audit.Genuine) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _genuine(stage: Stage, rate: float) -> Iterator[list[dict[str, Any]]]:
-    """Run the genuine sender during the block. Afterward, the list contains the responses."""
+    """Run the genuine sender during the block. Afterward, the yielded list has the responses."""
     answers: list[dict[str, Any]] = []
     with (stage.folder / "genuine.jsonl").open("w+") as output:
         process = popen(

@@ -1,4 +1,4 @@
-"""Hold silent and dripping connections open, in one thread."""
+"""Hold silent and very slow connections open, in one thread."""
 
 import random
 import socket
@@ -23,7 +23,7 @@ class SlowSenders(Background):
         self._rng = random.Random(f"{seed}:slow")
         self._dripping: list[tuple[socket.socket, bytes, int]] = []
         self._silent: list[tuple[socket.socket, float]] = []
-        #: How many connections were opened.
+        #: Number of connections opened so far.
         self.opened = 0
 
     def __exit__(self, *args: object) -> None:

@@ -1,4 +1,4 @@
-"""Run the processes as in production, `adapter run` and a sandbox, with every mapping."""
+"""Run `adapter run` and a sandbox as in production, with all mappings."""
 
 import contextlib
 import os
@@ -36,7 +36,7 @@ RATE_PER_MINUTE = "6000"
 
 
 class Stage:
-    """All processes, which run for the duration of a ``with`` block."""
+    """All processes of the test, which run while a ``with`` block executes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -112,7 +112,7 @@ class Stage:
         return found
 
     def command_lines(self) -> str:
-        """Return the arguments of all processes."""
+        """Return the command-line arguments of all processes."""
         lines = []
         for process in (self.run, *self.run.children(recursive=True)):
             with contextlib.suppress(psutil.Error):
@@ -120,7 +120,7 @@ class Stage:
         return "\n".join(lines)
 
     def metrics(self) -> str:
-        """Return the metrics that Prometheus reads."""
+        """Return the metrics that Prometheus would read."""
         bearer = {"Authorization": f"Bearer {self.target.metrics_token}"}
         response = requests.get(self.target.url + "/metrics", headers=bearer, timeout=20)
         response.raise_for_status()
@@ -145,7 +145,7 @@ class Stage:
             self.target.cookie = "; ".join(f"{one.name}={one.value}" for one in session.cookies)
 
     def _start(self, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
-        """Start one command with its output in a file."""
+        """Start a command, and write its output to a file."""
         with (self.folder / f"{name}.log").open("ab") as log:
             process = popen(
                 [sys.executable, "-m", "adapter", *arguments],

@@ -26,7 +26,7 @@ class Answer:
     """The bytes received on one connection."""
 
     data: bytes
-    #: From the last byte sent to the last byte received.
+    #: Seconds from the last byte sent to the last byte received.
     seconds: float
 
     @property
@@ -44,7 +44,7 @@ class Sent:
     slowest: dict[str, float] = dataclasses.field(default_factory=dict)
     #: The IDs of acknowledged events.
     events: set[int] = dataclasses.field(default_factory=set)
-    #: The number of a request, its kind and what is wrong.
+    #: The number of a request, its kind and the problem.
     faults: list[tuple[int, str, str]] = dataclasses.field(default_factory=list)
 
 
@@ -55,7 +55,7 @@ def send_all(
     forbidden: frozenset[str],
     progress: Callable[[int], object],
 ) -> Sent:
-    """Send the requests with these numbers."""
+    """Send the requests with the given numbers."""
     sent, counter, lock = Sent(), itertools.count(numbers.start), threading.Lock()
 
     def run() -> None:
@@ -75,7 +75,7 @@ def send_all(
 
 
 def forgive_busy_machine(sent: Sent, target: Target, seed: int) -> None:
-    """Repeat each slow request alone, and keep its fault only if the repeat is slow too."""
+    """Repeat each slow request by itself. Keep its fault only if it is slow again."""
 
     def is_slow_again(number: int) -> bool:
         attack = draw(target, seed, number)
@@ -114,7 +114,7 @@ def send(attack: Attack, url: str) -> Answer:
 
 
 def _is_whole(attack: Attack, data: bytes) -> bool:
-    """Return True after the first response, unless several requests may have been sent."""
+    """Return True if the first response is complete, unless several requests may have been sent."""
     if not attack.is_answered:
         return False
     head, end, body = data.partition(b"\r\n\r\n")

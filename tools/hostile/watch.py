@@ -1,4 +1,4 @@
-"""Record the adapter's processes and their memory during the run."""
+"""Record the adapter's processes and their memory use during the run."""
 
 import contextlib
 
@@ -12,7 +12,7 @@ MAX_BYTES = 512 * 1024**2
 
 
 class Watch(Background):
-    """Samples the processes and their memory twice a second."""
+    """Checks the processes and their memory use twice a second."""
 
     def __init__(self, stage: Stage) -> None:
         super().__init__(LOOK_SECONDS)

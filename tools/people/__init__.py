@@ -1,4 +1,4 @@
-"""Test rules about people with random sequences of sender, user and Propexo actions.
+"""Test the rules about people with random sequences of actions by senders, users and Propexo.
 
     python -m tools.people --sequences 10000 --seed 7
 

@@ -1,4 +1,4 @@
-"""Check a record against the rules. All functions are pure.
+"""Check the record of a sequence against the rules about people. All functions are pure.
 
 A person's latest message is the newest by the sender's timestamp or, if there is none, by its first
 arrival. A later message about the same booking at the source replaces an earlier one.
@@ -21,7 +21,7 @@ class Broken:
 
 
 def broken(record: Record) -> list[Broken]:
-    """Return all violations."""
+    """Return all violations of the rules in a record."""
     knowledge = Knowledge(record)
     return [
         Broken(promise, text) for promise, check in PROMISES.items() for text in check(knowledge)
@@ -29,14 +29,14 @@ def broken(record: Record) -> list[Broken]:
 
 
 class Knowledge:
-    """A record with derived lookups."""
+    """A record, with lookups derived from it."""
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self.leads: Mapping[int, Lead] = {lead.id: lead for lead in record.leads}
         self.people = sorted({word.person for word in record.words})
         self.words: dict[str, list[Word]] = {person: [] for person in self.people}
-        #: The messages from which each lead was made. Several if they had the same bytes.
+        #: The messages that each lead was made from. There are several if they had the same bytes.
         self.words_of: dict[int, list[Word]] = {lead.id: [] for lead in record.leads}
         for word in sorted(record.words, key=lambda word: (word.at, word.number)):
             self.words[word.person].append(word)
@@ -44,11 +44,11 @@ class Knowledge:
                 self.words_of[lead_id].append(word)
 
     def person_of(self, lead: Lead) -> str:
-        """Return the person a lead is for."""
+        """Return the person and the community that a lead is for."""
         return self.words_of[lead.id][0].person
 
     def renter_of(self, lead: Lead) -> str:
-        """Return the person a lead is for, regardless of the community."""
+        """Return the person that a lead is for, regardless of the community."""
         return self.person_of(lead).partition(" at ")[0]
 
     def last_of_threads(self, person: str) -> list[Word]:
@@ -102,7 +102,7 @@ class Knowledge:
         return states == {BookingState.SUPERSEDED}
 
     def standing(self, person: str) -> list[Tour]:
-        """Return the person's tours that exist in Knock."""
+        """Return a person's tours that exist in Knock."""
         return [tour for tour in self.record.tours if tour.person == person and tour.stands]
 
     def was_undone_by_people(self, word: Word) -> bool:
@@ -118,21 +118,21 @@ class Knowledge:
         return self.is_users(second) or self.is_left_to_others(second)
 
     def is_being_changed(self, tour: Tour) -> bool:
-        """Return True if a later message about the tour's booking at the source is in review."""
+        """Return True if a later message about the source's booking of the tour is in review."""
         threads = {word.thread for lead_id in tour.leads for word in self.words_of[lead_id]}
         last = [one for one in self.last_of_threads(tour.person) if one.thread in threads]
         return any(self._waits(lead_id) for word in last for lead_id in word.leads)
 
     def tour(self, tour_id: str | None) -> Tour:
-        """Return a tour by its ID."""
+        """Return the tour with the given ID."""
         return next(tour for tour in self.record.tours if tour.id == tour_id)
 
     def is_users(self, tour: Tour, act: str = "released") -> bool:
-        """Return True if a user sent the tour or took another action on its lead."""
+        """Return True if a user sent the tour, or took another action on its lead."""
         return any(act in self.leads[lead_id].acts for lead_id in tour.leads)
 
     def is_left_to_others(self, *tours: Tour) -> bool:
-        """Return True if a user discarded a lead of these tours, which may have been in Knock."""
+        """Return True if a user discarded one of these tours' leads that may have been in Knock."""
         return any(self.is_users(tour, "discarded") for tour in tours)
 
     def asks(self, person: str) -> list[Lead]:
@@ -160,7 +160,7 @@ class Knowledge:
         )
 
     def _instants_of(self, lead: Lead) -> set[dt.datetime | None]:
-        """Return the tours that a lead concerns or, for a cancellation, the tours to cancel."""
+        """Return the start times of the tours that a lead requests or cancels."""
         words = self.words_of[lead.id]
         return {
             one.instant
@@ -171,7 +171,7 @@ class Knowledge:
 
 
 def at_rest(known: Knowledge) -> Iterator[str]:
-    """Yield leads whose state is not final."""
+    """Yield leads that have not reached a final state."""
     for lead in known.record.leads:
         if lead.state in MOVING:
             yield f"lead {lead.id} is still {lead.state}"
@@ -199,7 +199,7 @@ def _is_met(known: Knowledge, word: Word) -> bool:
 
 
 def _after_cancellation(known: Knowledge, person: str) -> Iterator[str]:
-    """Yield violations if the latest message is a cancellation.
+    """Yield violations for people whose latest message is a cancellation.
 
     A tour requested through another source may remain, and a user may be asked about it.
     """
@@ -261,7 +261,7 @@ def _other_is_true(known: Knowledge, word: Word, lead: Lead) -> Iterator[str]:
 
 
 def _is_as_claimed(known: Knowledge, word: Word, lead: Lead, other: Lead) -> bool:
-    """Return True if ``other`` is the same or a newer request, as the lead's state claims."""
+    """Return True if ``other`` is the same request or a newer one, as the lead's state claims."""
     return bool(other.acts) or any(
         one.thread == word.thread or one.instant == word.instant
         if lead.state is BookingState.DUPLICATE
@@ -296,7 +296,7 @@ def _cancellation_is_true(known: Knowledge, word: Word, lead: Lead) -> Iterator[
 
 
 def one_mail(known: Knowledge) -> Iterator[str]:
-    """Yield tours that were booked twice while booked, so that the renter gets two emails."""
+    """Yield tours that were booked again while booked, so that the renter got two emails."""
     for tour in known.record.tours:
         if tour.stands or tour.canceled_by == "person":
             continue
@@ -309,7 +309,7 @@ def one_mail(known: Knowledge) -> Iterator[str]:
 
 
 def kept_apart(known: Knowledge) -> Iterator[str]:
-    """Yield people who were confused with each other."""
+    """Yield people who were mistaken for each other."""
     for tour in known.record.tours:
         if tour.stands or tour.canceled_by == "person":
             continue
@@ -327,7 +327,7 @@ def kept_apart(known: Knowledge) -> Iterator[str]:
 
 
 def booked_is_booked(known: Knowledge) -> Iterator[str]:
-    """Yield leads whose state contradicts Knock."""
+    """Yield leads whose state contradicts the tours in Knock."""
     in_knock = {lead_id for tour in known.record.tours for lead_id in tour.leads}
     for lead in known.record.leads:
         is_booked = lead.state is BookingState.BOOKED and "confirmed" not in lead.acts
@@ -342,7 +342,7 @@ def booked_is_booked(known: Knowledge) -> Iterator[str]:
 
 
 def asked_for_a_reason(known: Knowledge) -> Iterator[str]:
-    """Yield leads in review that need no user, or that no user can resolve."""
+    """Yield leads in review that do not need a user, or that a user could not resolve."""
     for lead in known.record.leads:
         is_cancellation = all(word.instant is None for word in known.words_of[lead.id])
         if lead.state is BookingState.HELD and is_cancellation:
@@ -352,7 +352,7 @@ def asked_for_a_reason(known: Knowledge) -> Iterator[str]:
 
 
 def _is_certain(known: Knowledge, lead: Lead) -> bool:
-    """Return True if all messages are about one booking, or all are requests."""
+    """Return True if all of the messages are about one booking, or all of them are requests."""
     words = known.words[known.person_of(lead)]
     one_thread = len({word.thread for word in words}) == 1
     are_requests = all(word.instant is not None for word in words)
@@ -368,7 +368,8 @@ def _open_cancellation_is_true(known: Knowledge, lead: Lead) -> Iterator[str]:
         for one in before
         for made in known.leads_of(one)
     )
-    # What was never requested under this key may have been booked before the adapter came.
+    # A tour that was never requested under this key may have been booked before the adapter was
+    # installed.
     if before and not may_exist and not lead.names & known.leads.keys():
         yield f"lead {lead.id} has a user cancel what Knock never had ({word.text})"
     elif (
@@ -384,7 +385,7 @@ def _open_cancellation_is_true(known: Knowledge, lead: Lead) -> Iterator[str]:
             )
             for made in known.leads_of(own[-1])
         )
-        # A tour at the community from which it was moved is not wanted again.
+        # A tour at the community that it was moved away from is not wanted again.
         and all(known.person_of(known.leads[name]) == word.person for name in lead.names & ids)
     ):
         yield f"lead {lead.id} has a user cancel what was requested again: {own[-1].text}"

@@ -1,4 +1,4 @@
-"""Record the result of a sequence: messages, the leads made from them, and tours in Knock."""
+"""Record the results of a sequence: messages, the leads made from them, and tours in Knock."""
 
 import dataclasses
 import datetime as dt
@@ -59,13 +59,13 @@ class Tour:
     id: str
     person: str
     instant: dt.datetime
-    #: Not canceled.
+    #: True if it was not canceled.
     stands: bool
     #: The ID of the tour that replaced it, ``person``, or None.
     canceled_by: str | None
     #: The leads that it may have been booked for.
     leads: Set[int]
-    #: None if unknown.
+    #: When it was booked, or None if that is unknown.
     booked_at: dt.datetime | None = None
 
 

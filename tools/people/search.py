@@ -12,7 +12,7 @@ from tools.people.world import Ground, World
 
 
 def faults_of(ground: Ground, sequence: Play) -> tuple[set[str], str]:
-    """Run a sequence, and return its violations and its report."""
+    """Run a sequence. Return the rules that it violates, and its report."""
     world = World(ground)
     record = world.play(sequence)
     faults = broken(record)
@@ -20,7 +20,7 @@ def faults_of(ground: Ground, sequence: Play) -> tuple[set[str], str]:
 
 
 def shortest(sequence: Play, fails: Callable[[Play], bool]) -> Play:
-    """Remove and simplify steps as long as the sequence still fails."""
+    """Remove and simplify steps as long as the sequence still violates the rule."""
     position = 0
     while position < len(sequence):
         before, step, after = sequence[:position], sequence[position], sequence[position + 1 :]

@@ -1,4 +1,4 @@
-"""Define sequences: named ones that reproduce bugs, and random ones."""
+"""Define named sequences, which reproduce bugs, and generate random sequences."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -268,7 +268,7 @@ class Draw:
         self._cast: Sequence[Person] = ()
         self._sources: Sequence[str] = ()
         self._keys: Sequence[str] = KEYS
-        #: How likely each kind of step is.
+        #: The probability of each kind of step.
         self._kinds: Mapping[Callable[[], Step], int] = {
             self._ask: 8,
             lambda: Wait(self._rng.choice(WAITS)): 6,
@@ -307,5 +307,5 @@ class Draw:
         return self._rng.choice(self._cast)
 
     def _keyed(self) -> str:
-        """Return a source that supports cancellation."""
+        """Return a random source that supports cancellation."""
         return self._rng.choice([name for name in self._sources if name in KEYED] or KEYED)

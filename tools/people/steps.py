@@ -24,11 +24,11 @@ class Person:
     name: str
     email: str
     phone: str
-    #: Another address of the same person.
+    #: Another email address of the same person.
     home: str = ""
 
     def contacts(self, use: str) -> tuple[str, str]:
-        """Return the email and phone that the person uses."""
+        """Return the email address and phone number that the person uses."""
         return {
             "all": (self.email, self.phone),
             "home": (self.home or self.email, self.phone),
@@ -50,10 +50,10 @@ BO = Person("Bo Chen", "bo.chen@example.com", "(303) 555-0102")
 #: Two clients of an office that uses its own email address for both.
 CARL = Person("Carl Dean", "office@example.com", "(303) 555-0103")
 DANA = Person("Dana Eaton", "office@example.com", "(303) 555-0104")
-#: A couple with one phone.
+#: A couple who share a phone.
 EVE = Person("Eve Fry", "eve.fry@example.com", "(303) 555-0105")
 FINN = Person("Finn Gray", "finn.gray@example.com", "(303) 555-0105")
-#: A brother and sister with one phone.
+#: A brother and sister who share a phone.
 GIA = Person("Gia Hill", "gia.hill@example.com", "(303) 555-0107")
 HAL = Person("Hal Hill", "hal.hill@example.com", "(303) 555-0107")
 PEOPLE = (ANN, BO, CARL, DANA, EVE, FINN, GIA, HAL)
@@ -81,7 +81,7 @@ SOURCES: Mapping[str, Source] = {
 }
 KEYED = tuple(name for name, source in SOURCES.items() if source.has_key)
 
-#: What can go wrong with the next request to Propexo.
+#: The possible faults in the next request to Propexo.
 FAULTS: Mapping[str, Mapping[str, Any]] = {
     "503": {"status": 503, "headers": {"Retry-After": "2"}},
     "400": {"status": 400},
@@ -125,8 +125,8 @@ class Ask(Written):
     through: str = "portal"
     #: Age in seconds, which only some senders report.
     late: float = 0.0
-    #: ``same`` as the person's last one through this source, a ``new`` one, or ``shared``: one key
-    #: that the sender gives to everybody.
+    #: The key: the ``same`` as the person's last one through this source, a ``new`` one, or
+    #: ``shared``, which the sender uses for everyone.
     key: str = "same"
     #: Which contacts the renter gives: ``all``, only ``email`` or ``phone``, the ``home`` email, or
     #: ``none``.
@@ -142,7 +142,7 @@ class Cancel(Written):
     who: Person
     through: str = "portal"
     late: float = 0.0
-    #: Only the key, without the renter.
+    #: True if the cancellation contains only the key, and not the renter.
     bare: bool = False
 
 

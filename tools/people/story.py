@@ -1,4 +1,4 @@
-"""Print a sequence for readers: requests, Propexo's actions, and the result."""
+"""Print a sequence in readable form: requests, Propexo's actions, and the result."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence

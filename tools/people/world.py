@@ -51,7 +51,7 @@ from tools.people.steps import (
 )
 
 MAPPINGS = Path(__file__).parent / "mappings"
-#: Settings with which everything ends within :meth:`World.settle`.
+#: Settings that let everything end within :meth:`World.settle`.
 TIMES: dict[str, Any] = {
     "sync_lag_hours": 1,
     "job_deadline_seconds": 120.0,
@@ -59,7 +59,7 @@ TIMES: dict[str, Any] = {
 }
 #: Longer than Propexo's longest delay.
 LATEST = dt.timedelta(minutes=20)
-#: Longer than the adapter's follow-up on any booking.
+#: Longer than the adapter keeps checking any booking.
 SETTLE = dt.timedelta(hours=6)
 
 #: Propexo's IDs of the communities.
@@ -82,7 +82,7 @@ class WorkerDied(BaseException):
 
 
 class InterruptedPropexo(Propexo):
-    """A client that can run another action, or die, during its next request."""
+    """A Propexo client that can run another action, or die, during its next request."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -104,7 +104,7 @@ class InterruptedPropexo(Propexo):
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Message:
-    """A webhook, with the data that its sender and renter have."""
+    """A webhook, with data that only its sender and renter know."""
 
     number: int
     step: Ask | Cancel
@@ -127,12 +127,12 @@ class Message:
 
     @property
     def booking(self) -> str:
-        """Return the key of one person's booking at a source."""
+        """Return the key that identifies a person's booking at a source."""
         return f"{self.thread} {self.step.who.slug}"
 
 
 class Ground:
-    """The environment: a database and a sandbox, emptied between sequences."""
+    """The environment of the sequences: a database and a sandbox, emptied between sequences."""
 
     def __init__(self, opened: Database) -> None:
         self.store = opened
@@ -150,7 +150,7 @@ class Ground:
         self._stack.close()
 
     def now(self) -> dt.datetime:
-        """Return the time in the running sequence."""
+        """Return the current time in the running sequence."""
         return self.clock()
 
     def empty(self) -> None:
@@ -162,7 +162,7 @@ class Ground:
 
 @contextlib.contextmanager
 def own_ground() -> Iterator[Ground]:
-    """Yield an environment with a separate PostgreSQL, for manual runs."""
+    """Yield an environment with its own PostgreSQL server, for manual runs."""
     with tempfile.TemporaryDirectory(prefix="adapter-people-") as folder:
         server = server_for_tests(Path(folder))
         process = server.spawn()
@@ -421,7 +421,7 @@ class World:
     # Time
 
     def _work(self, time: dt.timedelta) -> None:
-        """Process everything that becomes due in this time."""
+        """Advance the clock, and process everything that becomes due."""
         until = self.clock() + time
         self.harness.pipeline.recover()
         self._run_tasks(until)
@@ -429,14 +429,14 @@ class World:
         self.harness.pipeline.recover()
 
     def _settle(self) -> None:
-        """Process everything that is left after Propexo's last delayed request."""
+        """Process everything that remains after Propexo's last delayed request."""
         self._work(LATEST)
         for _ in range(2):
             self._run_tasks(self.clock() + SETTLE)
             self._work(dt.timedelta(minutes=1))
 
     def _run_tasks(self, until: dt.datetime, only: Task | None = None) -> None:
-        """Process due work, advancing the clock until ``until``."""
+        """Process everything that is due, advancing the clock to ``until``."""
         for _ in range(2000):
             for task, step in self.harness.pipeline.steps.items():
                 try:
@@ -457,7 +457,7 @@ class World:
     # Results
 
     def record(self) -> Record:
-        """Return the final record."""
+        """Return the record of the finished sequence."""
         leads = self._bookings()
         of_event = collections.defaultdict(set)
         for lead in leads:
@@ -522,7 +522,7 @@ class World:
         )
 
     def _who(self, tour: dict[str, Any]) -> str:
-        """Return the person in a tour's POST, because Knock may have overwritten the guest card."""
+        """Return the person in a tour's POST. The guest card may have been overwritten since."""
         request = tour["request"]
         return f"{request.get('first_name', '')} {request['last_name']}".strip().title()
 

@@ -8,7 +8,7 @@ from adapter.mapping.authoring.payload_keys import names_in, secret_name
 from adapter.mapping.authoring.readings import quoted
 from adapter.parsing.paths import leaves
 
-#: The ``in`` of a token in the body or query, by the extension of a sample.
+#: The value of ``in`` for a token in the body or query, by the extension of a sample.
 _PLACES: Final = {"json": "json", "form": "form", "query": "query"}
 STRIP_HINT: Final = "# secrets in the body, which are removed before it is stored: confirm"
 _RANDOM: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[!-~]{8,}")

@@ -26,6 +26,8 @@ MOVED_KEY: Final = re.compile(
 NOT_STATES: Final = re.compile(r"polic(y|ies)|terms|button|link|url|option|label|title|template")
 #: Keys of a function that a voice assistant calls, such as ``reschedule_tour``.
 TOOLS: Final = frozenset({"functionname", "toolname", "functionfunction", "callname"})
+#: The name of such a function that moves a tour.
+MOVES: Final = re.compile(r"re-?schedul|postpone|move|change|update|modify", re.IGNORECASE)
 CANCELED_ANSWER: Final = re.compile(r"cancel(l?ed|l?ation)?|noshow")
 NEGATIVE: Final = frozenset({"", "false", "0", "no", "none", "null", "n/a", "never"})
 #: Maximum number of words in a value that indicates a canceled tour.
@@ -41,7 +43,7 @@ def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]
     found: dict[str, list[Any]] = {}
     left = set(range(len(observed.rows)))
     paths = sorted(observed.values, key=lambda path: path != accept)
-    # A status is better than a list of events, in which a later event may book again.
+    # A status is better than a list of events, because a later event may book the tour again.
     statuses = [path for path in paths if not is_history(path, observed)]
     if any(_canceled(path, observed) for path in statuses):
         paths = statuses
@@ -104,6 +106,16 @@ def says_moved(path: str, value: Any) -> bool:
         return False
     is_flag = MOVED_KEY.fullmatch(key) is not None and isinstance(value, str | int)
     return is_flag or (_is_state(key, value) and MOVED.search(value) is not None)
+
+
+def moves_tours(observed: Observed) -> bool:
+    """Return True if a voice assistant's function in the samples moves a tour."""
+    return any(
+        MOVES.search(str(one))
+        for path in observed.values
+        if owned_key(path) in TOOLS
+        for one in observed.filled(path)
+    )
 
 
 def _is_negative(value: Any) -> bool:

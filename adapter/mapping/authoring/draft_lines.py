@@ -15,6 +15,7 @@ from adapter.mapping.authoring.whose import WHEN
 from adapter.mapping.date_hints import format_from_text
 from adapter.mapping.loader.check_todos import TODO
 from adapter.parsing.date_formats import compile_format
+from adapter.parsing.date_parts import LONGEST_TOUR
 from adapter.parsing.paths import MISSING
 
 GUESS: Final = "# guessed from the name: confirm"
@@ -23,15 +24,13 @@ MAIL_HINT: Final = "a sentence about a time or a change holds the lead"
 #: A date and time that needs no format, such as ``2026-03-14T14:30``.
 ISO: Final = re.compile(r"\d{4}-?\d\d-?\d\d[T ]?\d\d:?\d\d")
 ISO_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
-#: A tour takes less than this number of hours.
-LONGEST_TOUR: Final = 2
 #: Keys of the parts of a time of day.
 HOURS: Final = frozenset({"hour", "hours"})
 MINUTES: Final = frozenset({"minute", "minutes", "min", "mins"})
 HALVES: Final = frozenset({"ampm", "meridiem", "meridian"})
 #: Keys of dates that are not the tour's.
 NOT_A_TOURS: Final = re.compile(
-    r"creat|updat|modif|submit|sent|receiv|birth|dob|move|mudanza|expir|timestamp|lastactiv|lease"
+    r"creat|updat|modif|cancel|delet|submit|sent|receiv|birth|dob|move|mudanza|expir|timestamp|lastactiv|lease"
     r"|phone|zip|postal|version|size|birthday|enviado"
 )
 #: A text that consists of a date, a time or a range of them.
@@ -42,7 +41,7 @@ WHEN_TEXT: Final = re.compile(
     r"|at|to|from|[ ,/\u2013-])+",
     re.IGNORECASE,
 )
-#: Maximum length of such a text, and number of them to name.
+#: Maximum length of such a text, and maximum number of them to list.
 LONGEST_DATE: Final = 40
 MOST_DATES: Final = 4
 WITHOUT_TIME_HINT: Final = "or remove this line and add 'without_time: …' at the top"

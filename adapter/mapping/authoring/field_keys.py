@@ -7,7 +7,9 @@ from typing import Final
 from adapter.mapping.authoring.payload_keys import (
     FIRST_NAME,
     LAST_NAME,
+    NAME_WORD,
     ROLE_ALONE,
+    WHOLE_NAME,
     key_of,
     owned_key,
 )
@@ -50,12 +52,17 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     "last_name": (LAST_NAME,),
     "name": (
         r"(full|your|customer|contact|visitor|guest|renter|invitee|lead|prospect|display|profile)name",
-        r"name|nombre(completo|yapellidos?)|nomcomplet",
+        rf"name|{NAME_WORD}|{WHOLE_NAME}",
         ROLE_ALONE.pattern,
     ),
-    "email_1": (r".*e?mails?(address)?|correo(electronico)?|courriel",),
+    "email_1": (
+        r".*e?mails?(add?ress?e?)?|(su)?correo(electronico)?|(votre)?courriel",
+        r"o?correioeletronico|postaelettronica|indirizzoemail",
+    ),
     "phone_1": (
         r".*(phones?|mobile|cell|telephone|sms|telefono)(number|no)?",
+        r"telef(on|oon)e?(nummer)?|handy(nummer)?|mobil(nummer|telefon)?|mobiel|tel",
+        r"(numero)?(de)?(portable|cellulare|movil|celular|telefono|telephone)",
         r"(call)?from(number)?|waid|callerid|.*remindernumber|(customer|caller|contact|guest)number",
     ),
     "starts_at": (

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from adapter.mapping.authoring.field_keys import KEYS, VALUES, Guesses, matching_pattern
+from adapter.mapping.authoring.foreign import with_other_prices
 from adapter.mapping.authoring.observe import Observed
-from adapter.mapping.authoring.payload_keys import words_around, words_in
-from adapter.mapping.authoring.plausible import EVENT, STARTS, VISITS, is_plausible
-from adapter.mapping.authoring.request_ids import identifies, is_request_id
+from adapter.mapping.authoring.payload_keys import SPANISH_NAME, key_of, words_around, words_in
+from adapter.mapping.authoring.plausible import EVENT, HELD_EVENT, STARTS, VISITS, is_plausible
+from adapter.mapping.authoring.request_ids import identifies, is_event_id, is_request_id
 from adapter.mapping.authoring.whose import (
     CONTACT,
     RENTER,
@@ -23,7 +24,9 @@ MOST_FALLBACKS: Final = 3
 #: Parts of the names of events that book no tour.
 NOT_A_LEAD: Final = re.compile(
     r"start(ed)?(?![a-z])|ended|rejected|reminder|no[-_ ]?show|opened|viewed|abandoned|partial"
-    r"|ringing|in[-_ ]progress|paid|ping",
+    r"|ringing|in[-_ ]progress|paid|(?<![a-z])ping|recording|payment|refund|transcription"
+    rf"|{HELD_EVENT}[-_. ]?(completed|finished|attended|over)"
+    rf"|(completed|finished)[-_. ]?{HELD_EVENT}",
     re.IGNORECASE,
 )
 
@@ -38,7 +41,8 @@ def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
             ranked = sorted(paths, key=lambda path: _rank(target, path, observed))
             guesses[target] = _with_fallbacks(target, ranked, observed)
     guesses = {**_only_contacts(guesses, observed), **guesses}
-    return _consistent(_of_one_renter(guesses, observed))
+    guesses = with_other_prices(_of_one_renter(guesses, observed), observed)
+    return _consistent(_with_both_names(guesses, observed))
 
 
 def _only_contacts(guesses: Guesses, observed: Observed) -> dict[str, tuple[str, ...]]:
@@ -57,7 +61,7 @@ def _only_contacts(guesses: Guesses, observed: Observed) -> dict[str, tuple[str,
 
 
 def event_paths(observed: Observed) -> list[str]:
-    """Return the paths, except those inside lists, at which all values look like event names."""
+    """Return the paths outside lists whose values all look like event names."""
     return [
         path
         for path in observed.values
@@ -129,13 +133,35 @@ def _of_one_renter(
     }
 
 
+def _with_both_names(
+    guesses: dict[str, tuple[str, ...]], observed: Observed
+) -> dict[str, tuple[str, ...]]:
+    """Treat ``name`` as the first or last name if only the other one has its own key next to it."""
+    names = [one for one in ("first_name", "last_name") if one in guesses]
+    if "name" not in guesses or len(names) != 1:
+        return guesses
+    own, whole = guesses[names[0]][0], guesses["name"][0]
+    pairs = zip(observed.values[own], observed.values[whole], strict=True)
+    is_beside = own.rpartition(".")[0] == whole.rpartition(".")[0]
+    if not is_beside or any(_words(one) & _words(other) for one, other in pairs):
+        return guesses
+    if any(re.search(r"\d|(\S+ ){4}", str(one)) for one in observed.filled(whole)):
+        return {target: paths for target, paths in guesses.items() if target != "name"}
+    missing = "last_name" if names == ["first_name"] else "first_name"
+    return {**guesses, missing: guesses["name"]}
+
+
+def _words(value: object) -> set[str]:
+    return {*str(value).lower().split()} if isinstance(value, str) else set()
+
+
 def _consistent(guesses: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """Drop guesses that contradict others, such as a full name alongside a last name."""
     if "last_name" in guesses:
         guesses.pop("name", None)
     elif "name" in guesses:
         guesses.pop("first_name", None)
-    elif "first_name" in guesses:
+    elif "first_name" in guesses and SPANISH_NAME.fullmatch(key_of(guesses["first_name"][0])):
         guesses["name"] = guesses.pop("first_name")
     is_bare = guesses.get("starts_at", ("",))[0] in STARTS
     days = guesses.get("date", ())[:1] if "time" in guesses else ()
@@ -148,7 +174,7 @@ def _rank(target: str, path: str, observed: Observed) -> tuple[bool, int, int]:
     is_renters = RENTER & {*words_around(path)} or path in observed.readers
     is_others = target in CONTACT and not is_renters
     if target == "dedupe":
-        return not is_request_id(path), 0, 0
+        return not is_request_id(path), is_event_id(path), 0
     filled = len(observed.filled(path)) if target in ("starts_at", "date", "time") else 0
     position = matching_pattern(target, path)
     return is_others, len(KEYS[target]) if position is None else position, -filled

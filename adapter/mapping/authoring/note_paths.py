@@ -4,14 +4,23 @@ import re
 from typing import Any, Final
 
 from adapter.mapping.authoring.field_keys import NOTES, UNREAD, Guesses
+from adapter.mapping.authoring.foreign import PRICES
 from adapter.mapping.authoring.observe import Observed
 from adapter.mapping.authoring.payload_keys import key_of, owned_key, words_in
 from adapter.mapping.authoring.readings import quoted
 from adapter.mapping.authoring.whose import STAFF
 
-#: Keys and words for a period in which the renter is available, as opposed to a tour time.
+#: Keys and words for a period when the renter is available, as opposed to a tour time.
 WINDOW_KEYS: Final = frozenset({"earliest", "latest"})
 WINDOWS: Final = frozenset({"window", "windows", "availabilities"})
+#: Keys that name a text's author, and their values for staff and for programs.
+AUTHORS: Final = (
+    *("author.type", "author.role", "sender.type", "sender.role", "author_type", "sender_type"),
+    *("authorType", "senderType", "role", "from.type"),
+)
+WRITES_FOR_US: Final = frozenset(
+    {"admin", "bot", "agent", "operator", "assistant", "system", "team", "teammate", "staff"}
+)
 #: Maximum number of lines of notes.
 MOST_NOTES: Final = 10
 
@@ -31,7 +40,7 @@ def note_paths(observed: Observed, guesses: Guesses) -> list[str]:
     unlike = {str(observed.values[path]): path for path in reversed([*texts, *answers])}
     paths = (path for path in [*texts, *answers] if path in unlike.values())
     found = [_of_each(path) for path in paths if not _is_question(path, observed)]
-    return [*[*dict.fromkeys(found)][:MOST_NOTES], *mail[:1]]
+    return [*[*dict.fromkeys(found)][:MOST_NOTES], *guesses.get(PRICES, ()), *mail[:1]]
 
 
 def _without_items(path: str) -> str:
@@ -41,9 +50,17 @@ def _without_items(path: str) -> str:
 def _is_note(path: str, observed: Observed) -> bool:
     keys = (key_of(path), owned_key(path))
     is_text = any(re.fullmatch(NOTES, key) or key in WINDOW_KEYS for key in keys)
-    is_named = is_text and not STAFF & {*words_in(path)}
+    is_named = is_text and not STAFF & {*words_in(path)} and not _is_of_staff(path, observed)
     is_free = is_named and not _is_in_read_list(path, observed)
     return bool(is_free) and any(map(_is_text, observed.filled(path)))
+
+
+def _is_of_staff(path: str, observed: Observed) -> bool:
+    """Return True if the same object says that an employee or a bot wrote its text."""
+    parent = path.rpartition(".")[0]
+    authors = [f"{parent}.{key}" for key in AUTHORS] if parent else [*AUTHORS]
+    kinds = {str(one).lower() for author in authors for one in observed.filled(author)}
+    return bool(kinds) and kinds <= WRITES_FOR_US
 
 
 def _is_in_read_list(path: str, observed: Observed) -> bool:

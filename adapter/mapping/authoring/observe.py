@@ -142,7 +142,7 @@ def _nested(rows: Sequence[Mapping[str, Any]]) -> Iterator[Reading]:
 def _of_all_sections(path: str, row: Mapping[str, Any]) -> tuple[str, list[Any]] | None:
     """Return the path and the answers of all sections of a form, or None.
 
-    Sections are lists of answers in a list, of which no two have the same question.
+    Sections are lists of answers inside another list. No two of them contain the same question.
     """
     every = re.sub(r"\.0(?=\.)", ".*", path)
     sections = read(row, every) if every != path else None

@@ -9,7 +9,7 @@ SECRET: Final = re.compile(
     r".*(secret|password|passwd|pwd|apikey|accesstoken|authtoken|apitoken|authorization|signature"
     r"|handshakekey|privatekey|googlekey|webhooktoken|verifytoken|sharedkey|credential)s?|token|key"
 )
-#: What a secret, or private data, becomes in a sample.
+#: The text that replaces a secret or private data in a sample.
 REMOVED: Final = "REMOVED"
 #: Keys of IDs that are named ``token``, such as ``form_response.token``.
 REQUEST_TOKEN: Final = re.compile(r"(response|submission|lead|booking|event)\.token")
@@ -17,11 +17,34 @@ REQUEST_TOKEN: Final = re.compile(r"(response|submission|lead|booking|event)\.to
 _BRACKETS: Final = re.compile(r"(?<=[\w\]])\[([\w -]+)\]")
 #: Words that forms put before the name of a field, in lower case without separators.
 ASKED: Final = re.compile(r"^(please)?(enter|provide|giveus|tellus|whatis|whats)?(your(?=.{5}))?")
-#: Keys of a person's names, without separators, such as ``Name (First)`` and ``lname``.
-FIRST_NAME: Final = r".*(first|given)name|fname|.*name(first|given)|first|given|prenom|nombres?"
-LAST_NAME: Final = (
-    r".*(last|family|sur)name|lname|.*name(last|family|sur)|last|family|apellidos?|nomdefamille"
+#: Words before the name of a field, as in ``Votre nom`` and ``Su nombre``.
+_YOUR: Final = (
+    r"(?:quelest|cuales|wieist|watis|quale?)?"
+    r"(?:votre|ihre?|dein|sus?|tus?|sua|seu|suo|tuo|uw|je|il)*"
 )
+#: Keys of a person's names, without separators, such as ``Name (First)`` and ``lname``, in English,
+#: French, German, Spanish, Portuguese, Italian and Dutch.
+FIRST_NAME: Final = (
+    r".*(first|given)name|fname|.*name(first|given)|first|given"
+    rf"|{_YOUR}(prenoms?|vornamen?|rufname|nombres?(depila)?|primernombre|primeironome|nomeproprio"
+    r"|nomedibattesimo|voornaam|voornamen|roepnaam)"
+)
+LAST_NAME: Final = (
+    r".*(last|family|sur)name|lname|.*name(last|family|sur)|last|family"
+    rf"|{_YOUR}(nomdefamille|nachnamen?|familienname|zuname|(primer|segundo)?apellidos?(paterno|materno)?"
+    r"|sobrenomes?|(ultimo)?apelidos?|ultimonome|nomedefamilia|cognom[ei]"
+    r"|achternaam|familienaam)"
+)
+#: Keys of a full name, and keys that mean a first or a last name if the other is beside them.
+WHOLE_NAME: Final = (
+    r"nombre(completo|s?yapellidos?)|apellidosynombres?|nomcomplet|(nomet)?prenomet(nom)?|nometprenom"
+    r"|prenomnom|nomprenom|(vor|vorname)undnachname|vorundzuname|nachnameundvorname|vollstandigername"
+    r"|nomecompleto|nomee(sobrenome|apelido|cognome)|cognomeenome|volledigenaam"
+    r"|voor(naam)?enachternaam|vorundfamilienname"
+)
+NAME_WORD: Final = rf"{_YOUR}(nom|nome|naam)"
+#: In Spanish, the key of a first name or of a full name.
+SPANISH_NAME: Final = re.compile(rf"{_YOUR}nombres?")
 #: Words for people, which also stand alone as the key of a name.
 ROLES: Final = (
     "customer|contact|visitor|guest|renter|invitee|lead|prospect|sender|attendee|applicant|tenant"
@@ -69,7 +92,7 @@ def is_form_key(path: str) -> bool:
 def secret_name(path: str) -> str:
     """Return the name of the field under ``strip:`` for a secret in a body, or "".
 
-    A signature is no secret, and is different in each webhook.
+    A signature is not a secret, and it is different in each webhook.
     """
     names = [name for name in names_in(path) if not name.isdigit()]
     is_signature = "signature" in key_of(path)
@@ -92,7 +115,8 @@ def key_of(path: str) -> str:
 
 def owned_key(path: str) -> str:
     """Return a path's last two keys, joined as in "locationid" for ``location.id``."""
-    return re.sub(r"[^a-z0-9]", "", "".join(_meaningful(path)[-2:]).lower()[:80])
+    plain = unicodedata.normalize("NFKD", "".join(_meaningful(path)[-2:])[:160]).lower()
+    return re.sub(r"[^a-z0-9]", "", plain)[:80]
 
 
 def _meaningful(path: str) -> list[str]:

@@ -8,7 +8,10 @@ from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.field_keys import matching_pattern
 from adapter.mapping.authoring.observe import Observed
 from adapter.mapping.authoring.payload_keys import (
+    FIRST_NAME,
     FULL_NAME,
+    LAST_NAME,
+    NAME_WORD,
     ROLE_ALONE,
     key_of,
     words_around,
@@ -19,7 +22,7 @@ from adapter.mapping.date_hints import format_from_text
 from adapter.parsing.date_parts import date_part_kinds
 from adapter.parsing.local_time import read_absolute_instant
 
-#: Keys next to the time at which a call started.
+#: Keys next to the start time of a call.
 CALLS: Final = frozenset({"duration", "durationms", "direction", "recording", "callduration"})
 #: Inside these objects, a ``type`` key does not describe the webhook.
 THINGS: Final = frozenset({"vehicle", "price", "pricing", "attribute", "attributes"})
@@ -31,6 +34,15 @@ EVENT: Final = re.compile(
     r"\w[.:/]\w|(form|survey|lead)[-_ ]?(response|submission)"
     r"|created|booked|scheduled|submitted|received|updated|completed|ended|added|requested"
     r"|cancel|delete|decline|report|analyzed|^new|new$",
+    re.IGNORECASE,
+)
+#: Words for a tour in the name of an event.
+HELD_EVENT: Final = "(meeting|tour|appointment|visit|showing|viewing)"
+#: Events around a tour, such as its end. If the samples have no other events, they are ignored.
+NO_BOOKING: Final = re.compile(
+    rf"no[-_ ]?show|(?<![a-z])ping|recording|payment|refund|reminder|{HELD_EVENT}[-_. ]?"
+    r"(started|ended|completed|finished|attended|over)"
+    rf"|(ended|completed|finished)[-_. ]?{HELD_EVENT}",
     re.IGNORECASE,
 )
 #: Keys next to the type of a form question.
@@ -46,6 +58,12 @@ MEETING: Final = re.compile(
 )
 
 
+#: Keys beside which a plain name is a person's.
+OF_A_PERSON: Final = re.compile(rf".*email|{FIRST_NAME}|{LAST_NAME}")
+#: Keys of a name that may be a person's or a thing's.
+PLAIN_NAME: Final = re.compile(rf"name|displayname|profilename|{NAME_WORD}")
+
+
 def is_plausible(target: str, path: str, filled: Sequence[Any], observed: Observed) -> bool:
     """Return True if all values at a path are plausible for a field."""
     if target == "accept" and not _are_events(path, filled, observed):
@@ -54,7 +72,7 @@ def is_plausible(target: str, path: str, filled: Sequence[Any], observed: Observ
         return False
     if target == "finished" and path.split(".")[0] in observed.readers:
         return False
-    if target == "name" and any(key.endswith("email") for key in observed.beside(path)):
+    if target == "name" and any(map(OF_A_PERSON.fullmatch, observed.beside(path))):
         return all(isinstance(value, str) for value in filled)
     fits = _PLAUSIBLE.get(target, _is_simple)
     return all(fits(path, value) for value in filled)
@@ -73,7 +91,8 @@ def is_kind(path: str, observed: Observed) -> bool:
 
 def _is_event_type(path: str, value: Any) -> bool:
     others = THINGS & {*words_in(path)} or RENTER & {*words_around(path)}
-    is_name = isinstance(value, str) and not re.search("@|//", path + value)
+    # A ``tag.list`` is a kind of object.
+    is_name = isinstance(value, str) and not re.search(r"@|//|[._]list$", path + value)
     return is_name and not others
 
 
@@ -88,13 +107,18 @@ def _are_events(path: str, filled: Sequence[Any], observed: Observed) -> bool:
     if ANSWER & beside or is_question:
         return False
     texts = {str(value) for value in filled}
-    return len(texts) > 1 or all(EVENT.search(text) for text in texts)
+    is_named = matching_pattern("accept", path) == 0
+    return len(texts) > 1 or all(
+        EVENT.search(text) or (is_named and NO_BOOKING.search(text)) for text in texts
+    )
 
 
 def _is_community(path: str, value: Any) -> bool:
     """Return True if a value may be a community's name or ID and not an event type."""
     key, text = key_of(path), str(value)
     if not isinstance(value, str | int) or isinstance(value, bool) or CLOCK.fullmatch(text):
+        return False
+    if text == "0":  # a property that the sender does not know
         return False
     if key == "eventtype":
         return not KIND.fullmatch(text) and not (EVENT.search(text) and "/" not in text)
@@ -110,7 +134,7 @@ def _is_renters_name(path: str, value: Any) -> bool:
     key, around = key_of(path), {*words_around(path)}
     if ROLE_ALONE.fullmatch(key):
         return isinstance(value, str) and FULL_NAME.fullmatch(value.strip()) is not None
-    is_plain = key in ("name", "displayname", "profilename") and "[name]" not in path
+    is_plain = PLAIN_NAME.fullmatch(key) is not None and "[name]" not in path
     is_renters = not is_plain or "." not in path or (RENTER | VISITS | PEOPLE) & around
     return _is_name(path, value) and bool(is_renters)
 

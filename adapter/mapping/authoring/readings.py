@@ -15,20 +15,33 @@ from adapter.parsing.paths import MISSING, path_from_text, walk
 
 Row = Mapping[str, Any]
 
+#: Keys of a question and its answer in several languages. They may also have other meanings.
+QUESTION_WORDS: Final = (
+    *("q", "Question", "prompt", "frage", "Frage", "pregunta", "Pregunta", "etiqueta"),
+    *("libellé", "libelle", "intitulé", "intitule", "pergunta", "domanda", "etichetta", "vraag"),
+    *("bezeichnung", "feld", "Feld", "campo", "champ", "veld"),
+)
+ANSWER_WORDS: Final = (
+    *("a", "Answer", "response", "antwort", "Antwort", "respuesta", "Respuesta", "valor"),
+    *("réponse", "reponse", "valeur", "resposta", "risposta", "valore", "antwoord", "waarde"),
+    *("wert", "Wert"),
+)
 #: Key and value paths in the lists of answers that form builders send.
 ANSWER_KEYS: Final = (
     *("field.ref", "field.id", "column_id", "ref", "label", "question", "key", "name"),
     *("title", "field"),
     *("@EventType", "EventType", "@IDType", "IDType"),
+    *QUESTION_WORDS,
 )
 ANSWER_VALUES: Final = (
     *("text", "email", "phone_number", "number", "date", "boolean", "choice.label"),
     *("choices.labels", "string_value", "value", "values", "answer", "val"),
     *("@EventDate", "EventDate", "@IDValue", "IDValue"),
+    *ANSWER_WORDS,
 )
 #: Keys that other lists also have, and the values that mark a list with them as answers.
-TITLES: Final = frozenset({"title", "question", "field", "name"})
-PLAIN_VALUES: Final = frozenset({"value", "values", "answer", "val"})
+TITLES: Final = frozenset({"title", "question", "field", "name", *QUESTION_WORDS})
+PLAIN_VALUES: Final = frozenset({"value", "values", "answer", "val", *ANSWER_WORDS})
 #: Keys of a question's options, and of an option's text.
 OPTIONS: Final = ("options", "choices")
 OPTION_TEXTS: Final = ("text", "label", "name", "title")

@@ -20,8 +20,11 @@ from adapter.mapping.authoring.observe import observe
 from adapter.mapping.authoring.payload_keys import (
     FIRST_NAME,
     LAST_NAME,
+    NAME_WORD,
     REMOVED,
     ROLES,
+    SPANISH_NAME,
+    WHOLE_NAME,
     is_form_key,
     is_secret,
     key_of,
@@ -34,9 +37,11 @@ from adapter.mapping.authoring.private_keys import (
     WHO,
     WHOSE_NAME,
     WORDS,
+    is_harmless,
     is_private,
     may_be_personal,
 )
+from adapter.mapping.authoring.readings import ANSWER_WORDS, QUESTION_WORDS
 from adapter.mapping.authoring.whose import owner_of
 
 #: Renters' data, by appointment field.
@@ -60,8 +65,8 @@ ID_LINE: Final = re.compile(
 #: Keys of a form's fields, which are a person's if they have no index.
 _FIELDS: Final = re.compile(r"\.(form_?)?fields(?=\.[^\d.])")
 #: Keys of a question and of its answer, in a form's data.
-QUESTIONS: Final = ("label", "question", "title", "field", "name", "key")
-ANSWERS: Final = ("value", "values", "answer", "val")
+QUESTIONS: Final = ("label", "question", "title", "field", "name", "key", *QUESTION_WORDS)
+ANSWERS: Final = ("value", "values", "answer", "val", *ANSWER_WORDS)
 #: Names in email addresses that belong to a company instead of a person.
 ROLE: Final = re.compile(
     r"(no|donot)[-_.]?reply.*|leads?|notifica(tion|cione)s?|alerts?|mailer.*|bounces?.*|leasing"
@@ -72,7 +77,9 @@ PARTS: Final = {
     "first": re.compile(FIRST_NAME),
     "last": re.compile(LAST_NAME),
     "middle": re.compile(r"middle(name|initial)?"),
-    "name": re.compile(rf"(full|your|from|display|profile|{ROLES})?name|{WHOSE_NAME}"),
+    "name": re.compile(
+        rf"(full|your|from|display|profile|{ROLES})?name|{WHOSE_NAME}|{NAME_WORD}|{WHOLE_NAME}"
+    ),
     "phone": re.compile(
         r".*(phone|mobile|cell|telephone|sms|telefono|celular|movil|whatsapp|fax)(number|no)?|tel"
         r"|from(number)?|waid"
@@ -89,7 +96,7 @@ FORMS: Final = re.compile(r".*\b(form|flow|page|survey|questionnaire)s?", re.IGN
 #: Keys that can only be a person's name, regardless of the words around them.
 PERSONS: Final = re.compile(r"(first|last|full|your|given|family|sur|renter|guest)name")
 #: Keys of a first name, or of a full name.
-SPANISH: Final = re.compile(r"nombres?|first")
+SPANISH: Final = re.compile(rf"{SPANISH_NAME.pattern}|first")
 #: A line such as ``Name: Dana Okafor``, and an address such as ``Dana Okafor <dana@example.com>``.
 LABELED: Final = re.compile(
     r"^[>* \t-]*+([^\W\d_](?:[^\W\d_]|[ /]){1,30}):[* \t]+(\S.*)$", re.MULTILINE
@@ -118,15 +125,15 @@ COMMON: Final = re.compile(
 MOST_WORDS: Final = 6
 EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 PHONE: Final = re.compile(r"(?<![\w.-])\+?1?[-. (]{0,2}[2-9]\d\d[-. )]{1,2}\d{3}[-. ]\d{4}(?!\w)")
-#: The shortest private text, and number, that is also replaced outside its own field.
+#: Minimum lengths of a private text and of a number that are also replaced outside their own field.
 SHORTEST_TEXT, SHORTEST_NUMBER = 4, 6
 
 
 class Changes(dict[str, str]):
     """The replacement for each private text, with lookups to find private texts in longer strings.
 
-    A batch has thousands of texts to replace, so each text is searched only for those of which it
-    contains the first word.
+    A batch has thousands of texts to replace, so each text is searched only for private texts whose
+    first word it contains.
     """
 
     @functools.cached_property
@@ -226,7 +233,7 @@ def replaced_fields(payload: Any, changes: Changes) -> list[str]:
 
 
 def partly_replaced(payload: Any, changes: Changes) -> list[str]:
-    """Return the paths of values in which the replacements would leave some words unchanged."""
+    """Return the paths of values that the replacements would change only in part."""
     leaves = _replaced_leaves(payload, changes)
     kept = [path for path, text, new in leaves if new != REMOVED and _words_left(text, changes)]
     return list(dict.fromkeys(path for path in kept if not is_private(path)))
@@ -234,9 +241,9 @@ def partly_replaced(payload: Any, changes: Changes) -> list[str]:
 
 def _replaced_leaves(payload: Any, changes: Changes) -> Iterator[tuple[str, str, str]]:
     """Yield the path, the old text and the new text of each value that would be changed."""
-    new = dict(_leaves(_redacted_data(payload, changes), "", 0))
-    for path, value in _leaves(payload, "", 0):
-        if str(new[path]) != str(value):
+    new = dict(_leaves(_unpacked(_redacted_data(payload, changes)), "", 0))
+    for path, value in _leaves(_unpacked(payload), "", 0):
+        if str(new.get(path, value)) != str(value):
             yield path[1:], str(value), str(new[path])
 
 
@@ -258,10 +265,10 @@ def possible_names(
 
     ``fields`` contains the replaced paths, and ``kept`` the community names.
     """
-    before = dict(_leaves(payload, "", 0))
+    before = dict(_leaves(_unpacked(payload), "", 0))
     return [
         path[1:]
-        for path, value in _leaves(written, "", 0)
+        for path, value in _leaves(_unpacked(written), "", 0)
         if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip()
         if path[1:] not in fields and before.get(path) == value and str(value) not in kept
         if may_be_personal(path, str(value).strip())
@@ -270,7 +277,7 @@ def possible_names(
 
 def fields_left(payload: Any, written: Any, fields: Collection[str]) -> list[str]:
     """Return the fields whose values are the same in the payload and the redacted sample."""
-    before, after = dict(_leaves(payload, "", 0)), dict(_leaves(written, "", 0))
+    before, after = (dict(_leaves(_unpacked(one), "", 0)) for one in (payload, written))
     return [one for one in fields if before.get(f".{one}") == after.get(f".{one}", object)]
 
 
@@ -299,7 +306,7 @@ def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
     found += [(f".{label}", text, 0) for label, text in _answers_beside(payload, 0)]
     items = {text: item for _, text, item in reversed(found)}
     given = {f".{_PEOPLES_KEYS[target]}": texts for target, texts in people.items()}
-    # ``people`` may also be those of other samples.
+    # ``people`` may also contain the people in other samples.
     every = "\n".join(text for _, text, _ in found)
     for path, texts in given.items():
         here = (text.strip() for text in texts if text.strip() in every)
@@ -341,8 +348,28 @@ def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
         yield path, data
 
 
+def _unpacked(data: Any, depth: int = 0) -> Any:
+    """Return a copy of JSON data in which each string that contains JSON is replaced by its data.
+
+    The values in such a string are then compared and named one by one.
+    """
+    if depth > MAX_DEPTH:
+        return data
+    if isinstance(data, str) and data.lstrip()[:1] in ("{", "["):
+        try:
+            inner = json.loads(data)
+        except (ValueError, RecursionError):
+            return data
+        return _unpacked(inner, depth + 1) if inner else data
+    if isinstance(data, Mapping):
+        return {key: _unpacked(value, depth + 1) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_unpacked(value, depth + 1) for value in data]
+    return data
+
+
 class _Person(NamedTuple):
-    """A person in a sample, for whom made-up values are chosen.
+    """A person in a sample, with the made-up values that replace the person's data.
 
     A negative number stands for a person who is not a renter.
     """
@@ -369,7 +396,8 @@ def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, st
     """Yield each string to replace in a value, together with its replacement."""
     key = key_of(path)
     if is_private(path) and not is_form_key(path):
-        if len(text) >= (SHORTEST_NUMBER if _count(text) else SHORTEST_TEXT) or is_secret(path):
+        is_long = len(text) >= (SHORTEST_NUMBER if _count(text) else SHORTEST_TEXT)
+        if is_secret(path) or (is_long and not is_harmless(text)):
             yield text, REMOVED
         return
     if _is_address(path, key) and "@" not in text:
@@ -449,10 +477,10 @@ def _is_sentence(text: str) -> bool:
 
 
 def _redacted_data(data: Any, changes: Changes, path: str = "") -> Any:
-    """Return a copy of JSON data in which values are redacted, but not keys."""
+    """Return a copy of JSON data with redacted values. Keys are not changed."""
     if isinstance(data, Mapping):
         private = _private_keys(data)
-        # An answer to a private question is redacted as if its key were that of a secret.
+        # An answer to a private question is redacted like a secret.
         inner = {key: f"{path}.{'password' if key in private else key}" for key in data}
         return {key: _redacted_data(value, changes, inner[key]) for key, value in data.items()}
     if isinstance(data, list):
@@ -492,7 +520,7 @@ def _redacted_text(text: str, changes: Changes) -> str:
 
 
 def _redacted_form(text: str, changes: Changes, _payload: Any) -> str:
-    """Return a copy of a URL-encoded form in which each value is redacted."""
+    """Return a copy of a URL-encoded form with redacted values."""
     return "&".join(_redacted_pair(pair, changes) for pair in text.split("&"))
 
 
@@ -506,7 +534,7 @@ def _redacted_pair(pair: str, changes: Changes) -> str:
 
 
 def _redacted_markup(text: str, changes: Changes, payload: Any) -> str:
-    """Return a redacted copy of XML, of a multipart body, or of another text."""
+    """Return a redacted copy of XML, a multipart body, or other text."""
     for path, value in _leaves(payload, "", 0):
         name = re.escape(path.rpartition(".")[2].removeprefix("@"))
         if path and is_private(path) and not _is_blank(value):
@@ -556,7 +584,7 @@ def _is_number(text: str) -> bool:
 
 
 def _in_format(phones: Mapping[str, str], found: re.Match[str]) -> str:
-    """Return the replacement for a phone number, in the same format, or the number itself."""
+    """Return a phone number's replacement in the same format, or the number if it has none."""
     left = iter(phones.get(_digits(found[0]), _digits(found[0])))
     rest = found[0][len(found[1]) :]
     return found[1] + "".join(next(left, "") if one.isdigit() else one for one in rest)

@@ -14,10 +14,13 @@ from adapter.mapping.authoring.cancellations import (
     cancellations,
     continued_cancellations,
     is_history,
+    moves_tours,
     says_canceled,
 )
+from adapter.mapping.authoring.chat_turns import booking_intents, last_turns
 from adapter.mapping.authoring.draft_lines import (
     GUESS,
+    dates_in,
     field_line,
     format_option,
     formats_at,
@@ -25,19 +28,23 @@ from adapter.mapping.authoring.draft_lines import (
     start_line,
 )
 from adapter.mapping.authoring.field_keys import Guesses
+from adapter.mapping.authoring.foreign import region_of, sale_paths
 from adapter.mapping.authoring.guess import NOT_A_LEAD, contact_paths, guess_paths
 from adapter.mapping.authoring.lost_paths import lost_paths
 from adapter.mapping.authoring.note_paths import note_paths
 from adapter.mapping.authoring.observe import Observed, is_blank, observe
 from adapter.mapping.authoring.payload_keys import key_of, owned_key
+from adapter.mapping.authoring.plausible import NO_BOOKING
 from adapter.mapping.authoring.readings import quoted, read
-from adapter.mapping.authoring.request_ids import request_ids
+from adapter.mapping.authoring.request_ids import is_event_id, request_ids
 from adapter.mapping.authoring.whose import CONTACT
 from adapter.mapping.loader.check_todos import TODO
 
 CONTACT_HINT: Final = "# or internet, chat, call, email, sms: confirm"
 #: Without a signature, there is no secret.
 SCHEME_HINT: Final = "# hmac, hash, token or basic; or { scheme: none }, without secrets"
+PROSPECT_HINT: Final = "if you add 'without_time: prospect'; with a tour time, write expect_some"
+IGNORED_HINT: Final = "this event books no tour; add the event that does under 'accept'"
 OTHERS: Final = "any other value is ignored"
 BOOKED: Final = re.compile(r"book|creat|schedul", re.IGNORECASE)
 MOVED: Final = re.compile(r"reschedul|updat|chang|moved", re.IGNORECASE)
@@ -55,6 +62,7 @@ COMMUNITY_HINT: Final = (
 DEDUPE_HINT: Final = "# the path of the booking's ID, several paths, or body if there is no ID"
 REPEAT_HINT: Final = "# there is no ID: equal values count as a repeat; confirm"
 NAME_HINT: Final = "# or 'last_name: { always: Unknown }' if the sender never has a name"
+NO_LAST_NAME: Final = "last_name: { always: Unknown }   # only a first name was found: confirm"
 NO_RENTER: Final = (
     "# No name, email address or phone number was found. If the webhooks contain only IDs, add",
     "# 'fetch', as under 'Webhooks with only IDs' in docs/mapping.md.",
@@ -65,8 +73,12 @@ CODE: Final = re.compile(r"(?=.*\d)(?=.*[A-Z])(?=.*[a-z])[A-Za-z0-9]{8,}")
 CHANGE_FLAG: Final = re.compile(r"cancel|reschedul")
 STATUS: Final = re.compile(r"intent|(tour|appointment|booking|lead)?status|(function|tool)(name)?")
 CHANGE_HINT: Final = "does true cancel a tour ('cancellation') or need review ('ignore')?"
+SALE_HINT: Final = "someone who wants to buy is no renter: add it under 'ignore'?"
+MOST_SALES: Final = 3
 STATUS_HINT: Final = "do other values need 'accept', 'ignore' or 'cancellation'?"
-#: Keys of the number from which a call was made.
+MINIMUM: Final = re.compile("min(imum)?|from|lowest")
+MAXIMUM: Final = re.compile("max(imum)?|highest")
+#: Keys of the phone number that a call was made from.
 FROM_NUMBER: Final = re.compile(r"(call)?fromnumber")
 
 #: Fields to add if the samples have them, each with the option that it needs.
@@ -106,9 +118,9 @@ MESSAGES: Final = re.compile(
 )
 MOVABLE: Final = re.compile(r"appointment|booking|prospect", re.IGNORECASE)
 MOST_VALUES: Final = 20
-#: Most paths in lists inside lists to name in a comment.
+#: Maximum number of paths in nested lists to name in a comment.
 MOST_LOST: Final = 20
-#: Most values of a status to list in a comment.
+#: Maximum number of a status's values to list in a comment.
 MOST_OTHERS: Final = 5
 
 
@@ -126,16 +138,32 @@ class Draft:
         """The values that distinguish cancellations from bookings, keyed by path."""
         found = cancellations(self.observed, self.guesses.get("accept", (None,))[0])
         continued = continued_cancellations(self.observed)
-        return {path: values for path, values in found.items() if path not in continued}
+        ignored = self.ignored
+        left = {
+            path: [one for one in values if one not in ignored] for path, values in found.items()
+        }
+        return {path: values for path, values in left.items() if values and path not in continued}
 
     @property
     def accepted(self) -> list[Any]:
-        """The event names that seem to represent leads, or all event names if none do."""
+        """The event names that seem to represent leads, or all others if none do."""
         if "accept" not in self.guesses:
             return []
         canceled = self.canceled.get(self.guesses["accept"][0], ())
-        events = [one for one in self._values("accept") if one not in canceled]
+        others = [*canceled, *self.ignored]
+        events = [one for one in self._values("accept") if one not in others]
         return [one for one in events if not NOT_A_LEAD.search(str(one))] or events
+
+    @property
+    def ignored(self) -> list[Any]:
+        """The names of events around a tour, such as its end, which are never leads."""
+        events = self._values("accept") if "accept" in self.guesses else []
+        return [one for one in events if NO_BOOKING.search(str(one))]
+
+    @property
+    def chat(self) -> dict[str, list[Any]]:
+        """The intents and turns of a chatbot that are leads, keyed by path."""
+        return {**booking_intents(self.observed), **last_turns(self.observed)}
 
     def communities(self) -> list[Any]:
         """Return the community names in the samples, in order of appearance."""
@@ -171,11 +199,21 @@ class Draft:
             return "cancellation: true"
         done = [read(row, path) for row in rows for path in self.guesses.get("finished", ())[:1]]
         events = [read(row, path) for row in rows for path in self.guesses.get("accept", ())[:1]]
-        if False in done:
+        chat = [read(row, path) not in values for row in rows for path, values in self.chat.items()]
+        if False in done or True in chat or any(one in self.ignored for one in events):
             return "ignored: true"
         if self.accepted and any(one not in self.accepted for one in events):
             return "ignored: true"
+        if self._has_no_time(rows):
+            return f"prospect_some: {{ last_name: {TODO} }}   # {PROSPECT_HINT}"
         return f"expect_some: {{ last_name: {TODO} }}   # adapter map --as-test prints the rest"
+
+    def _has_no_time(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Return True if no value in a sample can be a tour time."""
+        if self.observed.mail or dates_in(self.observed, self.guesses):
+            return False
+        paths = [path for target in ("starts_at", "date") for path in self.guesses.get(target, ())]
+        return all(is_blank(read(row, path)) for row in rows for path in paths)
 
     def text(
         self,
@@ -187,7 +225,7 @@ class Draft:
         """Return the mapping as YAML. ``samples`` are the sample files' names.
 
         ``payloads`` are the files' contents, from which the tests' outcomes are guessed. If the
-        draft is written to the folder of the mappings, a line keeps it from being used.
+        draft is written to the mappings folder, one of its lines keeps it from being used.
         """
         source = origin or ", ".join(samples)
         lines = [
@@ -246,10 +284,14 @@ class Draft:
             yes = "1" if "0" in map(str, values) else yes
             path = quoted(self.guesses["test"][0])
             yield from ("ignore:", f"  {path}: {json.dumps(yes)}   {GUESS}")
+        if self.ignored and not self.accepted:
+            yield from () if "test" in self.guesses else ("ignore:",)
+            path = quoted(self.guesses["accept"][0])
+            yield f"  {path}: {_one_or_list(self.ignored)}   # {IGNORED_HINT}"
 
     def _accept_lines(self) -> Iterator[str]:
         accepted = self.accepted
-        if accepted or "finished" in self.guesses:
+        if accepted or self.chat or "finished" in self.guesses:
             yield "accept:"
         if accepted:
             path = self.guesses["accept"][0]
@@ -262,6 +304,8 @@ class Draft:
             yield f"  {quoted(path)}: {_one_or_list(accepted)}   {GUESS}; {others}{hint}"
         if "finished" in self.guesses:
             yield f"  {quoted(self.guesses['finished'][0])}: true   {GUESS}; false is ignored"
+        for path, values in self.chat.items():
+            yield f"  {quoted(path)}: {_one_or_list(values)}   {GUESS}; {OTHERS}"
 
     def _cancellation_lines(self) -> Iterator[str]:
         for path in continued_cancellations(self.observed):
@@ -313,7 +357,7 @@ class Draft:
         if ids := request_ids(self.observed):
             return f"dedupe: {TODO}   # an ID that is unique to each lead: {', '.join(ids[:4])}?"
         who, asked = self._contacts(), self._first_of("sent_at")
-        # A cancellation has the start of its booking, but often another time of the request.
+        # A cancellation has the same tour start as its booking, but often a different request time.
         start = self._first_of("starts_at")
         starts = [start] if start else [self._first_of("date"), self._first_of("time")]
         days = starts if all(starts) else [asked or self._first_of("community")]
@@ -337,6 +381,10 @@ class Draft:
     def _with_start(self, ids: Sequence[str]) -> Sequence[str]:
         """Add the tour's start to the ``dedupe`` paths if a rescheduled tour may keep its ID."""
         start = self._first_of("starts_at", "date")
+        if moves_tours(self.observed):  # the new time must have the key of the tour that it moves
+            return ids
+        if is_event_id(ids[0]):
+            return [*ids, *self._contacts()[:1]]
         return [*ids, start] if start and MOVABLE.search(ids[0]) else ids
 
     def _first_of(self, *targets: str) -> str | None:
@@ -344,12 +392,11 @@ class Draft:
 
     def _appointment_lines(self) -> Iterator[str]:
         guesses = self.guesses
-        names = ("first_name", "last_name") if "last_name" in guesses else ("name",)
         notes = note_paths(self.observed, guesses)
         contacts = contact_paths(self.observed)
         if not (notes or contacts or (CONTACT | {"starts_at", "date"}) & guesses.keys()):
             yield from NO_RENTER
-        yield from (field_line(name, guesses.get(name), hint=NAME_HINT) for name in names)
+        yield from self._name_lines()
         if not {"email_1", "phone_1"} & guesses.keys():
             listed = " or ".join(map(quoted, contacts[:3]))
             yield f"email_1: {TODO}{f'   # or phone_1, perhaps from {listed}' if listed else ''}"
@@ -365,13 +412,42 @@ class Draft:
                 formats = formats_at(self.observed, guesses[name])
                 yield field_line(name, guesses[name], format_option(formats))
             elif name in OPTIONS and name in guesses:
-                key = key_of(guesses[name][0])
-                hint = FROM_HINT if FROM_NUMBER.fullmatch(key) else ""
-                option = OPTIONS[name].replace("dollars", "cents" if "cents" in key else "dollars")
-                yield field_line(name, guesses[name], option) + hint
+                yield self._plain_line(name)
         if notes:
             yield "notes:"
             yield from (f"  - {_note(path)}" for path in notes)
+
+    def _plain_line(self, name: str) -> str:
+        """Return the line of a field that needs at most one option."""
+        paths = self.guesses[name]
+        key = key_of(paths[0])
+        if name == "desired_num_bedrooms" and (most := self._most_bedrooms(paths[0])):
+            paths = [f"{{{paths[0]}}}-{{{most}}}", *paths]
+        hint = FROM_HINT if FROM_NUMBER.fullmatch(key) else ""
+        option = OPTIONS[name].replace("dollars", "cents" if "cents" in key else "dollars")
+        phones = self.observed.filled(paths[0]) if name == "phone_1" else []
+        if not all(str(one).strip().startswith("+") for one in phones):
+            region = region_of(self.observed)
+            option = f"region: {region}" if region else option
+        return field_line(name, paths, option) + hint
+
+    def _most_bedrooms(self, path: str) -> str:
+        """Return the path of the maximum next to a minimum number of bedrooms, or ""."""
+        parent = path.rpartition(".")[0]
+        beside = (one for one in self.observed.values if one.rpartition(".")[0] == parent)
+        key = MINIMUM.sub("max", key_of(path))
+        is_minimum = key != key_of(path)
+        return next(
+            (one for one in beside if is_minimum and MAXIMUM.sub("max", key_of(one)) == key), ""
+        )
+
+    def _name_lines(self) -> Iterator[str]:
+        parts = ("first_name", "last_name")
+        for name in parts if {*parts} & self.guesses.keys() else ("name",):
+            if name == "last_name" and name not in self.guesses:
+                yield NO_LAST_NAME
+            else:
+                yield field_line(name, self.guesses.get(name), hint=NAME_HINT)
 
     def _lost_lines(self) -> Iterator[str]:
         lost = self.lost()
@@ -401,7 +477,11 @@ def draft_from_samples(name: str, samples: Sequence[Any]) -> Draft:
 
 def _undecided_lines(observed: Observed, guesses: Guesses) -> Iterator[str]:
     """Yield a comment about each unused status or flag that may need a condition."""
-    taken = {path for paths in guesses.values() for path in paths}
+    sales = sale_paths(observed)
+    for path in sales[:MOST_SALES]:
+        value = json.dumps(str(observed.filled(path)[0])[:40])
+        yield f"# {quoted(path)} is {value} in a sample; {SALE_HINT}"
+    taken = {path for paths in guesses.values() for path in paths} | {*sales}
     for path in observed.values:
         key, values = key_of(path), observed.filled(path)
         if path in taken or not values or path.split(".")[0] in observed.readers:

@@ -1,4 +1,4 @@
-"""Find a lead's community and attribution, for which there are no default values."""
+"""Look up a lead's community and attribution. Neither has a default value."""
 
 import dataclasses
 from collections.abc import Mapping

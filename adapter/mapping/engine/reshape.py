@@ -57,7 +57,7 @@ class JsonReader:
             if scope.is_empty(text):
                 return ReadResult({})
             if not isinstance(text, str):
-                return ReadResult(text)  # some senders start to send the data itself
+                return ReadResult(text)  # some senders later switch to sending the data itself
             repairs: list[str] = []
             raw = text.encode("utf-8", "replace")
             value = body.parse(raw, "", kind="json", repairs=repairs)
@@ -125,7 +125,8 @@ class ListReader:
     labels: Labels | None = None
     #: The keys that the mapping uses. Repeated values of other keys are not reported.
     keys: frozenset[str] = frozenset()
-    #: True to keep all values of a repeated key as a list, because any of them may be meant.
+    #: True to keep all values of a repeated key as a list, because any of them may be the right
+    #: one.
     keeps_all: bool = False
 
     def read(self, scope: Scope) -> ReadResult:
@@ -176,7 +177,7 @@ class ItemReader:
 
     #: The path of the value.
     path: Path
-    #: The name under which a :class:`ListReader` stores the list's items by key.
+    #: The name that a :class:`ListReader` stores the list's items under, by key.
     index: str
 
     def read(self, scope: Scope) -> ReadResult:

@@ -27,9 +27,9 @@ class Community:
     name: str = ""
     #: The earliest and latest start of its tours by weekday. Monday is 0. Empty if unknown.
     tour_hours: Mapping[int, tuple[dt.time, dt.time]] = dataclasses.field(default_factory=dict)
-    #: True if tours are booked only at times that are available in Knock, as far as is known.
+    #: True to book tours only at times that are available in Knock, if availability is known.
     check_availability: bool = False
-    #: The property management system to which Knock passes guest cards, or "" if it is unknown.
+    #: The property management system that Knock exports guest cards to, or "" if it is unknown.
     pms: str = ""
 
     @property

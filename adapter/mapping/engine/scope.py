@@ -18,7 +18,7 @@ _REPEATED: Final = "\0repeated"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
-    """The data of a webhook or an item, in which a mapping's paths are resolved."""
+    """The data of a webhook or an item that a mapping's paths refer to."""
 
     payload: Any
     #: The values for ``read:`` and ``for_each:``, by name.
@@ -90,7 +90,7 @@ class Scope:
 
 
 def others_name(name: str) -> str:
-    """Return the name under which a reader stores the additional values of repeated keys."""
+    """Return the name that a reader uses for the additional values of repeated keys."""
     return name + _REPEATED
 
 

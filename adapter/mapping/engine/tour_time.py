@@ -106,7 +106,8 @@ class TourTime:
             return
         # A time of day without a date needs review, regardless of `without_time`.
         draft.has_no_time = not any(part is not None for part in parts)
-        draft.block(self._reason(self.lookups[0].missing(scope), None))
+        value = None if draft.has_no_time else parts
+        draft.block(self._reason(self.lookups[0].missing(scope), value))
 
     def _read(self, text: object, value: object, scope: Scope, draft: Draft) -> None:
         if self.takes_start and isinstance(text, str):

@@ -16,7 +16,7 @@ from adapter.mapping.engine.mail_readers import MailReader, listed
 from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.engine.tour_time import TourTime
 from adapter.mapping.loader.compile_paths import UsedPath
-from adapter.mapping.loader.doubtful_values import doubtful_values
+from adapter.mapping.loader.doubtful_values import doubtful_values, without_items
 from adapter.mapping.loader.key_parts import KeyPlaces
 from adapter.mapping.loader.yaml_document import KeyPath
 from adapter.mapping.problems import Problem
@@ -25,7 +25,7 @@ from adapter.mapping.source import Source
 from adapter.parsing.local_time import read_absolute_instant
 from adapter.parsing.paths import MISSING, Path, leaves, path_from_text, unwrap_single
 
-#: Minimum similarity of two keys of which one may be a misspelling.
+#: Minimum similarity of two keys for one to count as a misspelling of the other.
 LIKENESS: Final = 0.7
 NOT_IN_SAMPLES: Final = "is not in any sample payload"
 #: Replaces that message for a path that exists in the selected webhook.
@@ -43,7 +43,7 @@ MAX_SCOPES: Final = 10
 MAX_PATH_LENGTH: Final = 100
 #: What to do about a secret in the body.
 STRIP_HINT: Final = "add strip: [NAME], or verify it with scheme: token"
-#: Shorter strings are not secrets, but words such as the name of a token.
+#: Shorter strings are words, such as the name of a token, and not secrets.
 MIN_SECRET_LENGTH: Final = 16
 #: Test expectations for a lead that is booked or becomes a guest card.
 BOOKED: Final = ("expect", "expect_some", "prospect", "prospect_some")
@@ -58,7 +58,7 @@ NEEDED_FIELDS: Final = frozenset({"starts_at", "name", "last_name", "email_1", "
 def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> None:
     """Check a mapping against its samples, and add the problems to the mapping's document.
 
-    ``samples`` are each test's sample, as it is and with the test's changes.
+    ``samples`` contains each test's sample, both unchanged and with the test's changes.
     """
     every = [sample for variants in samples.values() for sample in variants]
     scopes = [scope_of(source, sample) for sample in every]
@@ -245,7 +245,7 @@ def _found(path: Path, scope: Scope) -> list[Any]:
 
 
 def _warn_of_items_left_out(source: Source, scopes: Sequence[Scope]) -> None:
-    """Warn about lists in the samples from which the mapping reads only some items."""
+    """Warn about lists in the samples if the mapping reads only some of their items."""
     for one in source.compiled.partial_lists:
         most = max(len(one.left_out(scope)) for scope in scopes)
         if not most:
@@ -253,8 +253,8 @@ def _warn_of_items_left_out(source: Source, scopes: Sequence[Scope]) -> None:
         where = next(used.where for used in source.used_paths if _starts_with(used, one.path.parts))
         count = "1 more item" if most == 1 else f"{most} more items"
         message = (
-            f"{one.path.text} has {count} in a sample than the mapping reads: use for_each for one "
-            f'lead of each item, or add them to the notes: "{{{one.path.text}.*.…}}"'
+            f"{one.path.text} has {count} in a sample than the mapping reads: use for_each to make "
+            f'one lead from each item, or add them to the notes: "{{{one.path.text}.*.…}}"'
         )
         source.document.add(where, message, warning=True)
 
@@ -374,7 +374,7 @@ def _warn_of_unsigned_keys(source: Source, samples: Sequence[Sample]) -> None:
 
 
 def _warn_of_secrets(source: Source, samples: Mapping[int, Sample]) -> None:
-    """Warn about secrets in samples, and about those that are stored with each webhook."""
+    """Warn about secrets in samples and about secrets that are stored with each webhook."""
     block = source.signature
     verified = block.get("name") if block.get("in") in ("json", "form", "query") else None
     removed = {verified, *source.stripped_names}
@@ -444,20 +444,16 @@ def _always(source: Source) -> Community | None:
 
 def _warn_of_unused_events(source: Source, samples: Sequence[Sample]) -> None:
     """Warn if the mapping does not read an event's name, and so treats all events as leads."""
-    used = {_without_items(used.path.text) for used in source.used_paths}
+    used = {without_items(used.path.text) for used in source.used_paths}
     observed = observe([sample.payload for sample in samples])
     for path in event_paths(observed):
-        if _without_items(path) not in used and source.document.data.get("tests"):
+        if without_items(path) not in used and source.document.data.get("tests"):
             value = observed.filled(path)[0]
             message = (
                 f"{path} seems to name an event, such as {str(value)[:40]!r}, and no condition "
                 "reads it, so other events count as leads too: list the right ones under 'accept'"
             )
             source.document.add(("tests",), message, warning=True)
-
-
-def _without_items(path: str) -> str:
-    return ".".join(part for part in path.split(".") if part != "*" and not part.isdigit())
 
 
 def _warn_of_doubtful_values(source: Source, samples: Mapping[int, Sample]) -> None:

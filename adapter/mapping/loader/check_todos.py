@@ -10,7 +10,7 @@ from adapter.mapping.loader.yaml_document import Document, KeyPath
 TODO: Final = "TODO"
 _TODO: Final = re.compile(rf"\b{TODO}\b")
 _FILL_IN: Final = "fill in this TODO, or remove the line"
-#: Advice for sections about which the samples may give no hints.
+#: Advice for sections that the samples may give no hints about.
 _HINTS: Final[Mapping[KeyPath, str]] = {
     ("community",): (
         "write a path; or query.community, if the sender's URL ends with ?community=maple-court; "

@@ -1,4 +1,4 @@
-"""Tell the parts of a dedupe key that identify a lead from those that many leads share.
+"""Distinguish the parts of a dedupe key that identify a lead from parts that many leads share.
 
 An ID, an email address, a phone number and a name identify a lead. The property and the date do
 not: if they are the only values in a webhook, different renters would have the same key.
@@ -60,7 +60,7 @@ class KeyPlaces:
         return cls(places, frozenset(personal), frozenset(shared - personal))
 
     def identifying(self, own: Container[str] | None) -> frozenset[str]:
-        """Return the paths and templates of which at least one must have a value in each lead.
+        """Return the paths and templates that can identify a lead. Each lead must have one of them.
 
         If no place is known to identify a lead, all count, because one may be an ID with an unusual
         name. With ``for_each``, a place counts only if it starts with a name in ``own``.
@@ -89,7 +89,7 @@ class KeyPlaces:
 
 
 def _has_naming_key(path: Path) -> bool:
-    """Return True if a path's key is that of an ID, contact or name that only one lead has."""
+    """Return True if a path's key belongs to an ID, contact or name that only one lead has."""
     words = _words(path)
     while words and words[-1] in _WRAPPERS:
         words.pop()

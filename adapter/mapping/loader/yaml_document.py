@@ -93,7 +93,7 @@ class Document:
     problems: dict[Problem, None] = dataclasses.field(default_factory=dict)
 
     def position(self, where: KeyPath) -> tuple[int, int]:
-        """Return the line and column of a key, or those of its nearest parent."""
+        """Return the line and column of a key, or of its nearest parent if the key is missing."""
         while where not in self.marks and where:
             where = where[:-1]
         return self.marks.get(where, (1, 1))
@@ -159,7 +159,7 @@ def document_from_bytes(file: str, raw: bytes) -> Document:
 def _parser_message(problem: str | None) -> str:
     """Return the error message of the YAML parser, with a hint about the usual cause."""
     message = problem or "is not YAML"
-    if "expected ':'" in message:
+    if "expected ':'" in message or "expected ','" in message:
         return f"{message} (here or on the previous line)"
     if message.startswith("mapping values"):
         return f"{message}: put text that contains ': ' in quotes"
@@ -195,7 +195,7 @@ def _item(document: Document, node: yaml.Node, where: KeyPath) -> Any:
 
 
 def _object(document: Document, node: yaml.MappingNode, where: KeyPath) -> dict[str, Any]:
-    """Convert a YAML mapping to a dictionary in which all keys are strings."""
+    """Convert a YAML mapping to a dictionary with only strings as keys."""
     data: dict[str, Any] = {}
     for key, value in node.value:
         position = _position(key.start_mark)

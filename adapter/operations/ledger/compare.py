@@ -36,7 +36,8 @@ from adapter.store.rows import Row
 
 #: How long a comparison may take, in seconds.
 MAX_SECONDS: Final = 300.0
-#: The share of that time after which each step must end, so that later steps have enough time.
+#: The share of that time that may have passed when each step ends, so that later steps have enough
+#: time.
 READING: Final = 0.4
 LEADS: Final = 0.6
 MESSAGES: Final = 0.8
@@ -82,7 +83,7 @@ class Ledger:
         return {one: sum_of(self.of(one)) for one in Verdict}
 
     def of(self, verdict: Verdict) -> list[Judged]:
-        """Return the lines with this verdict."""
+        """Return the lines of the portal's list that have this verdict."""
         return [one for one in self.lines if one.verdict is verdict]
 
     @property
@@ -97,7 +98,7 @@ class Ledger:
 
     @property
     def claims(self) -> list[Judged]:
-        """The lines for which the portal owes us a credit."""
+        """The lines that the portal owes us a credit for."""
         return [one for one in self.lines if one.verdict in CLAIMS]
 
     @property

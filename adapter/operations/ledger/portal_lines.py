@@ -24,14 +24,14 @@ Value = TypeVar("Value")
 MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_LINES: Final = 200_000
 _MAX_CELL: Final = 300
-#: The number of lines after which progress is shown.
+#: Progress is shown each time this many lines have been read.
 SHOWN_EVERY: Final = 1000
 
 #: Text in a cell that marks a line with a total.
 _TOTAL: Final = re.compile(
     r"(?i)(?:grand |invoice |sub[ -]?)?totals?(?: due| amount| charges| credits)?:?"
 )
-#: What else such a cell may contain, if the line has no contact.
+#: Other text that such a cell may contain if the line has no contact.
 _LONG_TOTAL: Final = re.compile(
     r"(?i)(?:(?:(?:grand|invoice|net|page|sub)[ -]?)?totals?|(?:amount|balance) due)(?:\W.{0,40})?"
 )
@@ -101,7 +101,7 @@ class PortalList:
     #: Number of lines without a renter, such as totals, and the sum of their amounts in cents.
     skipped: int
     skipped_cents: int
-    #: Names of communities that are not known here, with the number of their lines.
+    #: Names of communities that the adapter does not know, with the number of lines for each.
     unknown_communities: Mapping[str, int]
 
     @property
@@ -227,7 +227,7 @@ class _LineReader:
         if match and self._policy.phone_region == "US":
             number = "+1" + "".join(match.groups())  # 30 times as fast
         else:
-            number = transforms.phone_from(text, policy=self._policy, region=None)
+            number = transforms.phone_from(text, policy=self._policy)
             number = number.value if isinstance(number, transforms.Noted) else number
         is_shared = number is None or number in self._policy.shared_contacts
         return None if is_shared else str(number)

@@ -42,7 +42,7 @@ class Verdict(enum.StrEnum):
     CREDITED = "credited"
 
 
-#: The verdicts for which the portal owes a credit.
+#: The verdicts that entitle us to a credit.
 CLAIMS = (Verdict.NOT_ARRIVED, Verdict.CHARGED_TWICE, Verdict.DUPLICATE)
 
 
@@ -54,7 +54,7 @@ class Judged:
     verdict: Verdict
     #: A sentence with the evidence.
     why: str
-    #: The ID of the lead here, or None.
+    #: The ID of the stored lead, or None.
     lead: int | None = None
     #: The last day on which the portal accepts the request for a credit, or None.
     ask_by: dt.date | None = None
@@ -104,7 +104,7 @@ _MESSAGES = {
 
 
 #: The reason for a line that was not compared.
-NOT_IN_TIME = "It was not compared in time. Divide the list, and compare its parts."
+NOT_IN_TIME = "There was no time to compare it. Split the list, and check each part separately."
 
 
 def judge(
@@ -226,8 +226,8 @@ def _claim(
     return Judged(line=line, verdict=verdict, why=why, lead=lead, ask_by=ask_by)
 
 
-def _doubtful(line: PortalLine, why: str, lead: int | None = None) -> Judged:
-    return Judged(line=line, verdict=Verdict.DOUBTFUL, why=why, lead=lead)
+def _doubtful(line: PortalLine, why: str) -> Judged:
+    return Judged(line=line, verdict=Verdict.DOUBTFUL, why=why)
 
 
 def _charged_before(
@@ -237,7 +237,7 @@ def _charged_before(
     if earlier is None:
         return None
     same_id = line.lead_id and line.lead_id.casefold() == earlier.lead_id.casefold()
-    # With two IDs, the renter is charged twice, but not the same lead.
+    # With two IDs, the renter is charged twice, but not for the same lead.
     has_other_id = bool(line.lead_id and earlier.lead_id and not same_id)
     days = (line.on - earlier.on).days if line.on and earlier.on else 0
     if same_id or (days <= rules.match_days and not has_other_id):
@@ -259,7 +259,7 @@ def _arrived(
     Return an empty list if no lead matches.
     """
     if "date" in line.unreadable and found:
-        return "A lead of this renter arrived, but the date on this line cannot be read."
+        return "A lead from this renter arrived, but the date on this line cannot be read."
     here = [one for one in found if _is_here(line, one)]
     sure = [one for one in here if one.by not in _WEAK and not one.is_other_name]
     if near := [one for one in sure if _is_near(line, one, rules)]:
@@ -295,7 +295,7 @@ def _doubt(
         days = (nearest.on - line.on).days
         order = "after" if days > 0 else "before"
         return (
-            f"A lead of this renter (lead {nearest.id}) arrived on {day_text(nearest.on)}, "
+            f"A lead from this renter (lead {nearest.id}) arrived on {day_text(nearest.on)}, "
             f"{abs(days)} days {order} the portal's date."
         )
     strong = [one for one in found if one.by not in _WEAK and _is_near(line, one, rules)]

@@ -45,6 +45,12 @@ SELECT * FROM bookings WHERE event_id = ANY(%(event_ids)s::bigint[]) ORDER BY ev
 SELECT booking_id FROM history
 WHERE event_id = %(event_id)s AND by = %(by)s AND booking_id IS NOT NULL AND from_state IS NULL
 
+-- name: bookings_pending_at_first
+-- Return the events and times at which bookings of these events were added to the send queue.
+SELECT DISTINCT event_id, at FROM history
+WHERE event_id = ANY(%(event_ids)s::bigint[]) AND booking_id IS NOT NULL AND from_state IS NULL
+    AND to_state = 'pending'
+
 -- name: bookings_of_ids
 -- Return the bookings with these IDs.
 SELECT * FROM bookings WHERE id = ANY(%(ids)s::bigint[])

@@ -1,7 +1,7 @@
 -- Propexo's rate limit.
 
 -- name: lock_rate_limit
--- Lock the rate limit until the transaction ends. If this process is suspended meanwhile, or its machine
+-- Lock the rate limit until the transaction ends. If this process is suspended in the meantime, or its machine
 -- is lost, others wait 5 seconds at most.
 SELECT set_config('idle_in_transaction_session_timeout', '5s', true) FROM rate_limit FOR UPDATE
 

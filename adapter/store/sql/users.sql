@@ -55,6 +55,13 @@ WHERE (%(by)s::text IS NULL OR by = %(by)s) AND (%(lead_id)s::bigint IS NULL OR 
     AND (%(before)s::bigint IS NULL OR id < %(before)s)
 ORDER BY id DESC LIMIT %(limit)s
 
+-- name: last_assignment
+--- Return a user's last assignment of a property before an entry, or the undoing of one.
+SELECT * FROM audit_log
+WHERE by = %(by)s AND id < %(before)s AND id >= %(before)s - %(searched)s
+    AND action IN ('property_assigned', 'property_unassigned')
+ORDER BY id DESC LIMIT 1
+
 -- name: last_actions
 -- Return the time of each user's last action.
 SELECT name, last.at FROM unnest(%(names)s::text[]) AS name, LATERAL (

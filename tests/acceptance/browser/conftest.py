@@ -1,4 +1,4 @@
-"""Fixtures: the site, and browsers with and without a session."""
+"""Provide the site, and browsers with and without a session, as fixtures."""
 
 from collections.abc import Iterator
 

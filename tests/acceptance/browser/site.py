@@ -26,7 +26,7 @@ from tests.users import PASSWORD
 from tests.wait import wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-#: Without the browser's background requests, which would only fail.
+#: Options that turn off the browser's background requests, which would only fail.
 OPTIONS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -70,7 +70,7 @@ class Site:
         return answer.body
 
     def settled(self, *numbers: int) -> None:
-        """Wait until these webhooks are mapped and none of their bookings are in flight."""
+        """Wait until the given webhooks are mapped and none of their bookings are in flight."""
         url = EmbeddedServer(Path(self.running.environ["ADAPTER_DATA_DIR"])).url
         at_rest = (
             "SELECT count(*) FROM events WHERE id = ANY(%s) AND state <> 'received' AND NOT EXISTS "
@@ -94,7 +94,7 @@ class Site:
 def portal_lead(
     number: int, *, days: int = 3, time: str = "2:30 PM", **contact: str
 ) -> dict[str, Any]:
-    """Return a portal's lead with a tour in ``days`` days."""
+    """Return a portal's lead with a tour ``days`` days from now."""
     payload: dict[str, Any] = sample("rentfeed-tour.json")
     day = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
     payload |= {
@@ -116,7 +116,7 @@ def portal_lead(
 def running_site(prepare: Callable[[Path], None] | None = None) -> Iterator[Site]:
     """Run `adapter run` with two console users and a copy of the bundled mappings.
 
-    ``prepare`` may change the mappings. The public URL is then that of this machine.
+    ``prepare`` may change the mappings. In that case, the public URL points to this machine.
     """
     with tempfile.TemporaryDirectory(prefix="adapter-tests-") as name:
         folder = Path(name)
@@ -156,7 +156,7 @@ def running_chromium() -> Iterator[Browser]:
 
 @dataclasses.dataclass
 class Reader:
-    """A browser page, with everything that it wrote to its console."""
+    """A browser page, with everything that it has written to the browser's console."""
 
     page: Page
     site: Site

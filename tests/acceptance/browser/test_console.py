@@ -18,7 +18,7 @@ PAGES = (
     *("/", "/queue", "/leads", "/leads?kind=webhooks", "/decisions", "/try", "/rejections"),
     *("/audit", "/nope"),
 )
-#: The pages that exist.
+#: All pages except the one that does not exist.
 FOUND = tuple(path for path in PAGES if path != "/nope")
 #: Impact levels of accessibility problems that prevent people from using a page.
 SERIOUS = ("serious", "critical")

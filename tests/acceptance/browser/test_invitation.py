@@ -1,4 +1,4 @@
-"""Follow a renter from a chatbot's answer to the tour in Knock, on a phone without scripts."""
+"""Follow a renter from a chatbot's response to the tour in Knock, on a phone without scripts."""
 
 import datetime as dt
 import re
@@ -46,7 +46,7 @@ CHATBOT: dict[str, Any] = {
     ],
 }
 HOURS = {"mon-sun": "9:00 AM-6:00 PM"}
-#: What is clicked and shown, by language.
+#: The texts that are clicked and shown, by language.
 WORDS = {
     "en": {
         "invited": "Choose a time for your tour here: ",
@@ -118,7 +118,7 @@ def phone(browser: Browser, lang: str) -> Iterator[Page]:
 
 
 def chat(site: Site, number: int, lang: str) -> tuple[int, str]:
-    """Return the ID of a chatbot's lead, and the link in the answer."""
+    """Send a chatbot's lead. Return its ID, and the link in the response."""
     payload = LEAD | {"id": f"{lang}-{number}", "email": f"{lang}{number}@example.com"}
     answer = site.answer("chatbot", payload | {"lang": lang})
     assert WORDS[lang]["invited"] in answer["say"]
@@ -127,7 +127,7 @@ def chat(site: Site, number: int, lang: str) -> tuple[int, str]:
 
 
 def shows(page: Page, text: str) -> None:
-    """Check that the page shows a text, fits a phone, and is easy to tap."""
+    """Check that the page shows a text, fits on a phone's screen, and is easy to tap."""
     expect(page.locator("main")).to_contain_text(text)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     for target in page.locator("a, button, summary, input:not([type=hidden])").all():
@@ -223,7 +223,7 @@ def test_each_failure_has_its_page(site: Site, phone: Page, lang: str) -> None:
 
 
 def old_link(site: Site, booking_id: int, lang: str) -> str:
-    """Return a link to a booking that was made 31 days ago."""
+    """Return a link for a booking that was made 31 days ago."""
     url = EmbeddedServer(Path(site.running.environ["ADAPTER_DATA_DIR"])).url
     with psycopg.connect(url) as connection:
         row = connection.execute("SELECT hash_key FROM installation").fetchone()

@@ -1,4 +1,4 @@
-"""Test keys that are pressed before a lead is shown, in a real Chromium.
+"""Test key presses that come before a lead is shown, in a real Chromium.
 
 The tests hold back the server's responses, so that nothing depends on timing.
 """
@@ -25,7 +25,7 @@ def leads(site: Site) -> list[int]:
 
 
 class Desk:
-    """The list of leads in a browser, with the responses that the test holds back."""
+    """The list of leads in a browser, with responses that the test holds back."""
 
     def __init__(self, reader: Reader) -> None:
         self.page: Page = reader.page
@@ -49,7 +49,7 @@ class Desk:
         route.fulfill(status=500) if fails else route.continue_()
 
     def wait_for_posts(self, *paths: str) -> None:
-        """Wait for this number of POSTs, and check their paths."""
+        """Wait for the expected POSTs, and check their paths."""
         while len(self.posts) < len(paths):
             self.page.wait_for_timeout(10)  # runs the browser's events
         assert self.posts == [*paths]
@@ -64,7 +64,7 @@ class Desk:
         return [one.get_attribute("data-lead") or "" for one in mine]
 
     def panel(self, lead: str) -> None:
-        """Wait until this lead is shown."""
+        """Wait until the panel shows this lead."""
         self.page.locator(f"#panel [data-panel='{lead}']").wait_for()
 
     @property
@@ -74,7 +74,7 @@ class Desk:
 
 @pytest.fixture
 def desk(ana: Reader, leads: list[int]) -> Desk:
-    """Open the list, and select this module's first lead in it."""
+    """Open the list of leads, and select this module's first lead."""
     desk = Desk(ana)
     ana.go("/queue?todo=call")
     current = ana.page.locator(".lead.current")
@@ -85,7 +85,7 @@ def desk(ana: Reader, leads: list[int]) -> Desk:
 
 
 def test_a_reason_that_is_typed_before_the_lead_is_shown_is_no_shortcut(desk: Desk) -> None:
-    """Type a reason that contains the keys of all actions and of the search box."""
+    """Type a reason that contains the shortcut keys of all actions and of the search box."""
     first = desk.rows()[0]
     desk.hold()
     desk.press("Enter", "d", *"Already booked n/a, x", "Backspace", "ArrowDown")
@@ -102,7 +102,7 @@ def test_keys_act_on_the_lead_that_they_lead_to(desk: Desk) -> None:
     desk.panel(desk.rows()[0])
     desk.hold()
     desk.press("j", "j", "a", "b")
-    desk.let_go()  # the second lead's request was given up
+    desk.let_go()  # the second lead's request was abandoned
     desk.let_go()
     desk.panel(third)
     expect(desk.page.locator("#panel")).to_have_attribute("aria-busy", "true")
@@ -183,3 +183,21 @@ def test_arrows_stay_in_an_open_menu(desk: Desk) -> None:
     desk.press("ArrowDown")
     desk.let_go()
     desk.panel(second)
+
+
+def test_a_key_without_effect_says_why(ana: Reader, site: Site) -> None:
+    """Press keys with no row selected, and on a row of several leads."""
+    place = {"listing": {"propertyId": 40404, "propertyName": "Elm Row"}}
+    site.settled(*[site.send("rentfeed", portal_lead(n) | place) for n in (280, 281)])
+    ana.go("/queue?todo=community")
+    page = ana.page
+    toast = page.locator(".toast[data-hint]")
+    page.keyboard.press("b")
+    expect(toast).to_have_text("Press J or K to select a lead first.")
+    page.keyboard.press("j")
+    for key in ("x", "b", "d"):
+        page.keyboard.press("u")
+        expect(toast).to_have_text("There is nothing to undo.")
+        page.keyboard.press(key)
+        expect(toast).to_have_text("This row is several leads. Press Enter to open it.")
+    assert page.url.endswith("/queue?todo=community")

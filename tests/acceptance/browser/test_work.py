@@ -19,7 +19,7 @@ LONG_NAME = "Maximiliana-Alexandrina von Wolfenstein-Hohenschwangau-Sondershause
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    """Run a separate site, because these tests count its leads."""
+    """Run a separate site for these tests, because they count its leads."""
     with running_site() as one:
         yield one
 
@@ -94,7 +94,7 @@ def test_a_release_is_undone_and_nothing_is_sent(ana: Reader) -> None:
     page.get_by_label(re.compile("outside booking hours")).first.check()
     page.get_by_role("button", name="Book tour").click()
     expect(page.locator(".toast")).to_contain_text("Undo")
-    # The message covers nothing: on a desktop it is beside the page, on a phone above the bar.
+    # The message covers nothing: it is beside the page on a desktop, and above the bar on a phone.
     box = page.locator(".toast").bounding_box()
     assert box is not None
     assert box["x"] + box["width"] <= 224
@@ -210,7 +210,7 @@ def test_a_phone_shows_a_lead_with_a_way_back(ana: Reader) -> None:
 
 
 def test_a_suggested_fix_is_put_in_place_and_the_waiting_leads_are_booked(ana: Reader) -> None:
-    """There are so many leads that the pages try them in several parts."""
+    """Use so many leads that the pages try them in several parts."""
     night_leads(ana.site, range(59, 60))  # it cannot be booked with either mapping
     ids, numbers = [], range(260, 283)
     for number in numbers:
@@ -312,7 +312,7 @@ def test_the_list_and_the_panel_are_accessible(browser: Browser, site: Site) -> 
 
 
 def test_undo_brings_the_lead_back_to_its_list(ana: Reader) -> None:
-    """The list is shown again, with the lead open, so that the keys go on working."""
+    """Check that the list is shown again with the lead open, so that shortcut keys still work."""
     night_leads(ana.site, range(230, 233))
     page = ana.page
     ana.go("/queue?todo=call")
