@@ -203,7 +203,7 @@ Change = Schema.from_dict(
 
 
 class Link(Schema):
-    """A related lead."""
+    """A link to a related lead."""
 
     id = fields.Integer(required=True)
     event = fields.Integer(required=True)

@@ -22,6 +22,7 @@ from adapter.parsing.local_time import (
 )
 from adapter.parsing.zone_names import RAILS, zone_from_name
 from tests.paths import ROOT
+from tests.short_ids import shown
 
 DENVER = zone_from_name("America/Denver")
 LOS_ANGELES = zone_from_name("America/Los_Angeles")
@@ -34,12 +35,6 @@ def utc(*parts: int) -> dt.datetime:
 def reading(text: object, *formats: str, **options: Any) -> dt.datetime:
     compiled = [compile_format(form) for form in formats]
     return read_instant(text, formats=compiled, **{"zone": DENVER, **options}).at
-
-
-def shown(value: object) -> str:
-    """Return a short test ID that distinguishes 5 from "5"."""
-    text = ascii(value)
-    return text if len(text) < 60 else f"{text[:40]} and more, {len(text)} in all"
 
 
 # Formats

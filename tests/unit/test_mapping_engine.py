@@ -1292,7 +1292,7 @@ def test_a_part_of_the_key_may_have_alternatives(tmp_path: Path) -> None:
 def test_a_key_needs_a_value_that_identifies_a_lead(
     tmp_path: Path, dedupe: list[Any], naming: list[str]
 ) -> None:
-    """Without such a value, renters at the same property or on the same day would share a key."""
+    """Use leads without such a value, which would share a key with others on the same day."""
     paths = [*itertools.chain(*([one] if isinstance(one, str) else one for one in dedupe))]
     flat = {path: f"value of {path}" for path in paths}
     fields = {"name": "called", "phone_1": "mobile"}
