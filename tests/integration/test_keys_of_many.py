@@ -11,6 +11,7 @@ from adapter.cli.resolve import _lines
 from adapter.exceptions import NotPossible
 from adapter.mapping.registry import load
 from adapter.models import Booking, BookingState
+from adapter.operations.release import Repairs
 from adapter.operations.replay import Replays
 from adapter.operations.take_back import TakeBacks
 from adapter.settings import Policy
