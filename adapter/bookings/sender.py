@@ -178,7 +178,7 @@ class Sender:
             self._send(attempt)
 
     def _send(self, attempt: Attempt) -> None:
-        """Send the POST of an attempt, and commit its outcome."""
+        """Send an attempt's POST request, and commit the outcome."""
         try:
             if self.clock() - attempt.started_at > rate_limit.CLOCK_LAG:
                 # The reserved call has expired, and the lease may have expired too.

@@ -334,6 +334,11 @@ class MappedAgain:
         return most_similar(booking, self.items)
 
 
+def _lead(booking_id: int) -> Booking | None:
+    with services.store.statement() as tx:
+        return tx.bookings.get(booking_id)
+
+
 def _booking_views(
     source: Source | None, story: LeadHistory, refused: RefusedForm | None
 ) -> Iterator[BookingView]:
@@ -386,7 +391,7 @@ def _booking_view(
         has_own_contact=any(booking.appointment.get(name) for name in CONTACTS - shared),
         may_confirm=may_confirm(booking),
         may_discard=may_discard(booking),
-        may_bring_back=may_bring_back(booking, other),
+        may_bring_back=may_bring_back(booking, _lead),
         may_undo=may_undo(booking, now),
         snoozes=list(_snoozes(booking, now)),
         any_hour=_any_hour_text(booking, told, now),

@@ -135,7 +135,7 @@ def _sent_without(evidence: _Evidence, bookings: Sequence[Booking]) -> tuple[int
 
 
 def _fields(evidence: _Evidence) -> list[str]:
-    """Return the fields that a change affects."""
+    """Return the names of the fields that a format change affects."""
     change, source = evidence.change, evidence.source
     if change.kind is FormatKind.FIELD:
         return [change.name]

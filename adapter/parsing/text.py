@@ -190,7 +190,7 @@ def _without_piled_marks(text: str) -> Iterator[str]:
 
 
 def readable_json(text: str) -> str:
-    """Return ASCII JSON with the characters that a person can read instead of their escapes.
+    """Return JSON with readable characters in place of their ASCII escapes.
 
     Other escapes stay, because a terminal may interpret control characters.
     """

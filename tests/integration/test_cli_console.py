@@ -261,7 +261,9 @@ def test_decisions_are_reported_by_rule_and_source_with_examples(
     harness.mapped("rentfeed", lead(3) | {"eventType": "saved_search"})
     monkeypatch.setattr("adapter.cli.reports.utc_now", harness.clock)
     text = shell("decisions")
-    assert text.startswith("2 leads were handled automatically since 2026-03-01T18:00:00Z")
+    assert text.startswith(
+        "1 lead and 1 message were handled automatically since 2026-03-01T18:00:00Z"
+    )
     assert "This renter had already asked for the same tour." in text
     assert f"  1 from rentfeed: {second.id} Dana Roe\n" in text
     assert re.search(r"  1 from rentfeed \(\S*rentfeed.yaml:\d+\): \d+$", text, re.MULTILINE)

@@ -1439,7 +1439,7 @@ def test_a_date_under_a_different_name_is_suggested_by_its_format(ana: Reader) -
         "This sender's messages now have “tour.scheduledDate” instead of “tour.date”." in suggested
     )
     assert "3 of the latest 3 messages would be booked, up from 0." in suggested
-    assert "None of 2 earlier messages would change." in suggested
+    assert "None of the 2 earlier messages would change." in suggested
 
 
 def test_no_date_is_suggested_if_two_are_possible(ana: Reader) -> None:
@@ -1697,7 +1697,7 @@ def test_a_guest_card_gets_a_tour_time(ana: Reader, upstream: SandboxClient) -> 
     assert undo is not None
     page = ana.client.get(ana.post(undo[1]).location).text
     assert "Add a tour time" in page
-    assert "ana undid the tour before it was sent." in page
+    assert "ana undid the booking before it was sent." in page
     settle(ana.harness)
     assert ana.harness.state(int(undo[2])) is DISCARDED
     assert ana.harness.state(number) is BOOKED

@@ -279,7 +279,7 @@ def test_a_tour_that_arrives_late_is_still_sent(harness: Harness, upstream: Sand
 
 
 def test_a_tour_waits_for_a_card_in_flight(harness: Harness, upstream: SandboxClient) -> None:
-    """Check this because Knock might otherwise create two cards for one person."""
+    """Check that the tour waits, because Knock might otherwise create two cards for one person."""
     upstream.fault({"job": "PENDING", "job_seconds": 600})
     (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     harness.send()

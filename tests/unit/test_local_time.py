@@ -532,8 +532,8 @@ def test_a_date_is_used_as_written(
 @pytest.mark.parametrize(
     ("text", "forms", "reason"),
     [
-        ("2026-05-01T17:30:00Z", [], "an instant in UTC, whose date depends on the time zone"),
-        (1777612345, ["epoch"], "an instant in UTC, whose date depends on the time zone"),
+        ("2026-05-01T17:30:00Z", [], "a time in UTC, whose date depends on the time zone"),
+        (1777612345, ["epoch"], "a time in UTC, whose date depends on the time zone"),
         ("05/01/2026", [], "not a date in ISO 8601"),
         ("ASAP", [], "not a date in ISO 8601"),
         ("this Saturday", ["MM/DD/YYYY"], "not written as MM/DD/YYYY"),

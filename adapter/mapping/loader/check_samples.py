@@ -253,8 +253,8 @@ def _warn_of_items_left_out(source: Source, scopes: Sequence[Scope]) -> None:
         where = next(used.where for used in source.used_paths if _starts_with(used, one.path.parts))
         count = "1 more item" if most == 1 else f"{most} more items"
         message = (
-            f"{one.path.text} has {count} in a sample than the mapping reads: use for_each for one "
-            f'lead of each item, or add them to the notes: "{{{one.path.text}.*.…}}"'
+            f"{one.path.text} has {count} in a sample than the mapping reads: use for_each to make "
+            f'one lead from each item, or add them to the notes: "{{{one.path.text}.*.…}}"'
         )
         source.document.add(where, message, warning=True)
 

@@ -1,5 +1,6 @@
 """Find values that indicate a canceled or moved tour that a mapping would still book."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ MOVED: Final = (
     "{at} seems to say that this tour was moved, and no condition reads it: make sure that "
     "starts_at reads the new time, and that dedupe is the same as for the first booking"
 )
+#: Fields whose values are the renter's, so that they describe no tour.
+RENTERS: Final = re.compile(r"(first_|last_)?name|(email|phone)_\d")
 #: Maximum length of a value in a warning.
 MOST_SHOWN: Final = 40
 
@@ -26,9 +29,21 @@ MOST_SHOWN: Final = 40
 def doubtful_values(source: Source, scope: Scope) -> list[str]:
     """Return a warning for each value of a webhook that contradicts its booking."""
     conditions = [*_conditions(source)]
+    renters = {*_renters_paths(source)}
     values = (pair for data in _booked(source, scope) for pair in leaves(data))
-    texts = (_warning(path, value, conditions) for path, value in values)
+    texts = (
+        _warning(path, value, conditions)
+        for path, value in values
+        if without_items(path) not in renters
+    )
     return list(dict.fromkeys(text for text in texts if text))
+
+
+def _renters_paths(source: Source) -> Iterator[str]:
+    """Yield the paths of the renter's name and contacts, without the indexes of items."""
+    for one in source.used_paths:
+        if one.where[0] == "appointment" and RENTERS.fullmatch(one.where[1]):
+            yield without_items(one.path.text)
 
 
 def _booked(source: Source, scope: Scope) -> Iterator[Any]:
