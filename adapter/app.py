@@ -74,7 +74,7 @@ def _database(settings: Settings) -> Database:
 
 
 def _empty_app(settings: Settings) -> flask.Flask:
-    """Create the application, with error handlers and without pages."""
+    """Create the Flask application with error handlers, but without pages."""
     app = flask.Flask("adapter", static_folder=None)
     # A redirect to the path without the second slash would contain the request's Host header.
     app.url_map.merge_slashes = False

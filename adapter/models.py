@@ -227,7 +227,7 @@ _NOT_USERS = frozenset({"worker", "web", "system", RENTER})
 
 
 def shown_user(name: str) -> str:
-    """Return a user's name as pages show it."""
+    """Return a user's display name for the console's pages."""
     return "Setup user" if name == LOCAL_USER else name
 
 

@@ -70,7 +70,7 @@ def slots_of(concurrency: int) -> dict[Task, int]:
 
 
 def _notifier(settings: Settings, store: Database, clock: Clock) -> StatusNotifier | None:
-    """Return the part that reports leads' states to another system, if that is set up."""
+    """Return the notifier that reports leads' states to another system, or None if not set up."""
     return StatusNotifier(settings, store, clock) if settings.status_webhook_url else None
 
 
@@ -80,7 +80,7 @@ def _mailer(
     clock: Clock,
     sources: Callable[[], Mapping[str, Source]],
 ) -> InvitationMailer | None:
-    """Return the part that emails renters the link to choose a tour time, if that is set up."""
+    """Return the mailer that sends renters the link to choose a time, or None if not set up."""
     links = renter_links(settings, store, clock)
     if not settings.smtp_url or links is None:
         return None

@@ -129,7 +129,7 @@ def _node_red(secret: str, folder: Path) -> Iterator[Target]:
 
 
 def _node_red_flow(sink: int) -> list[Mapping[str, Any]]:
-    """Return a flow that verifies a webhook and passes it on to the port ``sink``."""
+    """Return a flow that verifies webhooks and forwards them to the port ``sink``."""
     receive = {"url": "/hooks/rentfeed", "method": "post", "skipBodyParsing": True}
     verify = {"func": _VERIFY, "outputs": 2}
     forward = {"url": f"http://127.0.0.1:{sink}/", "method": "POST", "ret": "txt", "persist": True}

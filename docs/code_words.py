@@ -1,4 +1,4 @@
-"""Set the code words in plain texts off with backticks, for the generated parts of docs/."""
+"""Put code words in plain text into backticks, for the generated parts of docs/."""
 
 import re
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ FIELDS: Final = (
     "DatePicker|Dropdown|FirstName|HandshakeKey|LastName|LeadManagement|PropertyID|"
     "TourDate|TourTime"
 )
-#: Whatever cannot be a word of plain English: URLs, headers, settings, fields and paths.
+#: Text that cannot be a word in plain English: URLs, headers, settings, fields and paths.
 CODE: Final = "|".join(
     [
         r"[a-z]+://[^\s,)]*[^\s,).]",  # a URL
@@ -30,7 +30,7 @@ CODE: Final = "|".join(
 
 
 def marked(text: str, names: Iterable[str] = ()) -> str:
-    """Return Markdown with the code words and ``names`` of ``text`` in backticks."""
+    """Return ``text`` as Markdown, with code words and the given ``names`` in backticks."""
     pattern = f"{_names(names)}{CODE}"
     parts = re.split(r"(`[^`]*`|\[[^\]]*\]\([^)]*\))", text)
     parts[::2] = [re.sub(pattern, r"`\g<0>`", part) for part in parts[::2]]
@@ -38,7 +38,7 @@ def marked(text: str, names: Iterable[str] = ()) -> str:
 
 
 def _names(names: Iterable[str]) -> str:
-    """Return a pattern for names: a single word only before "mapping" or "preset"."""
+    """Return a pattern for names. A single word matches only before "mapping" or "preset"."""
     return "".join(
         rf"\b{re.escape(name)}\b(?!-)" + ("|" if "-" in name else "(?= mapping| preset)|")
         for name in sorted(names, key=len, reverse=True)

@@ -25,7 +25,7 @@ from docs.log_events import events_table
 
 
 def fields_table() -> str:
-    """Return the table of the fields under ``appointment:``."""
+    """Return a table of the fields under ``appointment:``."""
     rows = ["| field | is read as | takes |", "|---|---|---|"]
     rows += [
         f"| `{target.name}` | {_reading(target)} | {_takes(target)} |"
@@ -72,7 +72,7 @@ def sentences_table() -> str:
 
 
 def schema_text() -> str:
-    """Return the JSON Schema in its committed form."""
+    """Return the JSON Schema as the text of the committed file."""
     return json.dumps(json_schema.mapping_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -93,7 +93,7 @@ NOW = "2026-03-02T18:00:00Z"
 
 
 def settings_table() -> str:
-    """Return a row for each environment variable."""
+    """Return a table with a row for each environment variable."""
     rows = [
         f"| {_names(one)} | {_default(one.default_text)} | {marked(one.meaning)}{_range(one)} |"
         for one in SETTINGS
@@ -110,7 +110,7 @@ def _default(text: str) -> str:
 
 
 def _range(one: Setting) -> str:
-    """Return the range of a number, which is in the message for a text that is no number."""
+    """Return a number's range, read from the error message for text that is not a number."""
     try:
         one.read("no number")
     except ValueError as exc:
@@ -176,7 +176,7 @@ def _cell(text: str) -> str:
 
 
 def gallery_senders() -> str:
-    """Return one section per sender: setup, signature, retries, limits."""
+    """Return a section for each sender, with its setup, signature, retries and limits."""
     found = sorted(entries(GALLERY, Policy()), key=lambda entry: entry.name)
     names = {entry.name for entry in found} | PRESETS.keys()
     return "\n\n".join(_sender(entry, names) for entry in found)
@@ -206,7 +206,7 @@ def _sentence(text: str) -> str:
 
 
 def problems_table() -> str:
-    """Return the table of problems."""
+    """Return a table of the kinds of problems."""
     rows = (
         (f"`{code}`", one.level, *map(marked, (one.when, one.meaning, one.next_step)))
         for code, one in CONDITIONS.items()
@@ -250,7 +250,7 @@ def _labels(labels: Iterable[str]) -> str:
 
 
 def problem_alerts() -> str:
-    """Return a rule for Prometheus for each kind of problem."""
+    """Return a Prometheus alerting rule for each kind of problem."""
     return "\n".join(
         PROBLEM_ALERT.format(
             name=alert_name(code),
@@ -315,7 +315,7 @@ BLOCKS: dict[str, Callable[[str], str]] = {
 
 
 def regenerated(text: str) -> str:
-    """Return the page with each block ``<!-- name: arguments --> … <!-- end -->`` regenerated."""
+    """Regenerate each block ``<!-- name: arguments --> … <!-- end -->``, and return the page."""
 
     def block(match: re.Match[str]) -> str:
         content = BLOCKS[match["name"]](match["arguments"] or "")

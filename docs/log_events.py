@@ -15,7 +15,7 @@ NOTHING: Final = "No action is needed."
 REVIEW: Final = "Run `adapter show ID`, and fix or discard the lead."
 BUG: Final = "Report this as a bug, with the log line."
 
-#: The meaning of each event, and what to do.
+#: The meaning of each event, and the action to take.
 EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "alarm_not_delivered": (
         "A service in `ADAPTER_ALARMS` did not accept a message. `reason` says why.",
@@ -391,7 +391,7 @@ def _constants(message: ast.expr) -> list[str]:
 
 
 def events_table() -> str:
-    """Return the table of events, by name."""
+    """Return a table of all events, sorted by name."""
     rows = ["| event | level | meaning | what to do |", "|---|---|---|---|"]
     levels = events_in_code()
     for name, (meaning, action) in sorted(EVENTS.items()):

@@ -52,7 +52,7 @@ class AdapterProcess:
             return list(tx.search.bookings())
 
     def states(self) -> list[str]:
-        """Return the state of each booking, or nothing while PostgreSQL is down."""
+        """Return the state of each booking, or an empty result while PostgreSQL is down."""
         with contextlib.suppress(StoreUnavailable):
             return [str(booking.state) for booking in self.bookings()]
         return []

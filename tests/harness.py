@@ -11,6 +11,9 @@ from adapter import signatures
 from adapter.mapping.registry import load
 from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, EventState, LeadHistory, Message, WebhookRequest
+from adapter.operations.health import Verdict, verdict_of
+from adapter.operations.release import Repairs
+from adapter.operations.replay import Replays
 from adapter.pipeline import Pipeline
 from adapter.propexo.client import Propexo
 from adapter.settings import Policy, Settings
@@ -71,6 +74,18 @@ class Harness:
             pause=self.clock.advance,
         )
         self.pipeline.mapper.fetcher.is_in_background = False
+
+    @property
+    def repairs(self) -> Repairs:
+        return Repairs(self.settings, self.pipeline.store, self.pipeline.sources, self.clock)
+
+    @property
+    def replays(self) -> Replays:
+        return Replays(self.settings, self.pipeline.store, self.pipeline.sources, self.clock)
+
+    def verdict(self) -> Verdict:
+        pipeline = self.pipeline
+        return verdict_of(pipeline.store, pipeline.sources, self.settings, self.clock())
 
     def receive(self, name: str, payload: Any, *, query: str = "", **headers: str) -> Receipt:
         source = self.pipeline.sources[name]

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class JsonApi:
-    """The documents by path, and the responses to return once each before the documents.
+    """The API's documents by path, and the responses to return once before the documents.
 
     A response is a status, "hang" to wait until the end, "text" for a page that is not JSON, or
     "long" for an endless body.

@@ -38,7 +38,7 @@ TOO_SHORT: Final = "calendar_too_short"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Answered:
-    """Knock's answer about the availability of a tour's time."""
+    """Knock's answer to whether a tour's time is available."""
 
     booking_id: int
     answer: Answer
@@ -47,7 +47,7 @@ class Answered:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Postponed:
-    """A booking kept out of the send queue until :meth:`CalendarCheck.finish` is done."""
+    """A booking kept out of the send queue until :meth:`CalendarCheck.finish` has run."""
 
     booking: Booking
     until: dt.datetime

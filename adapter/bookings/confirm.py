@@ -11,8 +11,9 @@ from typing import Final
 
 from adapter.bookings import knock_facts, knock_records, transitions
 from adapter.bookings.person import SENT, is_wish_to_cancel, posted_later
-from adapter.bookings.reconcile import come_from_several, lock_others, reconcile
+from adapter.bookings.reconcile import lock_others, reconcile
 from adapter.bookings.same_person import Relation, relation
+from adapter.bookings.shared_keys import come_from_several
 from adapter.bookings.transitions import UnknownMatch
 from adapter.models import Booking, BookingState, Clock
 from adapter.propexo.crm_records import KnockRecord, Model

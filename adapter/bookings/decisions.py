@@ -38,6 +38,8 @@ SENTENCES: Mapping[str, str] = {
     "booking {}. Knock may treat them as one person and cancel that tour",
     "another_name": "the sender used the same key for someone with another name: booking {}. "
     "Neither has an email or phone that shows whether they are one person",
+    "shared_key": "booking {} has the same key and replaced this request, but is or may be from "
+    "another person",
     "contact_of_many": "hundreds of requests at this community have the same email or phone, so "
     "it is not known whether this renter has another request",
     "not_proved": "one of the two senders is not verified (scheme: none), and the same person has "

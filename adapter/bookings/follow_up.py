@@ -149,7 +149,7 @@ class Follower:
         )
 
     def handle_failure_notice(self, job_id: str, status: str, errors: tuple[str, ...]) -> None:
-        """Process a webhook from Propexo about a job that has failed, fully or partly."""
+        """Process a webhook from Propexo about a job that has failed completely or in part."""
         report = JobReport(status=WriteStatus(status), errors=errors)
         deadline = dt.timedelta(seconds=self.settings.job_deadline_seconds)
         with self.store.transaction() as tx:

@@ -292,12 +292,17 @@ class Messenger:
         return True
 
     def _is_propexo_working(self, message: Message) -> bool:
-        """After a note fails to send, return False until a read shows that Propexo works again."""
+        """After a note fails to send, return False until a read shows that Propexo works again.
+
+        Only one worker tries this at a time.
+        """
         with self.store.transaction() as tx:
             now, limiter = self.clock(), tx.rate_limit
-            if not limiter.lock(now).note_failures:
+            state = limiter.lock(now)
+            if not state.note_failures:
                 return True
-            if limiter.try_read(now, self.settings.rate_per_minute) is not None:
+            is_tried = state.note_retry_at > now
+            if is_tried or limiter.try_read(now, self.settings.rate_per_minute) is not None:
                 tx.messages.postpone(message.id, now + ORDER_DELAY)
                 return False
             limiter.delay_notes(now + self.lease)

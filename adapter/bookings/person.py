@@ -315,7 +315,7 @@ def posted_later(booking: Booking, others: Iterable[Booking]) -> Booking | None:
 
 
 def other_owner(booking: Booking, others: Sequence[Booking]) -> Booking | None:
-    """Return another request that may own a tour found in Knock, or None.
+    """Return another request that a tour found in Knock may belong to, or None.
 
     Either Knock replaced the booking's tour with one posted later, or the tour is someone else's at
     the same time.

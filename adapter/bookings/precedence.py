@@ -37,7 +37,10 @@ from adapter.models import CANCELED_BY_RENTER, Booking, BookingState, Kind
 MOST_ROUNDS = 5
 #: Reason codes of held requests that are new versions of earlier ones with the same key.
 _NEW_VERSION = frozenset(
-    {"held_by_mapping", "another_person", "changed_after_first", "contact_changed", "not_proved"}
+    {
+        *("held_by_mapping", "another_person", "changed_after_first", "contact_changed"),
+        *("not_proved", "shared_key"),
+    }
 )
 
 
@@ -216,7 +219,7 @@ def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
 
 
 def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
-    """Decide whether a cancellation is complete, withdrawn, or still to be made in Knock."""
+    """Decide whether a cancellation is complete, withdrawn, or still has to be made in Knock."""
     if request.state is not BookingState.HELD or request.item_key is None:
         return None
     if request.reason == "repeat_or_change":
@@ -286,7 +289,7 @@ def _is_forced_card(request: Booking) -> bool:
 
 
 def _covering(canceled: Iterable[Booking], person: Person) -> list[Booking]:
-    """Return the uncanceled bookings into which canceled requests were merged."""
+    """Return the uncanceled bookings that canceled requests were merged into."""
     ids = {
         one.because_of
         for one in canceled

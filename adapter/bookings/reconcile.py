@@ -6,12 +6,11 @@ recomputed from all of the person's requests while the person's lock is held.
 
 import dataclasses
 import datetime as dt
-import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Self
 
 from adapter.bookings import knock_cards, precedence
-from adapter.bookings.decisions import Decision
+from adapter.bookings.decisions import Decision, held
 from adapter.bookings.later_words import new_lines, said_in
 from adapter.bookings.new_request import held_person
 from adapter.bookings.person import (
@@ -20,6 +19,7 @@ from adapter.bookings.person import (
     SENT,
     are_versions,
     follows_in_knock,
+    is_current,
     posted,
     posting_order,
 )
@@ -31,6 +31,13 @@ from adapter.bookings.same_person import (
     name_of,
     names_agree,
     relation,
+)
+from adapter.bookings.shared_keys import (
+    MOST_NAMES,
+    are_several,
+    come_from_several,
+    is_only_by_key,
+    left_behind,
 )
 from adapter.models import Booking, BookingState, Kind
 from adapter.store import Transaction
@@ -101,26 +108,11 @@ def _of_anyone(
     booking: Booking, same: Sequence[Booking], others: Iterable[Booking]
 ) -> frozenset[int]:
     """Return the IDs of requests linked to a booking only by a key that several people share."""
-    by_key = [one for one in same if _is_only_by_key(booking, one)]
+    by_key = [one for one in same if is_only_by_key(booking, one)]
     rows = [one for one in (*same, *others, booking) if are_versions(one, booking)]
-    if not by_key or not _are_several(rows):
+    if not by_key or not are_several(rows):
         return frozenset()
     return frozenset(one.id for one in by_key)
-
-
-def _is_only_by_key(one: Booking, other: Booking) -> bool:
-    """Return True if two requests have the same key, and nothing else shows who made them."""
-    is_cancellation = one.is_cancellation or other.is_cancellation
-    is_known = one.person_keys & other.person_keys or is_one_full_name(one, other)
-    return are_versions(one, other) and not is_cancellation and not is_known
-
-
-def _are_several(rows: Iterable[Booking]) -> bool:
-    """Return True if requests with the same key are clearly from different people."""
-    people = _one_per_person(one for one in rows if not one.is_cancellation)
-    return len(people) > MOST_NAMES or any(
-        are_two_people(one, other) for one, other in itertools.combinations(people, 2)
-    )
 
 
 def _is_of_several(booking: Booking, same: Iterable[Booking]) -> bool:
@@ -131,11 +123,6 @@ def _is_of_several(booking: Booking, same: Iterable[Booking]) -> bool:
     if booking.person_keys or not booking.is_cancellation:
         return False
     return come_from_several([one for one in same if are_versions(one, booking)])
-
-
-def _one_per_person(rows: Iterable[Booking]) -> Sequence[Booking]:
-    """Return one request from each group with the same contacts, name and key."""
-    return [*{(one.person_keys, name_of(one), one.item_key): one for one in rows}.values()]
 
 
 def _is_by_name(one: Booking, other: Booking) -> bool:
@@ -228,9 +215,6 @@ def _is_canceling(booking: Booking, row: Booking, same: Sequence[Booking]) -> bo
     return is_cancellation and any(relation(row, one) is Relation.SAME for one in same)
 
 
-#: If requests with one contact have more names than this, they are from several people.
-MOST_NAMES = 20
-
 #: How many times a change may spread to other people who share a contact.
 MOST_STEPS = 2
 
@@ -274,13 +258,32 @@ def apply(
 ) -> None:
     """Store decisions on a person's requests, and update affected requests from other people."""
     changed = [row for row in (*related.same, booking) if row.id in decisions]
+    rows = {row.id: row for row in (*related.nearby, booking)}
     for row in changed:
         decision = _checked(tx, row, decisions[row.id], now)
         move(tx, row, decision, now)
         keep_words(tx, row, decision, (*related.same, booking), now)
+        rows[row.id] = decision.changed(row)
+    left = _hold_left_behind(tx, rows.values(), now)
     for row in changed:
         if steps and not {*row.match_keys} <= {*booking.match_keys}:
             reconcile(tx, row, now, steps=steps - 1)
+    for row in left if steps else ():
+        reconcile(tx, row, now, steps=steps - 1)
+
+
+def _hold_left_behind(
+    tx: Transaction, rows: Iterable[Booking], now: dt.datetime
+) -> Sequence[Booking]:
+    """Hold open requests that were merged with another person's, and return them."""
+    left = [
+        (row, end)
+        for row, end in left_behind(rows)
+        if row.starts_at is None or is_current(row, now)
+    ]
+    for row, end in left:
+        move(tx, row, held("shared_key", end), now)
+    return [row for row, _ in left]
 
 
 def keep_words(
@@ -356,12 +359,3 @@ def _of_contacts(tx: Transaction, booking: Booking, at: dt.datetime) -> Sequence
     """Return other bookings that share a contact with a booking and were relevant at ``at``."""
     others = tx.bookings.of_keys(booking.match_keys, at)
     return [one for one in others if one.person_keys & booking.person_keys and one.id != booking.id]
-
-
-def come_from_several(rows: Sequence[Booking]) -> bool:
-    """Return True if the requests may be from more than one person."""
-    people = _one_per_person(rows)
-    return len(people) > MOST_NAMES or any(
-        relation(one, other) is not Relation.SAME
-        for one, other in itertools.combinations(people, 2)
-    )

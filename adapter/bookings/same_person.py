@@ -31,8 +31,8 @@ def relation(one: Booking, other: Booking) -> Relation:
     """Compare the people who made two requests that share a contact or a sender's key."""
     shared = one.person_keys & other.person_keys
     agree = names_agree(one.appointment, other.appointment)
-    is_erased = _is_erased(one) or _is_erased(other)
-    if len(shared) > 1 or (shared and agree is not False and not is_erased):
+    has_erased = is_erased(one) or is_erased(other)
+    if len(shared) > 1 or (shared and agree is not False and not has_erased):
         return Relation.SAME
     if one.item_key is not None and one.item_key == other.item_key:
         return _relation_under_one_key(one, other)
@@ -47,7 +47,8 @@ def _relation_under_one_key(one: Booking, other: Booking) -> Relation:
     agree = names_agree(one.appointment, other.appointment)
     has_changed = has_another_contact(one, other) and not is_one_full_name(one, other)
     has_same_contacts = one.person_keys == other.person_keys
-    if (has_same_contacts and one.person_keys) or (agree is not False and not has_changed):
+    is_corrected = has_same_contacts and one.person_keys and _have_one_first_name(one, other)
+    if is_corrected or (agree is not False and not has_changed):
         return Relation.SAME
     # A "Maria" whose contact differs from Maria Lopez's may be a correction, or another Maria. The
     # same is true of a different name if neither lead has a contact that could decide.
@@ -67,6 +68,12 @@ def is_one_full_name(one: Booking, other: Booking) -> bool:
     return len(name_of(one)) > 1 and name_of(one) == name_of(other)
 
 
+def _have_one_first_name(one: Booking, other: Booking) -> bool:
+    """Return True if only the last names differ. Families share an email, but not a first name."""
+    fewer, more = (_words_of(row.appointment.get("first_name")) for row in (one, other))
+    return bool(fewer and more) and _match(fewer[0], more[0])
+
+
 def are_two_people(one: Booking, other: Booking) -> bool:
     """Return True if two requests have different names and share no contact."""
     is_other_name = names_agree(one.appointment, other.appointment) is False
@@ -79,7 +86,7 @@ def name_of(booking: Booking) -> tuple[str, ...]:
 
 
 def _contacts(booking: Booking) -> Set[object]:
-    """Return a booking's email and phone in a form comparable across communities."""
+    """Return a booking's email and phone in a form that can be compared across communities."""
     return {booking.appointment.get("email_1"), booking.appointment.get("phone_1")} - {None, ""}
 
 
@@ -100,7 +107,8 @@ def _match(one: str, other: str) -> bool:
     return one == other or (1 in (len(one), len(other)) and one[0] == other[0])
 
 
-def _is_erased(booking: Booking) -> bool:
+def is_erased(booking: Booking) -> bool:
+    """Return True if the renter's data was erased, so that only hashes of the contacts are left."""
     return bool(booking.person_keys) and not booking.appointment.keys() & _PERSONAL
 
 

@@ -178,7 +178,7 @@ class Sender:
             self._send(attempt)
 
     def _send(self, attempt: Attempt) -> None:
-        """Send the POST of an attempt, and commit its outcome."""
+        """Send an attempt's POST request, and commit the outcome."""
         try:
             if self.clock() - attempt.started_at > rate_limit.CLOCK_LAG:
                 # The reserved call has expired, and the lease may have expired too.
@@ -186,14 +186,16 @@ class Sender:
             accepted = self.propexo.create(attempt)
         except UpstreamError as exc:
             error = exc
-            self._record(
+            record_patiently(
                 self.store.transaction,
                 lambda tx: transitions.record_failure(tx, attempt, error, self.clock()),
+                self.pause,
             )
         else:
-            self._record(
+            record_patiently(
                 self.store.statement,
                 lambda tx: transitions.record_accepted(tx, attempt, accepted, self.clock()),
+                self.pause,
             )
             self._record_host()
         self.check.ended(attempt)
@@ -218,13 +220,6 @@ class Sender:
             _expire(tx, late, "tour_time_passed", now)
             oldest = now - dt.timedelta(hours=self.settings.prospect_hours)
             _expire(tx, tx.send_queue.expired_prospects(oldest), "waited_too_long", now)
-
-    def _record(
-        self,
-        transaction: Callable[[], contextlib.AbstractContextManager[Transaction]],
-        write: Callable[[Transaction], None],
-    ) -> None:
-        record_patiently(transaction, write, self.pause)
 
     def try_resume_sending(self) -> None:
         """Resume sending if a cheap API call shows that Propexo works and accepts the token."""

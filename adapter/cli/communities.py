@@ -16,10 +16,8 @@ from adapter.cli.lazy import LazyGroup
 from adapter.cli.leads import as_json, opened_store
 from adapter.cli.mappings import mappings_option
 from adapter.exceptions import ConfigurationError, UpstreamError, WrongSchema
-from adapter.mapping.communities_yaml import Communities, communities_from_folder
-from adapter.mapping.engine import Community
+from adapter.mapping.communities_yaml import Communities, communities_from_folder, communities_in
 from adapter.mapping.loader.yaml_document import text_from_data
-from adapter.mapping.problems import MappingErrors
 from adapter.models import utc_now
 from adapter.operations.aliases import community_key
 from adapter.operations.check_communities import problems_of
@@ -65,20 +63,12 @@ def pull(folder: Path, as_json: bool) -> None:
     """
     with _directory(settings_from()) as directory:
         places = list(directory.all_communities())
-    known = {one.community_id: key for key, one in _known(folder).items()}
+    known = {one.community_id: key for key, one in communities_in(folder).items()}
     if as_json or places:
         data = {"communities": [place_as_dict(place, known) for place in places]}
         output.show(data, stubs_text(places, known), as_json=as_json)
     if not places:
         output.fail("Propexo lists no communities for this token; check PROPEXO_TOKEN")
-
-
-def _known(folder: Path) -> Mapping[str, Community]:
-    """Return the communities in communities.yaml, or {} if the file is invalid."""
-    try:
-        return communities_from_folder(folder).by_key
-    except MappingErrors:
-        return {}
 
 
 @communities.command("check", epilog=examples("adapter communities check"))

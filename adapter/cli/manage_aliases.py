@@ -80,7 +80,7 @@ def add(
     with _live(folder) as (_, operation):
         operation.add(alias)
         changed = operation.book_all_waiting(alias) if book else 0
-    text = f"{source} now uses {name} for {community}"
+    text = f"{name} from {source} is now assigned to {community}"
     data = {"alias": _as_dict(alias), "leads": changed}
     output.show(data, f"{text}; leads changed: {changed}" if book else text, as_json=as_json)
 

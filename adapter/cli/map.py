@@ -119,7 +119,9 @@ def _instant(text: str) -> dt.datetime:
     try:
         at = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter("must be an instant such as 2026-03-01T12:00:00Z") from None
+        raise click.BadParameter(
+            "must be a time with an offset, such as 2026-03-01T12:00:00Z"
+        ) from None
     return at if at.tzinfo else at.replace(tzinfo=dt.UTC)
 
 

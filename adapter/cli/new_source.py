@@ -12,6 +12,7 @@ import click
 from adapter.cli.help import examples
 from adapter.cli.mappings import mappings_option, read_file
 from adapter.exceptions import ConfigurationError, PayloadError
+from adapter.mapping.authoring.foreign import region_of
 from adapter.mapping.authoring.made_up import MadeUpPeople
 from adapter.mapping.authoring.observe import with_query
 from adapter.mapping.authoring.readings import quoted
@@ -25,7 +26,7 @@ from adapter.mapping.authoring.redact import (
     replacements,
 )
 from adapter.mapping.authoring.scaffold import Draft, draft_from_samples
-from adapter.mapping.authoring.similar import similar_senders
+from adapter.mapping.authoring.similar import reading_senders, similar_senders
 from adapter.mapping.authoring.whose import CONTACT
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.gallery import gallery_folder
@@ -96,7 +97,7 @@ class Written(NamedTuple):
     "--last",
     type=click.IntRange(1, 1000),
     default=100,
-    help="With --stored, read this many webhooks.",
+    help="With --stored, read at most this many webhooks.",
 )
 @mappings_option
 @click.option(
@@ -142,9 +143,8 @@ def new(
     )
     file.write_text(text, encoding="utf-8", errors="backslashreplace")
     click.echo(f"wrote {', '.join(map(str, [file, *(one.file for one in written)]))}")
-    senders = similar_senders(payloads, gallery_folder(folder))
     steps = [
-        *_gallery_lines(senders),
+        *_gallery_lines([one.sample for one in written], gallery_folder(folder)),
         *_lost_lines(draft),
         *_sample_lines(samples, written),
         *_replaced_lines(draft, written),
@@ -153,7 +153,7 @@ def new(
 
 
 def _file_to_write(folder: Path, name: str, *, stored: bool) -> Path:
-    """Return the file for the new mapping, or for the draft of a mapping that exists."""
+    """Return the file for a new mapping, or for the draft of an existing one."""
     if not NAME.match(name):
         raise click.BadParameter("use a to z, 0 to 9, - and _")
     file = folder / f"{name}.yaml"
@@ -229,7 +229,7 @@ def _write_samples(folder: Path, draft: Draft, samples: Sequence[Sample]) -> lis
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Written] = []
     kept = [str(one) for one in draft.communities()]
-    made_up = MadeUpPeople()
+    made_up = MadeUpPeople(region_of(draft.observed))
     for number, sample in zip(_person_numbers(samples), samples, strict=True):
         file = _free_file(folder, draft.name, sample.suffix)
         given = (sample.payload, number, draft.people(), kept, made_up)
@@ -341,11 +341,16 @@ def _shortened(fields: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + more
 
 
-def _gallery_lines(senders: Sequence[str]) -> Iterator[str]:
-    """Yield a line with the gallery mappings that fit the samples."""
-    if senders:
+def _gallery_lines(samples: Sequence[Sample], gallery: Path) -> Iterator[str]:
+    """Yield a line with the gallery mappings that fit the samples, or that read the first one."""
+    if senders := similar_senders([one.payload for one in samples], gallery):
         names = " or ".join(senders)
         yield f"The gallery has a mapping for such webhooks: adapter sources add {names}"
+        return
+    one = samples[0]
+    if readers := reading_senders(one.body, one.content_type, one.payload, gallery):
+        names = " or ".join(readers)
+        yield f"A mapping in the gallery reads the renter in this body: adapter sources add {names}"
 
 
 def _lost_lines(draft: Draft) -> Iterator[str]:
@@ -355,7 +360,7 @@ def _lost_lines(draft: Draft) -> Iterator[str]:
 
 
 def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:
-    yield "Read through each sample. Personal data or a secret may also be in a text, or in a field"
+    yield "Read each sample. Personal data and secrets may also be in free text, or in a field"
     yield "that is not listed. The original bodies still contain everything."
     yield from _community_lines(draft, folder / FILE)
     if file.suffix == ".draft":

@@ -99,7 +99,7 @@ def _contact(email: str | None, phone: str | None, policy: Policy) -> Contact:
                 raise Unreadable("is a placeholder that many people share")
             _reject_shared(str(address), policy)
             return Contact.from_email(str(address))
-        number = transforms.phone_from(phone, policy=policy, region=None)
+        number = transforms.phone_from(phone, policy=policy)
         number = number.value if isinstance(number, transforms.Noted) else number
         _reject_shared(str(number), policy)
         return Contact.from_phone(str(number))

@@ -97,8 +97,7 @@ def group_text(group: Group) -> str:
 
 def decisions_text(report: DecisionReport) -> str:
     """Format a report on automatic decisions about leads, by rule and source."""
-    count = "1 lead was" if report.leads == 1 else f"{report.leads} leads were"
-    lines = [f"{count} handled automatically since {utc(report.since)}"]
+    lines = [f"{report.title} since {utc(report.since)}"]
     for rule, counts in itertools.groupby(report.decisions, key=lambda one: one.rule):
         lines += ["", DECISIONS.get(rule, rule), *map(_decision_line, counts)]
     for one in report.shared:

@@ -191,6 +191,11 @@ def _lines(results: list[Difference], *, dry_run: bool) -> Iterator[str]:
     verb = "would be replayed" if dry_run else "replayed"
     held = sum(one.refusal is None and one.outcome == "held" for one in results)
     yield f"{count} of {len(results)} events {verb}{f', {held} of them still held' if held else ''}"
+    if dry_run and count > 1:
+        yield (
+            "Each event was judged by itself. If several are from one renter, the replay may merge "
+            "or replace them."
+        )
 
 
 def _outcome(one: Difference) -> str:

@@ -206,7 +206,7 @@ def _is_replay(entry: AuditEntry) -> bool:
     return entry.action in ("replayed", "replayed_by_force")
 
 
-#: The replays that led to bookings, as event IDs with times.
+#: The replays that led to bookings: pairs of an event ID and a time.
 _Sent = Collection[tuple[int, dt.datetime]]
 
 

@@ -21,6 +21,7 @@ from adapter.console.wording import (
 from adapter.exceptions import NotPossible, TimeNotAvailable
 from adapter.models import Booking, BookingState
 from adapter.operations.advice import label_of, open_reasons
+from adapter.parsing.text import joined_text
 from adapter.propexo.appointment import TARGETS, TRANSFORM_OF, value_from_text
 from adapter.settings import NEUTRAL_WORDS
 from adapter.store.calendars import RIVAL_TIME
@@ -278,12 +279,7 @@ def current_values(booking: Booking) -> dict[str, str]:
 
 
 def _text(name: str, value: Any) -> str:
-    return dollars(value) if name.endswith("_in_cents") else text_of(value)
-
-
-def text_of(value: Any) -> str:
-    """Return a field's value as text for the form."""
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return dollars(value) if name.endswith("_in_cents") else joined_text(value)
 
 
 def zone_of(booking: Booking, community: str) -> str:

@@ -254,7 +254,7 @@ def assigned_community() -> str:
     source, key = args.get("source", ""), args.get("key", "")
     alias = _assigned(source, key)
     if alias is None:
-        raise NotFound("This assignment was taken back.")
+        raise NotFound("This assignment was undone.")
     with services.store.transaction() as tx:
         unknown = tx.stats.unknown_communities()
     values = [one.value or "" for one in unknown if one.source == source]

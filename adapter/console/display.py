@@ -107,7 +107,7 @@ def _today() -> dt.date:
 
 
 def _unread_time(reason: Reason) -> str:
-    """Describe a tour time that can't be used, in the sender's words, or return "" if none came."""
+    """Return an unusable tour time in the sender's words, or "" if the sender sent none."""
     value, text = value_text(reason), reason.reason
     if " is not in the payload (there is" in text:  # the sender has renamed the value
         return f"{value}, date not read" if value else "Time not read"

@@ -96,7 +96,7 @@ def need_count(*, is_live: bool = False) -> Markup:
     )
 
 
-#: Functions that the templates call by these names: for the layout, for times and for wording.
+#: Functions that templates can call by these names, for the layout, times and wording.
 _FUNCTIONS: Final[tuple[Callable[..., Any], ...]] = (
     *(navigation, need_count, status_sentence, status_level, problem_sentence),
     *(time_html.moment, time_html.time_ago, tour_html, time_html.tour_time),

@@ -251,7 +251,8 @@ def _check_selected(number: int) -> None:
 
 
 def _release_selected(number: int) -> None:
-    _check_selected(number)
+    if number in known().readable or must_be_opened(_booking(number)):
+        _check_selected(number)  # other leads are checked only once, by the release itself
     release_unchanged(number)
 
 

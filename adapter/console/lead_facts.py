@@ -28,7 +28,7 @@ class LeadFacts:
     pauses: Mapping[int, Pause] = dataclasses.field(default_factory=dict)
     #: What users did, newest first, except views.
     actions: Sequence[AuditEntry] = ()
-    #: The change of the property's community because of which the lead was read again, by time.
+    #: The changes of the property's community that caused the lead to be read again, by time.
     assignments: Mapping[dt.datetime, AuditEntry] = dataclasses.field(default_factory=dict)
 
 

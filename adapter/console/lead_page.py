@@ -334,6 +334,11 @@ class MappedAgain:
         return most_similar(booking, self.items)
 
 
+def _lead(booking_id: int) -> Booking | None:
+    with services.store.statement() as tx:
+        return tx.bookings.get(booking_id)
+
+
 def _booking_views(
     source: Source | None, story: LeadHistory, refused: RefusedForm | None
 ) -> Iterator[BookingView]:
@@ -352,16 +357,10 @@ def _booking_view(
     issue = Issue.of(booking) if booking.state in RELEASABLE else None
     other = story.others.get(booking.because_of or 0)
     shared = _shared(booking, other)
-    told = str(refused.error) if refused else ""
-    may_add_time = is_sent_guest_card(booking) and not any(
-        _is_live_tour(one, now) for one in story.current
-    )
-    form = form_fields(booking, refused, flask.request.args.get("time", ""))
-    trouble = (
-        format_trouble_of(booking.id, issue)
-        if issue and booking.state is BookingState.HELD
-        else None
-    )
+    error = refused.error if refused else None
+    told = str(error or "")
+    is_held = issue is not None and booking.state is BookingState.HELD
+    trouble = format_trouble_of(booking.id, issue) if issue and is_held else None
     advice, problems = _explained(booking, story, issue, trouble) if issue else (None, ())
     is_read_now = mapped is not None and mapped.is_read_now(booking)
     if is_read_now:
@@ -376,47 +375,39 @@ def _booking_view(
         sentence="" if issue else DECISIONS.get(booking.reason or "", ""),
         group=issue.key if issue else None,
         fields=list(_field_rows(booking, mapped)),
-        form=form,
+        form=form_fields(booking, refused, flask.request.args.get("time", "")),
         offer=offer_of(booking, refused),
         zone=zone_of(booking, refused.typed.get("community", "") if refused else ""),
         version=version_of(booking),
         may_release=why_not_release(booking) is None,
-        may_add_time=may_add_time,
+        may_add_time=is_sent_guest_card(booking)
+        and not any(_is_live_tour(one, now) for one in story.current),
         is_merged=is_merged(booking),
         is_repeat=is_repeat(booking, other),
         other=other,
         cancels=other if _is_canceled_by(booking, other, now) else None,
-        related=[
-            one
-            for one in story.related
-            if one.because_of == booking.id
-            and one.state is not BookingState.SUPERSEDED
-            and (other is None or one.id != other.id)
-        ],
+        related=list(_related(booking, story, other)),
         shared=[label_of(name).lower() for name in sorted(shared)],
         has_own_contact=any(booking.appointment.get(name) for name in CONTACTS - shared),
         may_confirm=may_confirm(booking),
         may_discard=may_discard(booking),
-        may_bring_back=may_bring_back(booking, other),
+        may_bring_back=may_bring_back(booking, _lead),
         may_undo=may_undo(booking, now),
         snoozes=list(_snoozes(booking, now)),
         any_hour=_any_hour_text(booking, told, now),
         asks_anyway="--anyway" in told,
-        asks_taken_time=is_time_taken(booking)
-        or (refused is not None and isinstance(refused.error, TimeNotAvailable)),
+        asks_taken_time=is_time_taken(booking) or isinstance(error, TimeNotAvailable),
         hint=_hint(booking),
-        error=refused.error if refused else None,
+        error=error,
     )
 
 
 def _is_canceled_by(booking: Booking, other: Booking | None, now: dt.datetime) -> bool:
     """Return True if booking one lead's tour makes Knock cancel another lead's upcoming tour."""
-    if other is None or Kind.PROSPECT in (booking.kind, other.kind) or is_repeat(booking, other):
+    if other is None or booking.kind is Kind.PROSPECT or is_repeat(booking, other):
         return False
-    is_upcoming = other.starts_in_knock is not None and other.starts_in_knock > now
-    is_sent = other.state in (BookingState.PENDING, *SENT) and not other.is_gone
     is_one_person = is_merged(booking) or bool(_shared(booking, other))
-    return is_upcoming and is_sent and is_one_person
+    return _is_live_tour(other, now) and is_one_person
 
 
 def _is_live_tour(one: Booking, now: dt.datetime) -> bool:
@@ -424,6 +415,14 @@ def _is_live_tour(one: Booking, now: dt.datetime) -> bool:
     is_upcoming = one.starts_in_knock is not None and one.starts_in_knock > now
     is_sent = one.state in (BookingState.PENDING, *SENT) and not one.is_gone
     return one.kind is Kind.APPOINTMENT and is_upcoming and is_sent
+
+
+def _related(booking: Booking, story: LeadHistory, other: Booking | None) -> Iterator[Booking]:
+    """Yield the leads whose state a booking caused, except those that it replaced."""
+    for one in story.related:
+        is_caused = one.because_of == booking.id and one.state is not BookingState.SUPERSEDED
+        if is_caused and (other is None or one.id != other.id):
+            yield one
 
 
 def _hint(booking: Booking) -> str | None:

@@ -70,7 +70,7 @@ def fix_for(key: str, source: str) -> MappingFix | None:
 
 
 def fixes_of(name: str) -> list[MappingFix]:
-    """Return a fix for each change in a source's format, detected or suggested by its leads."""
+    """Return a fix for each detected or suspected change in a source's format."""
     if (fix := _detected_fix(name)) is not None:
         return [fix]
     pairs = [(format_trouble(row), row) for row in rows_of(Selection(source=name))]
@@ -125,7 +125,7 @@ def _explained_fix(source: Source, key: str, changes: Sequence[FormatChange]) ->
 
 
 def _sentence(one: ExplainedChange) -> str:
-    """Describe a change to a user. If the new path is certain, name only that path."""
+    """Describe a format change for users. If the new path is certain, name only that path."""
     sentence = change_sentence(one.change)
     if one.unmet:
         return f"{sentence} {'. '.join(one.unmet)}."

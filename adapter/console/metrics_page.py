@@ -32,7 +32,7 @@ from adapter.webhooks.http_request import has_bearer_token
 #: The counter of rejected requests, which has its own database table.
 REJECTIONS: Final = meter.Metric(
     "rejections",
-    "Number of rejected requests. The source is empty if the URL names no source.",
+    "Number of rejected requests. The source is empty if the URL does not name one.",
     {"source": None, "reason": ()},
 )
 COUNTED: Final = (*meter.METRICS, REJECTIONS)

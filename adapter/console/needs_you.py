@@ -100,7 +100,7 @@ class FormatTrouble:
 
 
 def _sentence(issue: Issue) -> str:
-    """Describe a format change to a user."""
+    """Describe a format change for users."""
     path, name = missing_path(issue), new_name(issue)
     if path and name:
         return f"This sender's messages now have “{renamed_path(path, name)}” instead of “{path}”."
@@ -115,7 +115,7 @@ def _sentence(issue: Issue) -> str:
 
 
 def change_sentence(change: FormatChange) -> str:
-    """Describe a detected format change to a user."""
+    """Describe a detected format change for users."""
     if change.kind is FormatKind.ACCEPTED:
         return f"The last {change.affected} messages don't meet the mapping's conditions."
     if change.kind is FormatKind.VALUE:

@@ -142,7 +142,7 @@ class Lead(Schema):
     moved_at = fields.DateTime(
         required=True,
         allow_none=True,
-        metadata=_about("Since when Knock's record of the tour has this start."),
+        metadata=_about("When Knock's record of the tour first had this start."),
     )
     gone_at = fields.DateTime(
         required=True,
@@ -203,7 +203,7 @@ Change = Schema.from_dict(
 
 
 class Link(Schema):
-    """A related lead."""
+    """A link to a related lead."""
 
     id = fields.Integer(required=True)
     event = fields.Integer(required=True)
@@ -267,7 +267,7 @@ class LeadHistory(Schema):
     """A webhook with its bookings and their history, as in `adapter show ID --json`."""
 
     event = fields.Nested(Event, required=True)
-    repeats = fields.Integer(required=True, metadata=_about("How often it was sent again."))
+    repeats = fields.Integer(required=True, metadata=_about("Number of times it was sent again."))
     bookings = fields.List(fields.Nested(Lead), required=True)
     attempts = fields.List(fields.Nested(Attempt), required=True)
     history = fields.List(fields.Nested(Change), required=True)

@@ -46,7 +46,7 @@ class Part:
 
     @property
     def news(self) -> Sequence[Difference]:
-        """The leads in this part that would change."""
+        """The leads that would change in this part of the preview."""
         return [one for one in self.differences if is_changed(one)]
 
     @property

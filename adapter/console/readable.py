@@ -86,7 +86,7 @@ def _tried(numbers: Sequence[int], hashes: Mapping[str, str]) -> dict[tuple[str,
 
 
 def _until(tx: Transaction, booking: Booking) -> float:
-    """Return the time until which a lead can be booked with the current mapping, or NEVER."""
+    """Return the last time when the current mapping can book a lead, or NEVER."""
     event, source = event_of(tx, booking.event_id), services.sources.get(booking.source)
     if event is None or source is None or event.kept != "all":
         return NEVER

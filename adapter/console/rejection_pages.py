@@ -1,6 +1,5 @@
 """Serve the pages about webhooks that failed verification."""
 
-import json
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -8,9 +7,10 @@ import flask
 from werkzeug.exceptions import NotFound
 
 from adapter.console.context import bp, services
-from adapter.console.display import MAX_RAW_BODY
+from adapter.console.display import MAX_RAW_BODY, PayloadLine, payload_lines
 from adapter.console.form_input import row_id_from
 from adapter.console.views import record_action
+from adapter.exceptions import PayloadError
 from adapter.models import WebhookRequest
 from adapter.operations import readmit
 from adapter.operations.readmit import Retried
@@ -99,12 +99,15 @@ def _body_text(rejection: Rejection) -> str:
     return (rejection.body or b"").decode("utf-8", "replace")
 
 
-def _readable(text: str) -> str:
-    """Indent JSON, and return any other text unchanged."""
+def _payload(name: str, request: WebhookRequest) -> list[PayloadLine]:
+    """Return the display lines of a rejected webhook, or an empty list if it cannot be parsed."""
+    source = services.sources.get(name)
+    if source is None or not request.body:
+        return []
     try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return text
+        return payload_lines(source.scope(request).payload)
+    except PayloadError:
+        return []
 
 
 @bp.get("/rejections/<int:number>")
@@ -112,12 +115,15 @@ def rejection(number: int) -> str:
     """Show a rejected webhook, and record that the user viewed it."""
     found = _rejection(number)
     record_action("looked_at_rejected", detail=f"{found.source} {number}")
+    as_request = WebhookRequest("POST", found.url, found.headers, found.body or b"")
     preview = _retry(found.source, dry_run=True, only=number) if found.can_retry else None
     return flask.render_template(
         "console/rejection.html",
         rejection=found,
-        as_request=WebhookRequest("POST", found.url, found.headers, found.body or b""),
-        body=_readable(_body_text(found)[:MAX_RAW_BODY]),
+        as_request=as_request,
+        payload=_payload(found.source, as_request),
+        raw=_body_text(found)[:MAX_RAW_BODY],
+        is_cut=len(found.body or b"") > MAX_RAW_BODY,
         is_accepted_now=preview is not None and bool(preview.accepted),
     )
 

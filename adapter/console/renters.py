@@ -25,6 +25,11 @@ class Message:
         names = dict.fromkeys(filter(None, map(full_name, self.bookings)))
         return " and ".join(names)
 
+    @property
+    def title(self) -> str:
+        """The renters' names, or what lists call the message if it has none."""
+        return self.name or ("No name" if self.bookings else f"Message from {self.event.source}")
+
 
 #: Maximum number of bytes per message, and of messages per list, that are searched for contacts.
 MAX_SEARCHED: Final = 20_000

@@ -80,7 +80,7 @@ _WHYS: Final[Mapping[str, str]] = {
     "calendar_unreadable": "We couldn't read Knock's calendar. Sending to Knock anyway.",
     "calendar_too_short": "Knock's calendar doesn't go that far yet. Sending to Knock anyway.",
 }
-#: The actions with which a user books a lead.
+#: The actions by which a user books a lead.
 _RELEASES: Final = frozenset({"released", "edited_and_released"})
 #: The name of a tour that the message itself requested.
 ASKED_FOR: Final = "Tour"
@@ -156,7 +156,7 @@ def _named(text: str, booking_id: int | None, names: Mapping[int, str]) -> str:
 
 
 def _release_sentence(entry: AuditEntry) -> str:
-    """Describe how a user booked a lead, what they changed before and what they confirmed."""
+    """Describe how a user booked a lead, and what the user changed and confirmed first."""
     by, detail = shown_user(entry.by), entry.detail
     if "another_person" in detail.split(", "):
         moved = " The shared contact is now in the notes." if "notes" in detail else ""
@@ -254,7 +254,7 @@ def _taken_back(change: Change) -> str:
     if change.to_state == "discarded" and change.why == CANCELED_IN_KNOCK:
         return "reported that the tour was canceled in Knock"
     if change.to_state == "discarded" and change.why == TOUR_UNDONE:
-        return "undid the tour before it was sent"
+        return "undid the booking before it was sent"
     if change.to_state == "discarded":
         return f"dismissed the lead: {change.why.rstrip('.')}"
     taken = {"pending": "undid this before it was sent", "discarded": "brought the lead back"}
@@ -274,7 +274,7 @@ def _move_sentence(change: Change, booking: Booking | None, story: LeadHistory) 
 
 
 def _replay_sentence(by: str, assignment: AuditEntry | None) -> str:
-    """Describe why a message was read again: a user changed its property's community, or asked."""
+    """Describe why a message was read again: a user changed its community or requested it."""
     if assignment is not None:
         place = services.community_name(assignment.detail.partition(": ")[2])
         is_undone = assignment.action == "property_unassigned"

@@ -17,7 +17,7 @@ from adapter.operations import serializers
 ZONE_COOKIE: Final = "console_zone"
 #: The cookie for a user who wants to see all times in UTC.
 UTC_COOKIE: Final = "console_utc"
-#: A day this many days ago is shown with its year.
+#: Days that are at least this many days ago are shown with their year.
 LONG_AGO: Final = 90
 _ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+){0,2}")
 
@@ -75,7 +75,7 @@ def hour_text(at: dt.datetime) -> str:
 
 
 def _year_text(day: dt.date, today: dt.date) -> str:
-    """Return the year of a day of another year or of some months ago, or "".
+    """Return the year to show for a day in another year or months ago, otherwise "".
 
     Without the year, a day of last March looks like a day of next March.
     """

@@ -10,7 +10,6 @@ import flask
 from werkzeug.wrappers import Response
 
 from adapter.bookings.reconcile import replacing_in_knock
-from adapter.console.booking_form import text_of
 from adapter.console.context import bp, one_at_a_time, services
 from adapter.console.display import duration, form_value, renter_name
 from adapter.console.form_input import filter_from, row_id_from
@@ -36,6 +35,7 @@ from adapter.operations.allowed_actions import (
 from adapter.operations.find_lead import LeadFinder, Messages
 from adapter.operations.health import Verdict
 from adapter.operations.todo import FORMAT_CHANGED, READ_AGAIN
+from adapter.parsing.text import joined_text
 from adapter.store import MOST_COUNTED, Filter, Issue, LeadCounts
 
 MAX_EXPORTED_BOOKINGS: Final = 100_000
@@ -65,7 +65,7 @@ def template_helpers() -> dict[str, Any]:
         "label_of": label_of,
         "person": serializers.person,
         "renter_name": renter_name,
-        "text_of": text_of,
+        "joined_text": joined_text,
         "ago": ago_text,
         "file_line": lambda at: at.rpartition("/")[2],
         "most_counted": MOST_COUNTED,

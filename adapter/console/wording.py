@@ -259,6 +259,8 @@ def cents_from_dollars(text: str) -> int | str:
 def shown_value(name: str, value: Any) -> str:
     """Format a field's value for users."""
     if isinstance(value, list):
+        if name == _BEDROOMS and len(value) > 1:
+            return _bedrooms_text([*map(str, value)])
         return ", ".join(shown_value(name, one) for one in value)
     if name.endswith(_IN_CENTS) and isinstance(value, int):
         return f"${dollars(value)}"
@@ -322,6 +324,14 @@ def choice_word(name: str, choice: str) -> str:
     return CHOICES.get(choice, choice) if is_enum else choice
 
 
+def _bedrooms_text(numbers: Sequence[str]) -> str:
+    """Return several numbers of bedrooms as a phrase, such as ``1, 2 or 3 bedrooms``."""
+    *first, last = ["studio" if one == "0" else one for one in numbers]
+    what = {"studio": "", "1": " bedroom"}.get(last, " bedrooms")
+    text = f"{', '.join(first)} or {last}{what}"
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def date_text(text: str) -> str:
     """Format a date, such as ``Feb 1, 2027``."""
     try:
@@ -366,13 +376,18 @@ def ignored_text(reasons: Iterable[Reason]) -> str:
 
 
 def _condition(reasons: Sequence[Reason]) -> str:
-    """Return the values that make a mapping ignore messages, such as `` (type is alert)``."""
+    """Return why a mapping ignores messages, such as `` (event type: price alert)``."""
     texts = [
-        f"{one.path.rpartition('.')[2]} is {shorten(value, 40, placeholder=' …')}"
+        f"{_words(one.path.rpartition('.')[2])}: {shorten(_words(value), 40, placeholder=' …')}"
         for one in reasons
         if one.path and (value := value_text(one))
     ]
     return f" ({', '.join(texts[:2])})" if texts else ""
+
+
+def _words(name: str) -> str:
+    """Return a name or a code word as words, such as ``event type`` for ``eventType``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]+", " ", name).strip().lower()
 
 
 def _is_test(reasons: Iterable[Reason]) -> bool:

@@ -66,6 +66,14 @@ def communities_from_folder(folder: Path) -> Communities:
     return communities
 
 
+def communities_in(folder: Path) -> Mapping[str, Community]:
+    """Return the communities in communities.yaml by key, or {} if the file has errors."""
+    try:
+        return communities_from_folder(folder).by_key
+    except MappingErrors:
+        return {}
+
+
 def communities_from_document(document: Document) -> Communities:
     """Return a document's valid communities. Add a problem to the document for each invalid one."""
     found = {}

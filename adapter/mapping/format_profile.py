@@ -181,7 +181,7 @@ def alternatives_at(source: Source, where: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def paths_in(text: str) -> set[str]:
-    """Return the paths in a path or a template."""
+    """Return the paths in a template. Text without placeholders is itself a path."""
     return {name for _, name in parse_template(text) if name is not None} or {text}
 
 

@@ -1,7 +1,7 @@
 """Compare a message with its mapping: missing paths, unread values and doubtful values."""
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import PayloadError, Unreadable
@@ -12,7 +12,7 @@ from adapter.mapping.loader.doubtful_values import doubtful_values
 from adapter.mapping.provenance import is_covered, read_locations
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
-from adapter.parsing.paths import EACH, MISSING, Location, locate, path_text
+from adapter.parsing.paths import EACH, MISSING, Location, locate, located_leaves, path_text
 
 #: Maximum number of a message's values to look at.
 MOST_VALUES: Final = 5000
@@ -100,7 +100,7 @@ def _is_in(used: UsedPath, scope: Scope) -> bool:
 
 
 def _unread_inside(source: Source, scope: Scope) -> Iterator[str]:
-    """Yield the path of each value in JSON, XML or a list under ``read:`` that nothing reads."""
+    """Yield the paths of unread values inside JSON, XML and lists that ``read:`` extracts."""
     for reading in (*source.compiled.readers, *source.compiled.item_readers):
         is_list = isinstance(reading.reader, ListReader) and not reading.reader.keeps_all
         if not is_list and not isinstance(reading.reader, JsonReader | XmlReader):
@@ -112,17 +112,8 @@ def _unread_inside(source: Source, scope: Scope) -> Iterator[str]:
 
 
 def _unread(payload: Any, read: Collection[Location]) -> Iterator[str]:
-    """Yield the path of each nonempty value that is at none of the given locations.
-
-    It uses a stack, because a message may be nested deeper than Python's recursion limit.
-    """
-    stack: list[tuple[Location, Any]] = [((), payload)]
-    for _ in range(MOST_VALUES):
-        if not stack:
-            return
-        location, value = stack.pop()
-        if isinstance(value, Mapping | list):
-            items = enumerate(value) if isinstance(value, list) else value.items()
-            stack += reversed([((*location, step), one) for step, one in items])
-        elif value not in (None, "") and location and not is_covered(location, read):
+    """Yield the path of each nonempty value that is at none of the given locations."""
+    for location, value in located_leaves(payload, MOST_VALUES):
+        is_empty = value in (None, "", [], {})
+        if location and not is_empty and not is_covered(location, read):
             yield path_text([EACH if isinstance(one, int) else one for one in location])

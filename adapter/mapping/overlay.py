@@ -68,14 +68,14 @@ def with_communities(source: Source, overrides: Overrides) -> Source:
 
 
 def with_communities_of(edited: Source, source: Source) -> Source:
-    """Return an edited mapping with the communities and aliases that the mapping in use has."""
+    """Return an edited mapping with the communities and aliases of the mapping in use."""
     return _with_known(edited, source.communities, source.community_lookup.known)
 
 
 def _with_known(
     source: Source, communities: Mapping[str, Community], known: Mapping[str, Community]
 ) -> Source:
-    """Return the source with other communities, and with other names for them."""
+    """Return a copy of the source with different communities and different names for them."""
     lookup = source.community_lookup
     fillers = [
         dataclasses.replace(lookup, known=known) if one is lookup else one

@@ -21,6 +21,7 @@ from adapter.mapping.renter_language import (
 from adapter.mapping.webhook_outcome import Outcome, WebhookOutcome
 from adapter.models import Booking, BookingState, Kind
 from adapter.parsing.templates import parse_template
+from adapter.parsing.text import joined_text
 from adapter.propexo.appointment import AppointmentSchema
 
 KINDS: Final = {"json": "application/json", "xml": "application/xml", "text": "text/plain"}
@@ -111,7 +112,7 @@ def values_from(
     values |= {"event": str(result.event_id), "status": str(result.outcome)}
     booking, fields = result.booking, {}
     if booking is not None:
-        fields = {name: _text(value) for name, value in booking.appointment.items()}
+        fields = {name: joined_text(value) for name, value in booking.appointment.items()}
         fields |= {
             "state": str(booking.state),
             "kind": str(booking.kind),
@@ -149,10 +150,6 @@ def format_tour_time(at: dt.datetime | None, timezone: str | None, language: str
     if at is None or timezone is None:
         return ""
     return local_time_in(language, at.astimezone(ZoneInfo(timezone)))
-
-
-def _text(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 # --- templates

@@ -95,6 +95,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "The lead source used the same ID for someone with a different name.",
         "Find out if they are two people. If so, book this one. If not, dismiss one of the leads.",
     ),
+    "shared_key": (
+        "The lead source used the same ID for another lead, so this one was taken for an old copy.",
+        "Find out if they are two people. If so, book this one. If not, dismiss one of the leads.",
+    ),
     "contact_of_many": (
         "Hundreds of leads have this email or phone, so Knock would treat them all as one person.",
         "Enter the renter's own email or phone and book the tour.",
@@ -160,7 +164,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "refused": (
         "This tour was rejected. It is not in Knock.",
-        "Fix what the response names and book it again, or enter the tour in Knock yourself.",
+        "Fix the problem in the response and book it again, or enter the tour in Knock yourself.",
     ),
     "job_failed": (
         "Knock didn't save this tour.",
@@ -229,6 +233,7 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "dismissed_before": "Asked again after being dismissed",
     "another_name": "Same ID, different name",
     "another_person": "Same contact, different name",
+    "shared_key": "Same ID, different person",
     "contact_of_many": "Contact used by many people",
     "not_proved": "Two sources disagree",
     "original_canceled": "The other request was canceled",
@@ -517,4 +522,6 @@ def label_of(field: str) -> str:
     """Return a field's label for users, such as ``Move-in date``."""
     if field in _LABELS:
         return _LABELS[field]
-    return TARGETS[field].label if field in TARGETS else field.replace("_", " ").capitalize()
+    if field in TARGETS:
+        return TARGETS[field].label
+    return re.sub(r" id$", " ID", field.replace("_", " ").capitalize())

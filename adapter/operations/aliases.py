@@ -157,7 +157,7 @@ def _text(value: object) -> str:
 
 
 class Aliases:
-    """Assigns property names to communities for a user."""
+    """Assigns property names to communities on behalf of a user."""
 
     def __init__(
         self, settings: Settings, store: Database, live: LiveSources, clock: Clock, by: str

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapter.bookings.person import MERGED, SENT, may_exist
-from adapter.bookings.same_person import Relation, relation
 from adapter.exceptions import NotPossible
-from adapter.models import MOVES, REPLAYED, Booking, BookingState, Kind
+from adapter.models import MOVES, Booking, BookingState, Kind
 from adapter.store import Issue
 
 #: States of a booking that a user may release.
@@ -71,18 +70,6 @@ def may_be_another_person(booking: Booking) -> bool:
     """Return True if a user may state that someone else made the request."""
     is_taken_for_same = booking.state in MERGED and is_merged(booking)
     return is_taken_for_same or booking.reason == "another_person"
-
-
-def is_of_another_person(booking: Booking, other: Booking | None) -> bool:
-    """Return True if a request was merged with another person's because they have the same key.
-
-    Before the mapping was fixed, it may not have been known that they are different people.
-    """
-    is_decided = booking.state in MERGED and booking.reason != REPLAYED
-    if other is None or not is_decided or booking.is_cancellation or other.is_cancellation:
-        return False
-    is_by_key = booking.item_key == other.item_key is not None
-    return is_by_key and relation(booking, other) is not Relation.SAME
 
 
 def _is_bookable(booking: Booking) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from adapter.bookings.same_person import names_agree
 from adapter.settings import Policy
-from adapter.store import Database, DecisionCount, SharedContact
+from adapter.store import IGNORED, Database, DecisionCount, SharedContact
 
 #: A contact counts as shared if this many people used it in this period.
 MIN_PEOPLE = 3
@@ -26,8 +26,21 @@ class DecisionReport:
 
     @property
     def leads(self) -> int:
-        """The total number of leads that were decided automatically."""
-        return sum(one.leads for one in self.decisions)
+        """The number of leads that were decided automatically."""
+        return sum(one.leads for one in self.decisions if one.rule != IGNORED)
+
+    @property
+    def messages(self) -> int:
+        """The number of messages that were ignored, so that they never became leads."""
+        return sum(one.leads for one in self.decisions if one.rule == IGNORED)
+
+    @property
+    def title(self) -> str:
+        """The counts as the beginning of a sentence."""
+        counts = [(self.leads, "lead"), (self.messages, "message")]
+        parts = [f"{n} {what}{'s' if n > 1 else ''}" for n, what in counts if n]
+        verb = "was" if self.leads + self.messages == 1 else "were"
+        return f"{' and '.join(parts) or 'No leads'} {verb} handled automatically"
 
 
 def decision_report(

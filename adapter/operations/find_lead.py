@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from adapter.bookings.reconcile import replacing_in_knock
 from adapter.exceptions import KeyMissing, Unreadable
 from adapter.mapping import transforms
+from adapter.mapping.communities_yaml import communities_in
 from adapter.models import REPLAYED, Booking, BookingState, Clock, Event, EventState
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.health import Verdict, verdict_of
@@ -22,10 +23,11 @@ from adapter.operations.lead_cause import (
     cause_of_event,
     cause_of_rejection,
 )
-from adapter.operations.pms_hint import communities_in, pms_hint
+from adapter.operations.pms_hint import pms_hint
 from adapter.operations.serializers import person
 from adapter.settings import Policy, Settings
 from adapter.store import LARGEST_NUMBER, Database, Filter, Rejection, Transaction
+from adapter.store.rows import id_from_text
 
 #: Number of webhooks to search in one statement. Each body may have a megabyte.
 PAGE = 200
@@ -93,7 +95,7 @@ class Result:
 def contact_of(word: str, policy: Policy) -> tuple[str, Contact | None]:
     """Return the text to look up in bookings, and the contact to find in stored requests."""
     try:
-        phone = transforms.phone_from(word, policy=policy, region=None)
+        phone = transforms.phone_from(word, policy=policy)
         number = phone.value if isinstance(phone, transforms.Noted) else phone
         if str(number).startswith("+") and not re.search("[a-z@]{3}", word.lower()):
             return str(number), Contact.from_phone(str(number))
@@ -295,8 +297,8 @@ def _hit(
 
 def _numbers(text: str) -> list[int]:
     """Return a list with the ID in a text such as ``#1061``, or an empty list."""
-    digits = text.removeprefix("#")
-    return [int(digits)] if digits.isascii() and digits.isdigit() and len(digits) < 18 else []
+    number = id_from_text(text.removeprefix("#"))
+    return [number] if number is not None else []
 
 
 def _is_within(at: dt.datetime, which: Filter) -> bool:

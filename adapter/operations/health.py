@@ -819,7 +819,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
 
 
 def _waiting(queue: QueueFacts) -> str:
-    """Return a phrase that counts the waiting webhooks and bookings."""
+    """Return a phrase with the numbers of waiting webhooks and bookings."""
     webhooks = _count(queue.unmapped, "webhook")
     bookings = _count(queue.pending, "booking")
     parts = [

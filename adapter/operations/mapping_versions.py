@@ -36,7 +36,7 @@ class Checked:
 
 
 class MappingVersions:
-    """Checks, activates and rolls back mappings for a user."""
+    """Checks, activates and rolls back mappings on behalf of a user."""
 
     def __init__(
         self, settings: Settings, store: Database, live: LiveSources, clock: Clock, by: str

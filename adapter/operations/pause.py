@@ -12,7 +12,7 @@ from adapter.store import Database, Pause, Transaction, scope_text
 
 
 class Pauses:
-    """Pauses and resumes sending for a user."""
+    """Pauses and resumes sending on behalf of a user."""
 
     def __init__(self, settings: Settings, store: Database, clock: Clock, by: str) -> None:
         self._settings, self._store, self._clock, self._by = settings, store, clock, by

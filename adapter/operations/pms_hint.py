@@ -1,11 +1,6 @@
 """Check whether Knock can export a guest card to the property management system."""
 
-from collections.abc import Mapping
-from pathlib import Path
-
-from adapter.mapping.communities_yaml import communities_from_folder
 from adapter.mapping.engine import Community
-from adapter.mapping.problems import MappingErrors
 from adapter.models import Booking, BookingState
 
 #: Leads in these states do not get a guest card of their own.
@@ -30,11 +25,3 @@ def pms_hint(booking: Booking, community: Community | None) -> str | None:
         return None
     text = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
     return f"Knock does not pass this guest card to Yardi without {text}."
-
-
-def communities_in(folder: Path) -> Mapping[str, Community]:
-    """Return the communities in communities.yaml by key, or {} if the file has errors."""
-    try:
-        return communities_from_folder(folder).by_key
-    except MappingErrors:
-        return {}

@@ -29,7 +29,7 @@ from adapter.store import Database, Transaction
 from adapter.store.fingerprints import Fingerprints
 
 #: Reason codes of held leads that may be from another person. By releasing one, a user decides.
-_QUESTIONS = ("another_name", "another_person", "changed_after_first")
+_QUESTIONS = ("another_name", "another_person", "changed_after_first", "shared_key")
 
 
 class Repairs:
@@ -80,7 +80,9 @@ class Repairs:
         released, raise :class:`NotPossible` with every reason, and change nothing.
         """
         if not is_taken_time:
-            self._refuse_taken_time(booking_id, changes, is_any_hour=is_any_hour)
+            self._refuse_taken_time(
+                booking_id, changes, is_any_hour=is_any_hour, is_another_person=is_another_person
+            )
         fingerprints, now = self._store.fingerprints(), self._clock()
         is_taken_back = is_wanted_anyway or is_another_person
         with self._store.transaction() as tx:
@@ -118,15 +120,21 @@ class Repairs:
         check_release(booking, is_not_in_knock=False)
         release_changes.check(booking, self._settings, self._clock(), is_any_hour=False)
         if not is_taken_time:
-            self._refuse_taken_time(booking_id, {}, is_any_hour=False)
+            self._refuse_taken_time(booking_id, {}, is_any_hour=False, is_another_person=False)
 
     def _refuse_taken_time(
-        self, booking_id: int, changes: Mapping[str, Any], *, is_any_hour: bool
+        self,
+        booking_id: int,
+        changes: Mapping[str, Any],
+        *,
+        is_any_hour: bool,
+        is_another_person: bool,
     ) -> None:
         """Raise :class:`TimeNotAvailable` if Knock's calendar shows that a tour's time is taken.
 
         This happens before the transaction, because it may take a few seconds. A release that is
-        refused for another reason is left to the caller.
+        refused for another reason is left to the caller, for example if the renter already has
+        this tour.
         """
         if self._time_check is None:
             return
@@ -138,8 +146,12 @@ class Repairs:
         except NotPossible:
             return
         times = self._time_check.other_times(edited)
-        if times is not None:
+        if times is not None and (is_another_person or not self._is_renters_own(edited)):
             raise TimeNotAvailable(times)
+
+    def _is_renters_own(self, booking: Booking) -> bool:
+        with self._store.statement() as tx:
+            return tx.free_times.has_renters_tour(booking)
 
     def _edited(
         self, booking: Booking, changes: Mapping[str, Any], fingerprints: Fingerprints

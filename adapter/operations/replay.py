@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,12 +10,12 @@ from adapter.bookings.fetch_documents import Fetcher
 from adapter.bookings.intake import BookingPlanner
 from adapter.bookings.invitations import renter_links
 from adapter.bookings.person import MERGED
+from adapter.bookings.shared_keys import chain_of, is_of_another_person
 from adapter.exceptions import NotPossible
 from adapter.mapping.engine import SENT_OUTCOMES, Item, Mapped, Outcome
 from adapter.mapping.engine.fetched import without_failures
 from adapter.mapping.source import Source
 from adapter.models import RENTER, REPLAYED, Booking, BookingState, Clock, Event, EventState, Kind
-from adapter.operations.allowed_actions import is_of_another_person
 from adapter.operations.diff import changed_fields, facts_of_item, tour_of
 from adapter.settings import Settings
 from adapter.store import Database, Transaction
@@ -270,7 +270,9 @@ def _was_anothers(tx: Transaction, booking: Booking, drafts: Sequence[Booking]) 
     own = own or list(drafts if len(drafts) == 1 else ())
     readings = [booking, *(_read_again(booking, draft) for draft in own)]
     return any(
-        is_of_another_person(one, other) for other in _merged_with(tx, booking) for one in readings
+        is_of_another_person(one, other)
+        for other in chain_of(booking, tx.bookings.get)
+        for one in readings
     )
 
 
@@ -280,18 +282,6 @@ def _read_again(booking: Booking, draft: Booking) -> Booking:
     return dataclasses.replace(booking, appointment=draft.appointment, match_keys=keys)
 
 
-def _merged_with(tx: Transaction, booking: Booking) -> Iterator[Booking]:
-    """Follow a chain of merges from a booking, and yield each request in the chain."""
-    seen = {booking.id}
-    while booking.state in MERGED and booking.because_of and booking.because_of not in seen:
-        found = tx.bookings.get(booking.because_of)
-        if found is None:
-            return
-        seen.add(found.id)
-        yield found
-        booking = found
-
-
 def _without_settled(
     fingerprints: Fingerprints,
     event: Event,
@@ -299,7 +289,7 @@ def _without_settled(
     mapped: Mapped,
     left: Collection[int],
 ) -> Mapped:
-    """Return the mapping result with only those items whose bookings may still be replaced."""
+    """Return the mapping result with only the items whose bookings may still be replaced."""
     if not any(_is_settled(booking, left) for booking in bookings):
         return mapped
     replaceable = {booking.item_key for booking in bookings if booking.id in left}

@@ -79,7 +79,11 @@ def decisions_as_dict(report: DecisionReport) -> dict[str, Any]:
         {"sentence": DECISIONS.get(one.rule, one.rule), **dataclasses.asdict(one)}
         for one in report.decisions
     ]
-    return dump(report, "since leads") | {"decisions": decisions} | dump(report, "shared setting")
+    return (
+        dump(report, "since leads messages")
+        | {"decisions": decisions}
+        | dump(report, "shared setting")
+    )
 
 
 def group_as_dict(group: Group) -> dict[str, Any]:

@@ -151,7 +151,7 @@ class SignIn:
         user, now = new_user(name, password, role), self._clock()
         with self._store.transaction() as tx:
             if role != EDITOR and not self._has_editor(tx):
-                raise NotPossible("Nobody can edit yet. Choose “Can edit” for the first person.")
+                raise NotPossible("No one can edit yet. Choose “Can edit” for the first person.")
             tx.users.add(user, now=now)
             # This also prevents its session from becoming valid again without users.
             tx.users.remove(LOCAL_USER)

@@ -2,15 +2,16 @@
 
 import datetime as dt
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from adapter.bookings import reconcile
+from adapter.bookings.shared_keys import chain_of, is_of_another_person
 from adapter.exceptions import NotPossible
 from adapter.models import CANCELED_BY_RENTER, Booking, BookingState, Clock
 from adapter.operations.advice import open_reasons
-from adapter.operations.allowed_actions import RELEASABLE, is_of_another_person
+from adapter.operations.allowed_actions import RELEASABLE
 from adapter.store import Database, Transaction
 
 #: A release in the console waits for this long, so that it can be undone.
@@ -73,7 +74,7 @@ class TakeBacks:
         with self._store.transaction() as tx:
             if tx.bookings.get(lead_id) is not None:
                 booking = _locked(tx, lead_id, now)
-                if not may_bring_back(booking, tx.bookings.get(booking.because_of or 0)):
+                if not may_bring_back(booking, tx.bookings.get):
                     raise NotPossible("This lead is not dismissed, or was dismissed automatically.")
                 _restore(tx, booking, "brought_back", by, now)
             elif not tx.events.bring_back(lead_id, by=by, now=now):
@@ -129,13 +130,15 @@ def may_undo(booking: Booking, now: dt.datetime) -> bool:
     return booking.state is BookingState.PENDING and is_untried and is_waiting
 
 
-def may_bring_back(booking: Booking, other: Booking | None) -> bool:
-    """Return True if a user has dismissed the lead, or if ``other`` is another person's request.
+def may_bring_back(booking: Booking, get: Callable[[int], Booking | None]) -> bool:
+    """Return True if a user has dismissed the lead, or if another person's request replaced it.
 
-    The lead was merged with ``other`` or replaced by it.
+    ``get`` returns a booking by its ID. A lead may also have been replaced through other leads.
     """
     is_dismissed = booking.state is BookingState.DISCARDED and booking.reason not in _AUTOMATIC
-    return is_dismissed or is_of_another_person(booking, other)
+    return is_dismissed or any(
+        is_of_another_person(booking, other) for other in chain_of(booking, get)
+    )
 
 
 def snooze_until(booking: Booking, now: dt.datetime) -> dt.datetime:

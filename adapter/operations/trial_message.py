@@ -40,7 +40,7 @@ def _request(
 
 
 def may_sign(source: Source) -> bool:
-    """Return True if the adapter can sign for the source, or no signature is required."""
+    """Return True if the adapter can sign the source's messages, or if they need no signature."""
     return signatures.scheme_of(source.signature) != "public_key"
 
 

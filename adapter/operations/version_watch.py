@@ -47,7 +47,7 @@ class VersionWatch:
         self._is_sent = functools.lru_cache(maxsize=2000)(self._map)
 
     def lost(self, now: dt.datetime) -> list[LostLeads]:
-        """Return the lost leads of each mapping that was changed recently, by version."""
+        """Return the lost leads of each recently changed mapping, by version."""
         if self._settings.mappings_from_files_only:
             return []
         changed = self._live.overrides.versions.values()

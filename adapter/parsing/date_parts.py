@@ -35,13 +35,13 @@ _RANGE: Final = re.compile(
     r"|(?<=[0-9mM.])-(?=[0-9]{1,2}(?::[0-9]{2})? ?[aApP]\.?[mM])"
 )
 _CLOCK: Final = re.compile(r"([0-9]{1,2})(?::([0-9]{2}))?(?: ?([aApP])\.?[mM]\.?)?")
-#: A time of day at any place in a text. An offset from UTC is none.
+#: A time of day anywhere in a text, except a UTC offset.
 _CLOCK_IN_TEXT: Final = re.compile(
     r"(?<![0-9/.:+-])([0-9]{1,2})(?::([0-9]{2})(?::[0-9]{2}(?:\.[0-9]+)?)?)?(?![0-9/:])"
     r"(?: ?([aApP])\.?[mM]\b\.?)?"
 )
 _DURATION: Final = re.compile(r"PT(?:([0-9]{1,3})H)?(?:([0-9]{1,4})M)?(?:[0-9]+S)?")
-#: Maximum length of a tour, in hours. A longer range is a period in which the renter could come.
+#: Maximum length of a tour, in hours. A longer range is a period when the renter is available.
 LONGEST_TOUR: Final = 2
 NOT_A_TOUR: Final = "a period that is longer than a tour, or has no end, is not a tour time"
 UNKNOWN_PART: Final = "it has a part other than year, month, day, hour, minute, AM or PM, and zone"

@@ -127,7 +127,7 @@ def read_date(value: object, formats: Sequence[Format] = ()) -> dt.date:
     else:
         written = _parse_any(text, formats) if formats else _parse_iso(text, "date")
     if written.utcoffset() == dt.timedelta(0) and written.time() != dt.time(0):
-        raise Unreadable("an instant in UTC, whose date depends on the time zone")
+        raise Unreadable("a time in UTC, whose date depends on the time zone")
     _check_plausible(written.replace(tzinfo=None), None)
     return written.date()
 

@@ -353,6 +353,24 @@ def walk(data: object) -> Iterator[tuple[str, Any]]:
         level = deeper
 
 
+def located_leaves(data: object, most: int) -> Iterator[tuple[Location, Any]]:
+    """Yield each leaf with its location, in the payload's order, until ``most`` values are seen.
+
+    Empty lists and objects are leaves. It uses a stack, because a payload may be nested deeper than
+    Python's recursion limit.
+    """
+    stack: list[tuple[Location, Any]] = [((), data)]
+    for _ in range(most):
+        if not stack:
+            return
+        at, value = stack.pop()
+        if not value or not isinstance(value, Mapping | list):
+            yield at, value
+            continue
+        items = enumerate(value) if isinstance(value, list) else value.items()
+        stack += reversed([((*at, step), inner) for step, inner in items])
+
+
 def path_text(parts: Iterable[str]) -> str:
     """Return the text of a path with the given parts. A part that is ``*`` stands for each item."""
     return ".".join(part if part == EACH else _quoted(part) for part in parts)

@@ -65,7 +65,7 @@ _FORM: Final = (
 
 
 def without_values(body: bytes, names: tuple[str, ...]) -> bytes:
-    """Return the body, replacing the value of each field that has one of the given names.
+    """Return the body with the values of all fields with the given names replaced.
 
     The body may be JSON (also inside a string), a form, a query, XML or multipart, in UTF-8, UTF-16
     or UTF-32. Names may be escaped as the format allows. A value that is an object or a list is

@@ -91,6 +91,11 @@ def single_value(value: object) -> object:
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
+def joined_text(value: object) -> str:
+    """Return a value as text. The items of a list are separated by commas."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def _is_blank(value: object, blanks: Collection[str]) -> bool:
     if value is None or value == []:
         return True
@@ -185,7 +190,7 @@ def _without_piled_marks(text: str) -> Iterator[str]:
 
 
 def readable_json(text: str) -> str:
-    """Return ASCII JSON with the characters that a person can read instead of their escapes.
+    """Return JSON with readable characters in place of their ASCII escapes.
 
     Other escapes stay, because a terminal may interpret control characters.
     """

@@ -112,7 +112,7 @@ class _Reader:
         self.unread = 0
 
     def read(self, value: Any, context: _Context) -> None:
-        """Read a value and everything inside it."""
+        """Collect the available times in a value and in everything nested in it."""
         if context.depth > MAX_DEPTH or len(self.times) > MAX_TIMES:
             self.unread += 1
         elif isinstance(value, list):

@@ -1,6 +1,5 @@
 """Create the sandbox's Flask app, which checks tokens, limits requests and injects faults."""
 
-import datetime as dt
 import hmac
 import ipaddress
 import urllib.parse
@@ -11,6 +10,7 @@ from typing import Any
 from flask import Flask, Request, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
+from adapter.models import utc_now
 from adapter.sandbox import propexo_responses
 from adapter.sandbox.catalog import NOTHING, Catalog
 from adapter.sandbox.control_api import control
@@ -22,11 +22,6 @@ from adapter.sandbox.propexo_api import api
 from adapter.sandbox.request_body import InvalidBody, body_of, json_from
 from adapter.sandbox.state import Clock, State, current_state
 from adapter.sandbox.validation import schemas_with
-
-
-def utc_now() -> dt.datetime:
-    """Return the current time in UTC."""
-    return dt.datetime.now(dt.UTC)
 
 
 def create_app(

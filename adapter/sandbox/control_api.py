@@ -164,7 +164,7 @@ def change_sync() -> Response:
 
 
 def _sync_changes(body: Any) -> dict[str, Any]:
-    """Validate changes to the sync. Raise InvalidBody with the name of the first invalid one."""
+    """Validate changes to the sync. Raise InvalidBody that names the first invalid setting."""
     given: dict[str, Any] = dict(body if isinstance(body, dict) else {"body": None})
     for name, value in given.items():
         if name not in _SYNC_KEYS:

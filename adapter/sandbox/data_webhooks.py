@@ -78,7 +78,7 @@ class Publisher:
         self._thread: threading.Thread | None = None
 
     def reset(self) -> None:
-        """Forget all records and webhooks."""
+        """Discard all known records and queued webhooks."""
         with self._changed:
             self._known, self._queue, self.deliveries = {}, [], []
 

@@ -50,7 +50,7 @@ class Fault:
 
     @property
     def is_booking(self) -> bool:
-        """True if a create request with this fault still books in Knock."""
+        """True if a create request with this fault still takes effect in Knock."""
         if self.book is not None:
             return self.book
         is_clean = self.status is None and self.drop != "before" and self.job != "FAILURE"

@@ -13,7 +13,7 @@ MAX_DEPTH = 50
 
 
 class InvalidBody(ValueError):
-    """Raised if a request body cannot be used. The response has status 400 and this code."""
+    """Raised if a request body cannot be used. The response has status 400 and the error's code."""
 
     code = "invalid_request"
 

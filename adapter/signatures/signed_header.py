@@ -97,7 +97,7 @@ class SignedHeaderScheme:
 def with_headers(
     request: WebhookRequest, headers: dict[str, str], *, replace: str | None = None
 ) -> WebhookRequest:
-    """Return a copy of the request with added headers. Overwrite no header except ``replace``."""
+    """Return a copy of the request with added headers. Overwrite only the header ``replace``."""
     kept = {
         name: value
         for name, value in request.headers.items()

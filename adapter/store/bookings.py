@@ -75,7 +75,7 @@ class Bookings(Statements):
         return booking_from_row(row) if row else None
 
     def of_job(self, job_id: str) -> Booking | None:
-        """Return the booking with a Propexo job ID, or None if there is none."""
+        """Return the booking with the given Propexo job ID, or None if there is none."""
         row = self._one("booking_of_job", job_id=storable(job_id))
         return booking_from_row(row) if row else None
 
@@ -93,7 +93,7 @@ class Bookings(Statements):
         return frozenset(self._values("bookings_made_by", event_id=event_id, by=by))
 
     def pending_at_first(self, event_ids: Iterable[int]) -> frozenset[tuple[int, dt.datetime]]:
-        """Return when mapping these events led to bookings to send, as event IDs with times."""
+        """Return (event ID, time) for each time when mapping an event led to a booking to send."""
         rows = self._all("bookings_pending_at_first", event_ids=list(event_ids))
         return frozenset((row["event_id"], row["at"]) for row in rows)
 

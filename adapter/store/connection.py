@@ -115,7 +115,7 @@ def address_of(url: str) -> str:
 
 
 def unreachable(url: str, exc: psycopg.Error) -> StoreUnavailable:
-    """Return the exception for a server that cannot be reached, with its address and the reason."""
+    """Return an exception with the address of an unreachable server and the reason."""
     return StoreUnavailable(f"cannot reach PostgreSQL at {address_of(url)}: {reason_of(exc)}")
 
 

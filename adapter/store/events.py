@@ -19,6 +19,7 @@ from adapter.store.rows import (
     Row,
     delivery_headers,
     event_from_row,
+    id_from_text,
     json_from_reasons,
     storable,
     values_from_event,
@@ -271,9 +272,9 @@ class Events(Statements):
         return event_from_row(self.connection.cipher.opened(row))
 
     def _event_by(self, key: str) -> Event | None:
-        if key.isascii() and key.isdigit() and len(key) < 18:
-            event = self.get(int(key))
-            owner = None if event else self._one("event_of_booking", id=int(key))
+        if (number := id_from_text(key)) is not None:
+            event = self.get(number)
+            owner = None if event else self._one("event_of_booking", id=number)
         else:
             event, owner = None, self._one("event_of_job", job_id=storable(key))
         return event if owner is None else self.get(owner["id"])

@@ -116,7 +116,7 @@ class Messages(Statements):
         self._run("delete_message", id=message_id)
 
     def check_job(self, job_id: str, now: dt.datetime) -> None:
-        """Make the message of a Propexo job due now, if a message has this job ID."""
+        """Make the message with this Propexo job ID due now, if there is one."""
         self._run("check_job_of_message", job_id=storable(job_id), now=now)
 
     def delete_waiting(self, event_ids: Sequence[int]) -> bool:

@@ -22,7 +22,7 @@ class Horizon(NamedTuple):
 
 
 class HistoryEnd:
-    """Determines the ID up to which the history of state changes is complete.
+    """Determines how far the history of state changes is complete.
 
     An open transaction may still commit an entry with a lower ID than entries that are already
     visible. So the transactions that were open when the history was last checked must end first.
@@ -32,7 +32,7 @@ class HistoryEnd:
         self._awaited: Horizon | None = None
 
     def complete_until(self, current: Horizon) -> int | None:
-        """Return the ID up to which the history is complete, or None if that is not known yet."""
+        """Return the last ID in the complete part of the history, or None if still unknown."""
         awaited = self._awaited or current
         if awaited.writers & current.writers:
             self._awaited = awaited

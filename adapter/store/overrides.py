@@ -25,7 +25,7 @@ class OverridesTable(Statements):
         return self._value("lock_changes_in_place") or 0
 
     def all(self) -> Overrides:
-        """Return all changes that are in effect."""
+        """Return all of the users' changes that are in effect."""
         return Overrides(
             changes=self.changes(),
             aliases=tuple(Alias(**row) for row in self._all("list_aliases")),

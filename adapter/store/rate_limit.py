@@ -56,6 +56,8 @@ class RateState:
     retry_at: dt.datetime
     #: Number of POSTs of notes in a row without a clear response.
     note_failures: int
+    #: After such a POST, no note is sent before this time, except by the worker that has set it.
+    note_retry_at: dt.datetime
     #: The number of calls in the last 60 seconds (plus lag), and how many of them were reads.
     calls: int
     reads: int
@@ -77,7 +79,7 @@ NOT_AUTHORIZED = "not_authorized"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Stop:
-    """A stop of all sending: its reason, when it began, and when Propexo was last checked."""
+    """A suspension of all sending: its reason, its start, and the last check of Propexo."""
 
     stopped_for: str
     stopped_at: dt.datetime | None

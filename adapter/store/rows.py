@@ -55,6 +55,11 @@ class NewEvent:
     delivery_header: str | None = None
 
 
+def id_from_text(text: str) -> int | None:
+    """Return a row's ID in a text such as ``1061``, or None if the text is anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else None
+
+
 def storable(text: str) -> str:
     """Remove characters that PostgreSQL cannot store (NUL and lone surrogates) from a string."""
     if text.isascii() and "\x00" not in text:

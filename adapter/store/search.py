@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from adapter.models import Booking, Event
 from adapter.store.queries import Statements
-from adapter.store.rows import Row, booking_from_row, event_from_row, storable
+from adapter.store.rows import Row, booking_from_row, event_from_row, id_from_text, storable
 
 #: Maximum number of bookings to find by an email address or phone number.
 MOST_FOUND = 1000
@@ -162,7 +162,7 @@ class Search(Statements):
 
     def _ids_of(self, text: str) -> list[int]:
         """Return the IDs of bookings found by booking ID, job ID, email address or phone number."""
-        rows = self._all("find_by_id", number=_number(text), text=text)
+        rows = self._all("find_by_id", number=id_from_text(text.removeprefix("#")), text=text)
         if "@" in text:
             rows += self._all("find_by_email", text=_prefix(text.lower()), limit=MOST_FOUND)
         elif digits := _phone(text):
@@ -175,11 +175,6 @@ def _words(text: str) -> str:
     if "@" in text or not any(character.isalpha() for character in text):
         return ""
     return " & ".join(f"'{word}':*" for word in re.findall(r"\w+", text)[:10])
-
-
-def _number(text: str) -> int | None:
-    digits = text.removeprefix("#")
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 18 else None
 
 
 def _phone(text: str) -> str:

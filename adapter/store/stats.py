@@ -66,7 +66,7 @@ class Stats(Statements):
         return self._all("outcomes", since=since)
 
     def daily_outcomes(self, since: dt.datetime, until: dt.datetime, zone: str) -> list[Row]:
-        """Count the leads received since ``since``, by state and by day in ``zone``."""
+        """Count the leads received from ``since`` on, by state and by day in ``zone``."""
         return self._all("daily_outcomes", since=since, until=until, zone=zone)
 
     def source_activity(

@@ -130,7 +130,7 @@ class AuditLog(Statements):
         return sorted(entries, key=lambda entry: entry.id, reverse=True)[:MOST_OF_LEAD]
 
     def assignment_before(self, entry: AuditEntry) -> AuditEntry | None:
-        """Return the user's last change of a property's community shortly before an entry."""
+        """Return a user's last change to a property's community shortly before an entry."""
         row = self._one("last_assignment", by=entry.by, before=entry.id, searched=MOST_BETWEEN)
         return AuditEntry(**row) if row is not None else None
 

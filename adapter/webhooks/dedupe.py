@@ -27,8 +27,8 @@ class Receipt:
 
     @property
     def answered_id(self) -> int:
-        """The event ID for the sender: the stored event, or the first one with the same key."""
-        return self.changed_id if self.is_change and self.changed_id else self.event_id
+        """The event ID for the sender: that of the event with this content."""
+        return self.changed_id or self.event_id
 
 
 def insert_once(database: Database, event: NewEvent, source: Source, key: str) -> Receipt:

@@ -225,7 +225,7 @@ def _count_request(source: str, services: WebhookServices) -> str | None:
 
 
 def _is_genuine(endpoint: Endpoint | None, receiver: Receiver) -> bool:
-    """Return True if a cheap check of a strong secret proves the request authentic."""
+    """Return True if a cheap check of a strong secret proves that the request is authentic."""
     if endpoint is None or not endpoint.verifier.keys or flask.request.method != "POST":
         return False
     if not endpoint.verifier.is_cheap or not all(map(is_unguessable, endpoint.verifier.keys)):

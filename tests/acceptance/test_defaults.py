@@ -118,7 +118,7 @@ def adapter_run(folder: Path, _database: str) -> Iterator[Started]:
 
 @contextlib.contextmanager
 def web_and_worker(folder: Path, database: str) -> Iterator[Started]:
-    """Run both as on a hosting platform, which sets PORT and reaches web from outside."""
+    """Run web and worker as on a hosting platform, which sets PORT and connects from outside."""
     nowhere = f"http://127.0.0.1:{free_port()}"
     needed = {"DATABASE_URL": database, "PROPEXO_TOKEN": "sandbox", "PROPEXO_BASE_URL": nowhere}
     environ = environment(folder, **needed)
@@ -145,7 +145,7 @@ def behind_nginx(folder: Path, _database: str) -> Iterator[Started]:
 
 @contextlib.contextmanager
 def in_a_container(folder: Path, _database: str) -> Iterator[Started]:
-    """Run it as in a container: read-only except for its folder, and listening publicly."""
+    """Run the adapter like a container: read-only except for its folder, and reachable publicly."""
     (folder / "tmp").mkdir(mode=0o1777)
     script = f'mount --bind {folder} {folder} && mount -o remount,ro,bind / && exec "$@"'
     inside = ["unshare", "--mount", "sh", "-c", script, "sh"]

@@ -31,7 +31,7 @@ numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return mappings with eight communities whose tour times are checked."""
+    """Return mappings with eight communities that check the times of tours in Knock."""
     folder = tmp_path_factory.mktemp("run") / "mappings"
     shutil.copytree(MAPPINGS, folder)
     communities = {
@@ -64,7 +64,7 @@ def stage(folder: Path, module_database: str) -> Iterator[tuple[SandboxClient, D
 
 
 def delays(harness: Harness, upstream: SandboxClient) -> list[float]:
-    """Receive a burst of leads. Return how many seconds after its receipt each was posted."""
+    """Receive a burst of leads. Return the seconds from receipt to POST for each lead."""
     received: dict[str, dt.datetime] = {}
     for _ in range(LEADS):
         payload = lead_of(next(numbers))

@@ -1,4 +1,4 @@
-"""Repeat attacks over real HTTP that have been tried before and did not work.
+"""Repeat attacks that were tried before and failed, over real HTTP.
 
 ``docs/security.md`` lists each attack with its test.
 """

@@ -383,7 +383,7 @@ def test_the_lock_follows_no_link_and_is_closed_to_others(tmp_path: Path) -> Non
 
 
 def test_a_volume_that_is_open_to_all_holds_a_folder_that_is_not(tmp_path: Path) -> None:
-    """Use a volume with mode 0777, as Kubernetes creates an `emptyDir`."""
+    """Use a volume with mode 0777, like an `emptyDir` in Kubernetes."""
     tmp_path.chmod(0o777)
     with (
         pytest.raises(ConfigurationError, match="ADAPTER_DATA_DIR=") as refused,

@@ -114,7 +114,7 @@ def deployed(database: str, upstream: SandboxClient, code: Path) -> Iterator[Dep
 def test_a_rolling_upgrade_loses_nothing_and_sends_nothing_twice(
     postgres: EmbeddedServer, old: Path, tmp_path: Path, is_pooled: bool
 ) -> None:
-    """Upgrade from the last release. With PgBouncer, which it does not support, only restart."""
+    """Upgrade from the last release. With PgBouncer, only restart, because it lacks support."""
     old = ROOT if is_pooled else old
     with (
         running_sandbox(limit_per_minute=1_000_000) as upstream,

@@ -72,7 +72,8 @@ def test_a_rejected_message_is_found_read_and_accepted(
     assert "searched_rejected" in actions(harness)
 
     page = ana.page(f"/rejections/{number}")
-    assert "Dana Okafor" in page
+    assert '<span class="k"><bdi>name</bdi>:</span> <bdi>Dana Okafor</bdi>' in page
+    assert "Original format" in page
     assert "This message passes the check now." in page
     assert "curl -sS -X POST http://localhost/hooks/rentfeed -H" in page
     command = next(one for one in re.findall("<bdi>(curl .*?)</bdi>", page, re.DOTALL))

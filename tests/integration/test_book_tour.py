@@ -129,6 +129,20 @@ def test_two_renters_do_not_get_the_same_time_within_seconds(
     assert harness.state(second) is HELD
 
 
+def test_a_renter_who_already_has_the_tour_is_named_as_the_reason(
+    harness: Harness, upstream: SandboxClient, ana: Visitor
+) -> None:
+    """The renter's other tour is not sent yet, so Knock's calendar does not have it."""
+    first = taken(harness, upstream, 1)
+    (other,) = harness.mapped("rentfeed", lead(1, time="afternoon") | {"leadId": "other"})
+    assert other.state is HELD
+    book(ana, first, starts_at=local(NEAREST[1]))
+    assert harness.state(first) is PENDING
+    page = book(ana, other.id, starts_at=local(NEAREST[1]))
+    assert "This renter already has this tour." in page
+    assert "not available in Knock" not in page
+
+
 def test_a_calendar_that_cannot_be_read_does_not_stop_a_user(
     harness: Harness, upstream: SandboxClient, ana: Visitor
 ) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from adapter.exceptions import NotPossible
 from adapter.models import BookingState, KnockFacts, KnockStatus
-from adapter.operations.release import Repairs
 from tests.harness import Harness, settle
 from tests.leads import lead, same_person
 from tests.paths import MAPPINGS
@@ -72,9 +71,7 @@ def test_pending_requests_are_not_sent_after_a_confirmed_tour(
     harness.clock.advance(60)
     (held_one,) = harness.mapped("rentfeed", same_person(2, time="11:30 PM"))
     assert (older.state, held_one.state) == (BookingState.PENDING, BookingState.HELD)
-    Repairs(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    ).confirm(held_one.id, by="ana")
+    harness.repairs.confirm(held_one.id, by="ana")
     settle(harness)
     assert harness.state(older.id) is BookingState.SUPERSEDED
     assert upstream.posts() == []
@@ -264,7 +261,9 @@ def test_decisions_are_reported_by_rule_and_source_with_examples(
     harness.mapped("rentfeed", lead(3) | {"eventType": "saved_search"})
     monkeypatch.setattr("adapter.cli.reports.utc_now", harness.clock)
     text = shell("decisions")
-    assert text.startswith("2 leads were handled automatically since 2026-03-01T18:00:00Z")
+    assert text.startswith(
+        "1 lead and 1 message were handled automatically since 2026-03-01T18:00:00Z"
+    )
     assert "This renter had already asked for the same tour." in text
     assert f"  1 from rentfeed: {second.id} Dana Roe\n" in text
     assert re.search(r"  1 from rentfeed \(\S*rentfeed.yaml:\d+\): \d+$", text, re.MULTILINE)
@@ -320,9 +319,7 @@ def test_show_names_what_a_user_confirmed(harness: Harness, shell: Shell) -> Non
     (first,) = harness.mapped("rentfeed", lead(1, phone="303-555-0142"))
     (other,) = harness.mapped("rentfeed", lead(2, name="Ben Roe", phone="303-555-0142"))
     assert other.because_of == first.id
-    Repairs(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    ).release(other.id, {}, by="ana", is_another_person=True)
+    harness.repairs.release(other.id, {}, by="ana", is_another_person=True)
     line = f"  {other.id}: edited_and_released (another_person, notes, phone_1), by ana"
     assert line in shell("show", str(other.id))
     (act,) = shell.json("show", str(other.id))["acts"]

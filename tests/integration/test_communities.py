@@ -14,7 +14,6 @@ from adapter.cli import commands
 from adapter.exceptions import ConfigurationError, NotPossible, NotSent, UpstreamError
 from adapter.mapping.communities_yaml import communities_from_folder
 from adapter.mapping.registry import check
-from adapter.operations.release import Repairs
 from adapter.propexo.client import Propexo
 from adapter.propexo.directory import Directory, RateLimitedReads
 from adapter.propexo.responses import Page
@@ -410,9 +409,7 @@ def test_unknown_community_names_are_counted(harness: Harness) -> None:
         ("rentfeed", None, 1),
     ]
 
-    repairs = Repairs(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    )
+    repairs = harness.repairs
     repairs.release(
         held[0], {"community": "maple-court", "starts_at": "2026-03-14T14:30"}, by="ana"
     )

@@ -1439,7 +1439,7 @@ def test_a_date_under_a_different_name_is_suggested_by_its_format(ana: Reader) -
         "This sender's messages now have “tour.scheduledDate” instead of “tour.date”." in suggested
     )
     assert "3 of 3 would be booked as tours; with the current mapping, 0." in suggested
-    assert "None of 2 earlier messages would change." in suggested
+    assert "None of the 2 earlier messages would change." in suggested
 
 
 def test_no_date_is_suggested_if_two_are_possible(ana: Reader) -> None:
@@ -1697,7 +1697,7 @@ def test_a_guest_card_gets_a_tour_time(ana: Reader, upstream: SandboxClient) -> 
     assert undo is not None
     page = ana.client.get(ana.post(undo[1]).location).text
     assert "Add a tour time" in page
-    assert "ana undid the tour before it was sent." in page
+    assert "ana undid the booking before it was sent." in page
     settle(ana.harness)
     assert ana.harness.state(int(undo[2])) is DISCARDED
     assert ana.harness.state(number) is BOOKED
@@ -2074,12 +2074,7 @@ def test_a_field_set_by_a_user_has_no_origin_in_the_payload(ana: Reader) -> None
 
 def test_sums_count_each_lead_once_however_often_it_is_mapped(ana: Reader) -> None:
     number = held(ana.harness)
-    replays = Replays(
-        ana.harness.settings,
-        ana.harness.pipeline.store,
-        ana.harness.pipeline.sources,
-        ana.harness.clock,
-    )
+    replays = ana.harness.replays
     for _ in range(2):
         replays.replay(ana.harness.booking(number).event_id, by="ana", dry_run=False)
     (_, line) = ana.text("/sums.csv").splitlines()

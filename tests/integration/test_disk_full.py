@@ -72,7 +72,7 @@ def test_an_event_that_could_not_be_mapped_is_mapped_later(harness: Harness, whe
 
 @each_time
 def test_a_status_that_could_not_be_saved_is_read_again(harness: Harness, when: str) -> None:
-    """Check also a booking that has a related one, because it needs a different transaction."""
+    """Use a booking with and without a related one, because they need different transactions."""
     (first,) = harness.mapped("rentfeed", same_person(1))
     harness.send()
     harness.clock.advance(60)

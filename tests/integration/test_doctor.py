@@ -59,7 +59,7 @@ CLOSED_PORT = "127.0.0.1:1"
 
 @dataclasses.dataclass
 class Installation:
-    """An installation without faults, in which tests create faults."""
+    """A healthy installation in which tests create faults."""
 
     environ: dict[str, str]
     url: str

@@ -117,9 +117,7 @@ def test_a_rare_key_is_erased_with_its_webhook(harness: Harness) -> None:
 def test_an_erased_lead_is_not_replayed(harness: Harness) -> None:
     (waits,) = harness.mapped("rentfeed", lead(1, time="2:30 AM", **DANA))
     erasure(harness).erase(find(harness, Contact.from_email(EMAIL)), by="ana")
-    replays = Replays(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    )
+    replays = harness.replays
     refused = replays.replay(waits.event_id, by="ana", dry_run=False, forced_because="again")
     assert refused.refusal == "its payload was erased"
 

@@ -9,7 +9,6 @@ import pytest
 
 from adapter.bookings import fetch_documents
 from adapter.models import BookingState, EventState
-from adapter.operations.replay import Replays
 from adapter.settings import Policy
 from adapter.store import Database
 from tests.harness import Harness
@@ -180,7 +179,7 @@ def test_after_an_hour_it_goes_to_a_person_and_a_replay_fetches_again(
     assert 5 < len(api.requests) < 20
 
     api.answers = []
-    replays = Replays(thin.settings, thin.pipeline.store, thin.pipeline.sources, thin.clock)
+    replays = thin.replays
     replays.replay(event_id, by="dana", dry_run=False)
     states = [one.state for one in thin.story(event_id).bookings]
     assert states == [BookingState.SUPERSEDED, BookingState.PENDING]

@@ -10,7 +10,6 @@ import pytest
 
 from adapter.operations.find_lead import Hit, LeadFinder, Result
 from adapter.operations.pause import Pauses
-from adapter.operations.release import Repairs
 from adapter.server.heartbeat import Heart
 from adapter.settings import Policy
 from adapter.store import Database
@@ -57,7 +56,7 @@ def test_a_webhook_without_a_booking_is_found(harness: Harness, word: str, state
     if state != "received":
         harness.map_event(event_id)
     if state == "discarded":
-        repairs(harness).discard(event_id, "a test", by="ana")
+        harness.repairs.discard(event_id, "a test", by="ana")
     hit = only(harness, word)
     assert (hit.kind, hit.id, hit.state) == ("webhook", event_id, state)
     assert {
@@ -66,11 +65,6 @@ def test_a_webhook_without_a_booking_is_found(harness: Harness, word: str, state
         "held": "needs review:",
         "discarded": "discarded by a user",
     }[state] in hit.cause
-
-
-def repairs(harness: Harness) -> Repairs:
-    pipeline = harness.pipeline
-    return Repairs(harness.settings, pipeline.store, pipeline.sources, harness.clock)
 
 
 @pytest.mark.parametrize("word", SPELLINGS)

@@ -24,7 +24,7 @@ def start_time(number: int) -> Any:
 
 
 def full_name(number: int) -> Any:
-    """Return a lead after its sender has also renamed the field with the renter's name."""
+    """Return a lead after its sender has renamed the field with the renter's name too."""
     body = start_time(number)
     body["contact"]["fullName"] = body["contact"].pop("name")
     return body
@@ -188,7 +188,7 @@ def test_what_is_already_in_knock_without_the_value_is_listed(
 
 
 def tour_date(number: int) -> Any:
-    """Return a lead whose sender has renamed the tour's date."""
+    """Return a lead after its sender has renamed the tour's date."""
     body = lead(number)
     body["tour"]["tourDate"] = body["tour"].pop("date")
     return body
@@ -199,7 +199,7 @@ def of_new_property(number: int) -> Any:
 
 
 def test_few_leads_get_the_same_fix_on_every_page(ana: Reader) -> None:  # noqa: F811
-    """A property that was assigned in the console does not hide the fix."""
+    """Check that a property assigned in the console does not hide the fix."""
     arrive(ana.harness, *map(lead, range(3)), *map(of_new_property, range(10, 13)))
     form = {"source": "rentfeed", "value": "20999", "community": "maple-court"}
     assert ana.post("/communities/assign", **form).status_code == 302

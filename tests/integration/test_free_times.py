@@ -77,7 +77,7 @@ def test_an_unknown_community_has_no_known_times(harness: Harness, upstream: San
 def test_whatever_goes_wrong_the_free_times_are_unknown(
     harness: Harness, upstream: SandboxClient, fault: dict[str, object]
 ) -> None:
-    """Check also that sending continues, and that the read is not repeated immediately."""
+    """Check that sending continues, and that the read is not repeated immediately."""
     upstream.fault({"on": "availability", **fault})
     assert harness.pipeline.free_times.of("maple-court") is None
     assert harness.pipeline.free_times.of("maple-court") is None
@@ -135,7 +135,7 @@ def test_two_processes_do_not_ask_the_same_question_at_once(
 def test_a_question_that_was_asked_while_waiting_for_the_lock_is_not_repeated(
     opened: Database, upstream: SandboxClient, ahead: float, questions: int
 ) -> None:
-    """Check also that a process whose clock is far ahead does not keep others from asking."""
+    """Check that a process whose clock is far ahead does not keep others from asking."""
     harness = Harness(opened, upstream)
     key = CalendarKey(
         integration_id="int_7Qm2", community_id="com_maple", appointment_type="APPOINTMENT"

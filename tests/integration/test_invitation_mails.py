@@ -15,8 +15,6 @@ from adapter.operations.check_settings import GivenSettings, mapping_findings
 from adapter.operations.check_web import mail_findings
 from adapter.operations.erase_personal_data import Eraser, Found
 from adapter.operations.health import Problem, verdict_of
-from adapter.operations.release import Repairs
-from adapter.operations.replay import Replays
 from adapter.operations.restore import Restore
 from adapter.settings import EnvFile, read_settings
 from tests.harness import START, Harness, settle
@@ -148,9 +146,7 @@ def test_a_renter_who_has_a_tour_or_was_erased_gets_no_email(
     harness: Harness, smtp: SmtpCatcher
 ) -> None:
     (first,) = harness.mapped("bot", lead(1))
-    repairs = Repairs(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    )
+    repairs = harness.repairs
     repairs.release(first.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
     (second,) = harness.mapped("bot", lead(2))
     eraser = Eraser(harness.settings, harness.pipeline.store, harness.clock)
@@ -165,9 +161,7 @@ def test_a_webhook_that_is_mapped_again_sends_no_second_email(
 ) -> None:
     (card,) = harness.mapped("bot", lead())
     send(harness)
-    replays = Replays(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    )
+    replays = harness.replays
     replays.replay(card.event_id, by="ana", dry_run=False)
     assert len(harness.story(card.event_id).bookings) == 2
     send(harness)

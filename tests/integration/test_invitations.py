@@ -21,8 +21,6 @@ from adapter.bookings.later_words import LINK_LABEL
 from adapter.mapping.registry import load
 from adapter.models import BookingState, Kind, KnockFacts, WebhookRequest
 from adapter.operations.erase_personal_data import Eraser, Found
-from adapter.operations.release import Repairs
-from adapter.operations.replay import Replays
 from adapter.webhooks.endpoints import build_endpoint
 from adapter.webhooks.outcome import load_outcome, render_response
 from adapter.webhooks.renter_pages import LINK_LIMIT_PER_MINUTE
@@ -238,9 +236,7 @@ def test_a_tour_is_moved_and_canceled_with_the_link_in_the_answer(
     assert (wish.state, wish.reason, wish.is_cancellation) == (HELD, "cancellation", True)
     assert wish.because_of == tours_of(harness, tour.id)[1].id
     assert [one["status"] for one in upstream.appointments()] == ["cancelled", "booked"]
-    Repairs(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    ).discard(wish.id, "canceled in Knock", by="ana")
+    harness.repairs.discard(wish.id, "canceled in Knock", by="ana")
     renter.open("?lang=en")
     assert "Your tour on Monday, March 2 at 1:00 PM is canceled." in renter.text
 
@@ -461,9 +457,7 @@ def test_a_discarded_or_erased_lead_has_a_page_without_its_data(
 ) -> None:
     (card,) = harness.mapped("bot", lead())
     link = link_in(harness.booking(card.id))
-    repairs = Repairs(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    )
+    repairs = harness.repairs
     repairs.discard(card.id, "spam", by="ana")
     renter = visit(link)
     assert (renter.response.status_code, "This request is closed" in renter.text) == (410, True)
@@ -589,9 +583,7 @@ def test_the_link_of_a_webhook_that_was_mapped_again_still_works(
 ) -> None:
     (card,) = harness.mapped("bot", lead())
     link = link_in(harness.booking(card.id))
-    Replays(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    ).replay(card.event_id, by="ana", dry_run=False)
+    harness.replays.replay(card.event_id, by="ana", dry_run=False)
     renter = visit(link)
     renter.follow("12:30 PM")
     renter.submit()
@@ -607,8 +599,7 @@ def test_a_webhook_is_not_mapped_again_instead_of_the_tour_that_the_renter_chose
     renter = visit(link_in(harness.booking(card.id)))
     renter.follow("12:30 PM")
     renter.submit()
-    parts = (harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock)
-    found = Replays(*parts).replay(card.event_id, by="ana", dry_run=False)
+    found = harness.replays.replay(card.event_id, by="ana", dry_run=False)
     assert found.refusal == f"its booking {card.id} is superseded"
     settle(harness)
     (tour,) = tours_of(harness, card.id)
@@ -627,9 +618,8 @@ def test_a_webhook_is_not_mapped_again_instead_of_the_renters_wish_to_cancel(
     renter.follow("Cancel my tour")
     renter.submit()
     wish = harness.story(card_id).bookings[-1]
-    parts = (harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock)
     event_id = harness.booking(card_id).event_id
-    Replays(*parts).replay(event_id, by="ana", dry_run=False, forced_because="the mapping")
+    harness.replays.replay(event_id, by="ana", dry_run=False, forced_because="the mapping")
     assert harness.state(wish.id) is HELD
 
 

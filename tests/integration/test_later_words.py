@@ -16,7 +16,6 @@ from adapter.exceptions import NotPossible
 from adapter.models import BookingState, Clock, Message, MessageState
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.erase_personal_data import Eraser
-from adapter.operations.release import Repairs
 from adapter.operations.restore import Restore
 from adapter.operations.rotate_keys import rotate
 from adapter.propexo.client import NOTE_PATH
@@ -198,6 +197,44 @@ def test_words_wait_together_until_propexo_responds_again(
     assert others == [["May I bring my cat?", "And my dog?", "And my bird?"]] * 3
 
 
+def test_two_workers_do_not_each_try_a_note_after_an_outage(
+    harness: Harness, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have claimed a note before either has checked whether Propexo works again."""
+
+    def write(words: str) -> None:
+        for number in range(1, 4):
+            request = lead(number) | {"comments": words, "leadId": f"{words} {number}"}
+            harness.mapped("rentfeed", request)
+
+    write("Hello!")
+    settle(harness)
+    write("May I bring my cat?")
+    harness.send_messages()
+    upstream.fault(*[{"on": "event", "status": 502}] * 9)
+    write("And my dog?")
+    messenger = harness.pipeline.messenger
+    messenger.send_due()
+    harness.clock.advance(600)
+    before = len(upstream.calls())
+    others = [message for _ in range(2) if (message := messenger._claim()) is not None]
+    assert len(others) == 2, "two workers"
+    first, real = others.pop(), messenger.propexo.check_token
+
+    def check_token() -> None:
+        real()
+        for message in [others.pop()] if others else []:
+            messenger._process(message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(messenger.propexo, "check_token", check_token)
+        messenger._process(first)
+    assert not others
+    calls = [one["path"] for one in upstream.calls()[before:]]
+    assert calls.count(NOTE_PATH) == 1
+    assert [state for state, _ in states(harness) if state == "unclear"] == ["unclear"] * 2
+
+
 def test_a_pause_that_propexo_requests_before_a_note_is_kept(
     booked: Harness, upstream: SandboxClient
 ) -> None:
@@ -373,10 +410,9 @@ def test_a_lead_whose_note_was_refused_is_not_booked_a_second_time(
     upstream.fault({"on": "event", "status": 400})
     (later,) = booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
     booked.send_messages()
-    parts = (booked.settings, booked.pipeline.store, booked.pipeline.sources, booked.clock)
     with pytest.raises(NotPossible, match="would email the renter again"):
-        Repairs(*parts).release(later.id, {}, by="ana")
-    Repairs(*parts).discard(later.id, "added in Knock", by="ana")
+        booked.repairs.release(later.id, {}, by="ana")
+    booked.repairs.discard(later.id, "added in Knock", by="ana")
     assert len(upstream.posts()) == 1
 
 

@@ -178,8 +178,13 @@ def test_an_ignored_message_says_why_and_who(harness: Harness, ana: Visitor) -> 
     assert harness.story(receipt.event_id).event.state == "ignored"
     for path in ("/decisions", "/leads?kind=webhooks&state=ignored"):
         page = text_of(ana.page(path))
-        assert "This message is not a tour request (eventType is price_alert)" in page
+        assert "This message is not a tour request (event type: price alert)" in page
         assert "person1@example.com" in page
+        assert "eventType" not in page.partition("Technical")[0]
+    for path in ("/sources/rentfeed", "/try?source=rentfeed"):
+        assert "Message from rentfeed" in ana.page(path), path
+    title = "1 message was handled automatically in the last 24 hours"
+    assert title in ana.page("/decisions"), "it never became a lead"
 
 
 def test_two_tours_in_one_message_name_each_other_once(harness: Harness, ana: Visitor) -> None:
@@ -264,7 +269,7 @@ def test_a_source_explains_its_secrets(ana: Visitor) -> None:
 
 
 def booked_at(**tour: str | None) -> Any:
-    """Return a lead whose message has these values as its tour."""
+    """Return a lead whose message has the given tour values."""
     return lead(1) | {"tour": {"type": "IN_PERSON"} | tour}
 
 

@@ -287,7 +287,9 @@ def test_a_source_without_webhooks_cannot_be_compared(harness: Harness) -> None:
 def test_unknown_columns_are_listed(harness: Harness) -> None:
     with pytest.raises(PayloadError, match="the columns found are: Wer, Wann"):
         compare(harness, "Ana,heute", head="Wer,Wann")
-    with pytest.raises(PayloadError, match="there is no column 'Mail to', which is named for em"):
+    with pytest.raises(
+        PayloadError, match="there is no column 'Mail to', which --columns sets for em"
+    ):
         compare(harness, line(1), columns={"email": ["Mail to"]})
 
 

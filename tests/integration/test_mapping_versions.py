@@ -63,6 +63,18 @@ def test_a_message_that_is_nested_too_deeply_is_no_sample(
     assert page.status_code == 200
 
 
+def test_a_unit_number_in_the_notes_stays_a_unit_number_in_a_sample(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    listing = tour()["listing"] | {"unit": "3C"}
+    (booking,) = harness.mapped("rentfeed", tour(listing=listing, comments="Call Bob"))
+    sample = anonymous_test(visit(), booking.event_id, FILE).removeprefix(FILE)
+    assert "unit: 2B" in sample
+    assert "3C" not in sample
+    assert "Bob" not in sample
+
+
 def test_a_mapping_that_reads_what_no_sample_has_is_refused(versions: MappingVersions) -> None:
     text = FILE.replace("    date: tour.date\n", "    date: tour.day\n")
     with pytest.raises(MappingErrors, match=r"'tour\.day' is not in any sample"):

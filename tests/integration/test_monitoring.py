@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from adapter.app import create_app
 from adapter.exceptions import VerificationError
 from adapter.models import BookingState, WebhookRequest
-from adapter.operations.health import Problem, Verdict, read_facts, verdict_of
+from adapter.operations.health import Problem, read_facts
 from adapter.server.heartbeat import HEARTBEAT_SECONDS, WRITES_SECONDS, Heart
 from adapter.server.worker import Worker
 from adapter.settings import Settings
@@ -35,16 +35,10 @@ from tests.wait import wait_until
 HOUR = dt.timedelta(hours=1)
 
 
-def verdict(harness: Harness) -> Verdict:
-    return verdict_of(
-        harness.pipeline.store, harness.pipeline.sources, harness.settings, harness.clock()
-    )
-
-
 def problems(harness: Harness) -> dict[str, Problem]:
     """Return the problems by code, except those that occur in every test."""
     ignored = ("sandbox", "clock_differs")  # the tests' clock stands still
-    return {one.code: one for one in verdict(harness).problems if one.code not in ignored}
+    return {one.code: one for one in harness.verdict().problems if one.code not in ignored}
 
 
 def execute(harness: Harness, sql: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -84,7 +78,7 @@ def test_a_worker_is_missed_when_its_heartbeats_end(
         looked = "SELECT id FROM processes WHERE looked_at IS NOT NULL"
         wait_until(lambda: execute(harness, looked), "its heartbeat is stored")
         assert not problems(harness)
-        facts = verdict(harness).facts
+        facts = harness.verdict().facts
         assert facts is not None
         assert facts.workers == 1
     age_processes(harness, 59)
@@ -163,11 +157,11 @@ def test_a_heartbeat_is_one_statement(database: str, upstream: SandboxClient) ->
 
 
 def test_a_clock_that_differs_is_reported(harness: Harness, worker: Heart) -> None:
-    found = {one.code: one for one in verdict(harness).problems}
+    found = {one.code: one for one in harness.verdict().problems}
     assert "behind PostgreSQL's" in found["clock_differs"].sentence
     harness.clock.at = dt.datetime.now(dt.UTC)
     worker.beat()
-    assert "clock_differs" not in {one.code for one in verdict(harness).problems}
+    assert "clock_differs" not in {one.code for one in harness.verdict().problems}
 
 
 def test_a_slow_database_is_reported_after_a_minute(
@@ -227,7 +221,7 @@ def test_a_machine_whose_clock_differs_is_reported_although_its_worker_follows_p
     harness.pipeline.clock = clock = DatabaseClock(lambda: now - HOUR)
     clock.measure(harness.pipeline.store)
     Heart(harness.pipeline, "worker").beat()
-    (found,) = (one for one in verdict(harness).problems if one.code == "clock_differs")
+    (found,) = (one for one in harness.verdict().problems if one.code == "clock_differs")
     assert "is 3600 s behind PostgreSQL's, so its worker sends nothing." in found.sentence
 
 
@@ -273,7 +267,7 @@ def test_a_rejected_token_is_reported_at_once(
     stopped = problems(harness)["sending_stopped"]
     assert stopped.since == harness.clock()
     assert stopped.sentence.endswith("because Propexo rejects our API token: 1 booking is waiting.")
-    assert verdict(harness).why_unsent == stopped.sentence
+    assert harness.verdict().why_unsent == stopped.sentence
     harness.pipeline.sender.try_resume_sending()
     harness.clock.advance(11)
     harness.pipeline.sender.try_resume_sending()

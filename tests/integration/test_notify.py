@@ -190,7 +190,7 @@ def test_items_submitted_during_an_insert_are_inserted_together() -> None:
 def test_an_item_that_cannot_be_inserted_fails_alone(
     error: Exception, batches: list[list[int]]
 ) -> None:
-    """Check also that items are not retried one by one while PostgreSQL is unavailable."""
+    """Check that items are retried one by one, except while PostgreSQL is unavailable."""
     made: list[list[int]] = []
     may_go = threading.Event()
 

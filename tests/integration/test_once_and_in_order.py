@@ -83,8 +83,7 @@ def test_an_open_source_takes_the_place_of_a_proved_one_only_by_a_person(
     settle(harness)
     assert harness.state(proved.id) is BookingState.BOOKED
     assert len(upstream.posts()) == 1
-    parts = (harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock)
-    Repairs(*parts).release(unproved.id, {}, by="ana")
+    harness.repairs.release(unproved.id, {}, by="ana")
     settle(harness)
     assert harness.state(unproved.id) is BookingState.BOOKED
 
@@ -331,8 +330,7 @@ def test_a_contact_of_hundreds_is_left_to_a_person(
     # The renter's own email is still known, and so is the person with the other phone.
     (again,) = harness.mapped("rentfeed", lead(3, email="person1@example.com", name="D. Roeab"))
     assert (again.state, again.because_of) == (BookingState.DUPLICATE, first.id)
-    parts = (harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock)
-    Repairs(*parts).release(second.id, {}, by="ana")
+    harness.repairs.release(second.id, {}, by="ana")
     for _ in range(2):  # one after the other, because Knock takes both for one person
         settle(harness)
     assert harness.state(second.id) is BOOKED
@@ -344,8 +342,7 @@ def test_what_was_merged_before_a_contact_had_hundreds_is_decided_again(harness:
     (merged,) = harness.mapped("rentfeed", lead(2, **office))
     assert (merged.state, merged.because_of) == (BookingState.DUPLICATE, first.id)
     give_to_many(harness, first, *first.person_keys & merged.person_keys)
-    parts = (harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock)
-    Repairs(*parts).discard(first.id, "not ours", by="ana")
+    harness.repairs.discard(first.id, "not ours", by="ana")
 
     again = harness.booking(merged.id)
     assert (again.state, again.reason) == (BookingState.HELD, "original_dismissed")
@@ -698,8 +695,7 @@ def carried_out_late(harness: Harness, upstream: SandboxClient, newer: Any) -> t
     harness.clock.advance(60)
     (second,) = harness.mapped("rentfeed", newer)
     if second.state is BookingState.HELD:
-        parts = (harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock)
-        Repairs(*parts).release(second.id, {}, by="ana", is_wanted_anyway=True)
+        harness.repairs.release(second.id, {}, by="ana", is_wanted_anyway=True)
     harness.send()
     upstream.fault({"job": "PENDING"})
     attempt = harness.story(older_id).attempts[older_id][-1]

@@ -70,7 +70,7 @@ def test_the_second_is_told_that_the_time_is_taken(
     tmp_path: Path,
     sandbox_clock: ManualClock,
 ) -> None:
-    """Check this even while Knock's calendar still shows the time as available."""
+    """Check the page of the second renter while Knock still shows the time as available."""
     check_times(harness, upstream, tmp_path)
     (one, first), (other, second) = both_choose(harness, visit, "2:00 PM")
     upstream.fault({"book_after": 8})

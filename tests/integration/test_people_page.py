@@ -51,6 +51,7 @@ RESULTS = {
     "needs review: another person?": (HELD, "another_person"),
     "needs review: no email or phone": (HELD, "held_by_mapping"),
     "needs review: same key, another name?": (HELD, "another_name"),
+    "needs review: same key, another person?": (HELD, "shared_key"),
     "needs review: Knock has the old contact": (HELD, "contact_changed"),
     "needs review: repeated, or changed back?": (HELD, "repeat_or_change"),
     "needs review: cancel the tour in Knock": (HELD, "cancellation"),
@@ -94,7 +95,7 @@ def clock_time(text: str) -> dt.datetime:
 
 @dataclasses.dataclass
 class Player:
-    """Runs the lines of one example."""
+    """Runs the lines of one example in docs/people.md."""
 
     harness: Harness
     #: The booking of each lead, or None if it was not stored again, and the result on the page.

@@ -19,8 +19,6 @@ from adapter.operations import serializers
 from adapter.operations.advice import advice_for
 from adapter.operations.allowed_actions import may_confirm, why_not_release
 from adapter.operations.erase_personal_data import Eraser
-from adapter.operations.release import Repairs
-from adapter.operations.replay import Replays
 from adapter.operations.restore import Restore
 from adapter.propexo.appointment import request_from
 from adapter.store import Issue
@@ -74,12 +72,6 @@ def lead(number: int, **changes: Any) -> dict[str, Any]:
 
 def tour(number: int, **changes: Any) -> dict[str, Any]:
     return lead(number, at="2026-03-14T20:30:00Z") | changes
-
-
-def repairs(harness: Harness) -> Repairs:
-    return Repairs(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    )
 
 
 # --- one guest card
@@ -182,7 +174,7 @@ def test_a_wrongly_merged_card_is_released(harness: Harness, upstream: SandboxCl
     settle(harness)
     (merged,) = harness.mapped("form", lead(2, name="June Okafor", phone="303-555-0142"))
     assert merged.state is DUPLICATE
-    repairs(harness).release(merged.id, {}, by="ana", is_another_person=True)
+    harness.repairs.release(merged.id, {}, by="ana", is_another_person=True)
     settle(harness)
 
     assert harness.state(merged.id) is BOOKED
@@ -287,7 +279,7 @@ def test_a_tour_that_arrives_late_is_still_sent(harness: Harness, upstream: Sand
 
 
 def test_a_tour_waits_for_a_card_in_flight(harness: Harness, upstream: SandboxClient) -> None:
-    """Check this because Knock might otherwise create two cards for one person."""
+    """Check that the tour waits, because Knock might otherwise create two cards for one person."""
     upstream.fault({"job": "PENDING", "job_seconds": 600})
     (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     harness.send()
@@ -408,7 +400,7 @@ def test_a_guest_card_is_retried_for_some_days_and_then_expires(
     assert (expired.state, expired.reason) == (EXPIRED, "waited_too_long")
     assert "has no tour time" in advice_for(Issue.of(expired)).wrong
 
-    repairs(harness).release(booking.id, {}, by="ana")
+    harness.repairs.release(booking.id, {}, by="ana")
     harness.pipeline.recover()
     settle(harness)
     assert harness.state(booking.id) is BOOKED, "a release is a new beginning"
@@ -540,7 +532,7 @@ def test_a_held_lead_gets_a_time_and_is_booked(harness: Harness, upstream: Sandb
     """Use ``without_time: hold``, so that an agent picks the time."""
     (held,) = harness.mapped("holding", lead(1))
     assert (held.kind, held.state) == (Kind.APPOINTMENT, HELD)
-    repairs(harness).release(held.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
+    harness.repairs.release(held.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
     settle(harness)
 
     assert harness.state(held.id) is BOOKED
@@ -551,8 +543,8 @@ def test_a_held_lead_gets_a_time_and_is_booked(harness: Harness, upstream: Sandb
 def test_a_held_card_is_released_as_one(harness: Harness, upstream: SandboxClient) -> None:
     (held,) = harness.mapped("portal", lead(1, community="Elm Row"))
     with pytest.raises(NotPossible, match="community: is missing"):
-        repairs(harness).release(held.id, {}, by="ana")
-    repairs(harness).release(held.id, {"community": "maple-court"}, by="ana")
+        harness.repairs.release(held.id, {}, by="ana")
+    harness.repairs.release(held.id, {"community": "maple-court"}, by="ana")
     settle(harness)
 
     assert harness.state(held.id) is BOOKED
@@ -567,7 +559,7 @@ def test_a_card_that_a_user_saw_in_knock_is_confirmed(
     (card,) = harness.mapped("portal", lead(1))
     harness.send()
     assert may_confirm(harness.booking(card.id))
-    repairs(harness).confirm(card.id, by="ana")
+    harness.repairs.confirm(card.id, by="ana")
     settle(harness)
 
     booked = harness.booking(card.id)
@@ -579,7 +571,7 @@ def test_a_card_that_a_user_saw_in_knock_is_confirmed(
 def test_a_held_card_with_a_time_is_a_tour(harness: Harness, upstream: SandboxClient) -> None:
     (held,) = harness.mapped("portal", lead(1, community="Elm Row"))
     changes = {"community": "maple-court", "starts_at": "2026-03-14T14:30"}
-    repairs(harness).release(held.id, changes, by="ana")
+    harness.repairs.release(held.id, changes, by="ana")
     settle(harness)
 
     assert (harness.booking(held.id).kind, harness.state(held.id)) == (Kind.APPOINTMENT, BOOKED)
@@ -592,8 +584,8 @@ def test_a_nameless_card_needs_a_name_for_its_tour(
     (held,) = harness.mapped("portal", lead(1, name="", community="Elm Row"))
     changes = {"community": "maple-court", "starts_at": "2026-03-14T14:30"}
     with pytest.raises(NotPossible, match="last_name: "):
-        repairs(harness).release(held.id, changes, by="ana")
-    repairs(harness).release(held.id, changes | {"last_name": "Okafor"}, by="ana")
+        harness.repairs.release(held.id, changes, by="ana")
+    harness.repairs.release(held.id, changes | {"last_name": "Okafor"}, by="ana")
     settle(harness)
 
     assert len(upstream.posts()) == 1
@@ -607,7 +599,7 @@ def test_a_sent_or_pending_card_gets_a_tour_in_addition(
     if is_booked:
         settle(harness)
     harness.clock.advance(60)
-    beside = repairs(harness).release(card.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
+    beside = harness.repairs.release(card.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
     settle(harness)
 
     assert beside.id != card.id
@@ -620,21 +612,21 @@ def test_a_sent_or_pending_card_gets_a_tour_in_addition(
     assert (first.why, first.by) == ("time_given", "ana")
     refusal = "already requested this tour" if is_booked else "is superseded because of booking"
     with pytest.raises(NotPossible, match=refusal):
-        repairs(harness).release(card.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
+        harness.repairs.release(card.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
 
 
 def test_a_sent_card_is_not_released_without_a_time(harness: Harness) -> None:
     (card,) = harness.mapped("portal", lead(1))
     settle(harness)
     with pytest.raises(NotPossible, match="nothing to release"):
-        repairs(harness).release(card.id, {"last_name": "Roe"}, by="ana")
+        harness.repairs.release(card.id, {"last_name": "Roe"}, by="ana")
 
 
 def test_a_release_creates_no_second_card(harness: Harness) -> None:
     (first,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     (held,) = harness.mapped("form", lead(2, email="dana@example.com", community="Elm Row"))
     with pytest.raises(NotPossible, match=f"already has a guest card: booking {first.id}"):
-        repairs(harness).release(held.id, {"community": "maple-court"}, by="ana")
+        harness.repairs.release(held.id, {"community": "maple-court"}, by="ana")
 
 
 def test_held_leads_become_cards_after_the_mapping_changes(
@@ -642,9 +634,7 @@ def test_held_leads_become_cards_after_the_mapping_changes(
 ) -> None:
     (held,) = harness.mapped("holding", lead(1))
     learn(harness, tmp_path, holding=SECTIONS)
-    replays = Replays(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    )
+    replays = harness.replays
     difference = replays.replay(held.event_id, by="ana", dry_run=True)
     assert difference.outcome == "prospect"
     assert difference.fields["0.outcome"] == ("held", "prospect")
@@ -691,9 +681,7 @@ def test_a_forced_card_does_not_change_a_pending_tour(
     (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     settle(harness)
     (booking,) = harness.mapped("form", tour(2, email="dana@example.com"))
-    replays = Replays(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    )
+    replays = harness.replays
     replays.replay(card.event_id, by="ana", dry_run=False, forced_because="lost in Knock")
     settle(harness)
     settle(harness)
@@ -734,9 +722,7 @@ def test_a_tour_canceled_before_it_was_sent_loses_no_lead(
     assert call_off.reason == "cancellation_done"
     held = harness.booking(card.id)
     assert (held.state, held.reason) == (HELD, "original_canceled")
-    Repairs(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    ).release(card.id, {}, by="ana")
+    harness.repairs.release(card.id, {}, by="ana")
     settle(harness)
     assert (len(upstream.posts()), len(upstream.cards())) == (0, 1)
 

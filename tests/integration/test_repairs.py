@@ -12,8 +12,6 @@ from adapter.cli import commands
 from adapter.exceptions import NotPossible
 from adapter.mapping.registry import load
 from adapter.models import BookingState, EventState
-from adapter.operations.release import Repairs
-from adapter.operations.replay import Replays
 from tests.harness import Harness, sample, settle
 from tests.leads import lead, same_person
 from tests.paths import MAPPINGS
@@ -21,18 +19,6 @@ from tests.sandbox_client import SandboxClient
 
 PHONE = "303-555-0142"
 PENDING, HELD, BOOKED = BookingState.PENDING, BookingState.HELD, BookingState.BOOKED
-
-
-def repairs(harness: Harness) -> Repairs:
-    return Repairs(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    )
-
-
-def replays(harness: Harness) -> Replays:
-    return Replays(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    )
 
 
 def held_for_its_time(harness: Harness) -> int:
@@ -45,7 +31,7 @@ def test_a_held_lead_is_fixed_released_and_booked(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     booking_id = held_for_its_time(harness)
-    repairs(harness).release(booking_id, {"starts_at": "2026-03-14T14:30"}, by="ana")
+    harness.repairs.release(booking_id, {"starts_at": "2026-03-14T14:30"}, by="ana")
     settle(harness)
 
     booked = harness.booking(booking_id)
@@ -64,7 +50,7 @@ def test_a_lead_for_an_unknown_community_is_given_one(
     payload["listing"] |= {"propertyId": "99999", "propertyName": "Elm Row"}
     (booking,) = harness.mapped("rentfeed", payload)
     assert booking.state is HELD
-    repairs(harness).release(
+    harness.repairs.release(
         booking.id, {"community": "harbor-flats", "starts_at": "2026-03-14T14:30"}, by="ana"
     )
     settle(harness)
@@ -100,7 +86,7 @@ def test_a_rejected_release_explains_why_and_changes_nothing(
     payload["tour"] = {}
     (booking,) = harness.mapped("rentfeed", payload)
     with pytest.raises(NotPossible) as caught:
-        repairs(harness).release(booking.id, changes, by="ana")
+        harness.repairs.release(booking.id, changes, by="ana")
 
     assert text in str(caught.value)
     assert harness.booking(booking.id) == booking
@@ -113,9 +99,9 @@ def test_an_unknown_booking_is_released_only_after_checking_knock(
     (booking,) = harness.mapped("rentfeed", lead(1))
     harness.send()
     with pytest.raises(NotPossible, match="it may exist in Knock"):
-        repairs(harness).release(booking.id, {}, by="ana")
+        harness.repairs.release(booking.id, {}, by="ana")
 
-    repairs(harness).release(booking.id, {}, by="ana", is_not_in_knock=True)
+    harness.repairs.release(booking.id, {}, by="ana", is_not_in_knock=True)
     settle(harness)
     assert harness.state(booking.id) is BOOKED
     assert len(upstream.posts()) == 2
@@ -126,31 +112,31 @@ def test_a_booked_lead_is_not_released(harness: Harness) -> None:
     (booking,) = harness.mapped("rentfeed", lead(1))
     settle(harness)
     with pytest.raises(NotPossible, match="is booked: there is nothing to release"):
-        repairs(harness).release(booking.id, {}, by="ana")
+        harness.repairs.release(booking.id, {}, by="ana")
 
 
 def test_a_release_does_not_book_a_tour_twice(harness: Harness) -> None:
     (first,) = harness.mapped("rentfeed", same_person(1))
     (second,) = harness.mapped("rentfeed", same_person(2, time="2:30 AM"))
     with pytest.raises(NotPossible, match=f"already requested this tour: booking {first.id}"):
-        repairs(harness).release(second.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
+        harness.repairs.release(second.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
 
-    repairs(harness).release(second.id, {"starts_at": "2026-03-14T16:30"}, by="ana")
+    harness.repairs.release(second.id, {"starts_at": "2026-03-14T16:30"}, by="ana")
     assert harness.state(first.id) is BookingState.SUPERSEDED
 
 
 def test_a_lead_is_discarded_with_a_reason(harness: Harness) -> None:
     booking_id = held_for_its_time(harness)
-    repairs(harness).discard(booking_id, "called her", by="ana")
+    harness.repairs.discard(booking_id, "called her", by="ana")
     assert harness.booking(booking_id).state is BookingState.DISCARDED
     assert harness.booking(booking_id).reason == "called her"
 
     event = harness.receive("rentfeed", b"{not json")
     harness.map_event(event.event_id)
-    repairs(harness).discard(event.event_id, "a test", by="ana")
+    harness.repairs.discard(event.event_id, "a test", by="ana")
     assert harness.story(event.event_id).event.state is EventState.DISCARDED
     with pytest.raises(NotPossible, match="neither a booking nor a held webhook"):
-        repairs(harness).discard(event.event_id, "again", by="ana")
+        harness.repairs.discard(event.event_id, "again", by="ana")
 
 
 def replace_in_mappings(harness: Harness, folder: Path, old: str, new: str) -> None:
@@ -173,13 +159,13 @@ def test_after_a_mapping_is_fixed_a_group_is_replayed(
         events.append(harness.mapped("rentfeed", payload)[0].event_id)
     replace_in_mappings(harness, tmp_path, "[20417, Maple Court]", "[20417, Maple Court, 777]")
 
-    planned = [replays(harness).replay(event, by="ana", dry_run=True) for event in events]
+    planned = [harness.replays.replay(event, by="ana", dry_run=True) for event in events]
     assert {one.outcome for one in planned} == {"book"}
     assert planned[0].fields["0.community_id"] == (None, "com_maple")
     assert {harness.story(event).bookings[0].state for event in events} == {HELD}
 
     for event in events:
-        replays(harness).replay(event, by="ana", dry_run=False)
+        harness.replays.replay(event, by="ana", dry_run=False)
     settle(harness)
     for event in events:
         assert [booking.state for booking in harness.story(event).bookings] == [
@@ -187,7 +173,7 @@ def test_after_a_mapping_is_fixed_a_group_is_replayed(
             BOOKED,
         ]
     assert len(upstream.posts()) == 3
-    again = replays(harness).replay(events[0], by="ana", dry_run=False)
+    again = harness.replays.replay(events[0], by="ana", dry_run=False)
     assert again.refusal is not None
     assert "is booked" in again.refusal
 
@@ -199,7 +185,7 @@ def test_a_held_event_is_replayed(harness: Harness) -> None:
     harness.map_event(event.event_id)
     assert harness.story(event.event_id).event.state is EventState.HELD
     harness.pipeline.sources = sources
-    replays(harness).replay(event.event_id, by="ana", dry_run=False)
+    harness.replays.replay(event.event_id, by="ana", dry_run=False)
 
     (booking,) = harness.story(event.event_id).bookings
     assert booking.state is PENDING
@@ -211,9 +197,7 @@ def test_a_replay_says_if_a_lead_stays_held(harness: Harness, *, dry_run: bool) 
     harness.mapped("rentfeed", lead(1, name="Liam Ortiz", **shared))
     (second,) = harness.mapped("rentfeed", lead(2, day=15, name="Lara Ortiz", **shared))
     assert second.reason == "another_person"
-    replays = Replays(
-        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
-    )
+    replays = harness.replays
     found = replays.replay(second.event_id, by="ana", dry_run=dry_run)
     assert (found.outcome, len(found.not_booked), found.fields) == ("held", 1, {})
     current = harness.story(second.event_id).current
@@ -222,10 +206,10 @@ def test_a_replay_says_if_a_lead_stays_held(harness: Harness, *, dry_run: bool) 
 
 def test_a_discarded_lead_is_not_replayed(harness: Harness) -> None:
     booking_id = held_for_its_time(harness)
-    repairs(harness).discard(booking_id, "booked by hand", by="ana")
+    harness.repairs.discard(booking_id, "booked by hand", by="ana")
     event_id = harness.story(booking_id).event.id
 
-    replayed = replays(harness).replay(event_id, by="ana", dry_run=False)
+    replayed = harness.replays.replay(event_id, by="ana", dry_run=False)
     assert replayed.refusal == f"its booking {booking_id} is discarded"
     assert len(harness.story(booking_id).bookings) == 1
 
@@ -236,9 +220,9 @@ def test_an_older_lead_is_not_released_over_a_newer_one(harness: Harness) -> Non
     (newer,) = harness.mapped("rentfeed", same_person(2, time="4:00 PM"))
     change = {"starts_at": "2026-03-14T14:30"}
     with pytest.raises(NotPossible, match=f"booking {newer.id}, which would be replaced"):
-        repairs(harness).release(older.id, change, by="ana")
+        harness.repairs.release(older.id, change, by="ana")
 
-    repairs(harness).release(older.id, change, by="ana", is_wanted_anyway=True)
+    harness.repairs.release(older.id, change, by="ana", is_wanted_anyway=True)
     assert harness.state(newer.id) is BookingState.SUPERSEDED
 
 
@@ -258,11 +242,11 @@ def test_another_person_is_booked_without_the_shared_contact(
 ) -> None:
     first, second = merged_by_phone(harness)
     with pytest.raises(NotPossible, match=f"because of booking {first}. To book it anyway"):
-        repairs(harness).release(second, {}, by="ana")
+        harness.repairs.release(second, {}, by="ana")
     with pytest.raises(NotPossible, match=f"booking {first}. Booking it again would"):
-        repairs(harness).release(second, {}, by="ana", is_wanted_anyway=True)
+        harness.repairs.release(second, {}, by="ana", is_wanted_anyway=True)
 
-    repairs(harness).release(second, {}, by="ana", is_another_person=True)
+    harness.repairs.release(second, {}, by="ana", is_another_person=True)
     settle(harness)
     assert [harness.state(first), harness.state(second)] == [BOOKED, BOOKED]
     assert len([one for one in upstream.appointments() if not one["canceled_by"]]) == 2
@@ -282,9 +266,9 @@ def test_another_person_is_booked_without_the_shared_contact(
 def test_a_person_with_only_the_shared_contact_cannot_be_separated(harness: Harness) -> None:
     first, second = merged_by_phone(harness, email="")
     with pytest.raises(NotPossible, match=f"no other email or phone than booking {first}"):
-        repairs(harness).release(second, {}, by="ana", is_another_person=True)
+        harness.repairs.release(second, {}, by="ana", is_another_person=True)
 
-    repairs(harness).release(
+    harness.repairs.release(
         second, {"email_1": "june@example.com"}, by="ana", is_another_person=True
     )
     settle(harness)
@@ -300,7 +284,7 @@ def test_a_new_contact_of_another_person_may_replace_the_shared_one(
     settle(harness)
     (second,) = harness.mapped("rentfeed", lead(2, **shared | {"name": "June Okafor"}))
     assert second.because_of == first.id
-    repairs(harness).release(
+    harness.repairs.release(
         second.id, {"email_1": "june@example.com"}, by="ana", is_another_person=True
     )
     settle(harness)
@@ -315,12 +299,12 @@ def test_a_tour_that_was_canceled_in_knock_is_booked_again_as_the_refusal_says(
 ) -> None:
     _, second = merged_by_phone(harness)
     with pytest.raises(NotPossible) as caught:
-        repairs(harness).release(second, {}, by="ana", is_wanted_anyway=True)
+        harness.repairs.release(second, {}, by="ana", is_wanted_anyway=True)
     command = re.search(
         r"If Knock no longer has it, run: adapter replay (\d+) --force", str(caught.value)
     )
     assert command is not None
-    replays(harness).replay(
+    harness.replays.replay(
         int(command[1]), by="ana", dry_run=False, forced_because="canceled in Knock"
     )
     settle(harness)
@@ -332,12 +316,12 @@ def test_a_held_lead_of_another_person_is_released_the_same_way(harness: Harness
     harness.mapped("rentfeed", lead(1, name="Dana Okafor", phone=PHONE))
     (held,) = harness.mapped("rentfeed", lead(2, name="Ben Roe", phone=PHONE))
     assert (held.state, held.reason) == (HELD, "another_person")
-    repairs(harness).release(held.id, {}, by="ana", is_another_person=True)
+    harness.repairs.release(held.id, {}, by="ana", is_another_person=True)
     assert harness.state(held.id) is PENDING
 
     (alone,) = harness.mapped("rentfeed", lead(3, time="2:30 AM"))
     with pytest.raises(NotPossible, match="was not matched to another person"):
-        repairs(harness).release(alone.id, {}, by="ana", is_another_person=True)
+        harness.repairs.release(alone.id, {}, by="ana", is_another_person=True)
 
 
 def test_replays_are_chosen_by_source_state_and_time(harness: Harness) -> None:
@@ -357,13 +341,11 @@ def test_a_past_tour_is_replayed_only_by_force_and_then_held(
     booking_id = held_for_its_time(harness)
     event_id = harness.story(booking_id).event.id
     harness.clock.advance(30 * 86400)
-    refused = replays(harness).replay(event_id, by="ana", dry_run=False)
+    refused = harness.replays.replay(event_id, by="ana", dry_run=False)
     assert refused.refusal == "its tour has passed"
     assert harness.state(booking_id) is HELD
 
-    forced = replays(harness).replay(
-        event_id, by="ana", dry_run=False, forced_because="asked again"
-    )
+    forced = harness.replays.replay(event_id, by="ana", dry_run=False, forced_because="asked again")
     assert forced.refusal is None
     _, again = harness.story(event_id).bookings
     assert again.state is HELD
@@ -376,13 +358,13 @@ def test_a_forced_replay_books_again_and_is_audited(
     (first,) = harness.mapped("rentfeed", same_person(1))
     settle(harness)
     harness.clock.advance(3600)
-    assert replays(harness).replay(first.event_id, by="ana", dry_run=False).refusal is not None
+    assert harness.replays.replay(first.event_id, by="ana", dry_run=False).refusal is not None
 
     reason = "deleted in Knock by mistake"
-    planned = replays(harness).replay(first.event_id, by="ana", dry_run=True, forced_because=reason)
+    planned = harness.replays.replay(first.event_id, by="ana", dry_run=True, forced_because=reason)
     assert (planned.refusal, planned.fields) == (None, {})
     assert len(harness.story(first.id).bookings) == 1
-    replays(harness).replay(first.event_id, by="ana", dry_run=False, forced_because=reason)
+    harness.replays.replay(first.event_id, by="ana", dry_run=False, forced_because=reason)
     settle(harness)
 
     story = harness.story(first.id)
@@ -398,10 +380,10 @@ def test_a_forced_replay_replaces_pending_requests_as_the_newest(
     harness: Harness, upstream: SandboxClient
 ) -> None:
     (older,) = harness.mapped("rentfeed", same_person(1))
-    repairs(harness).discard(older.id, "not ours", by="ana")
+    harness.repairs.discard(older.id, "not ours", by="ana")
     harness.clock.advance(3600)
     (newer,) = harness.mapped("rentfeed", same_person(2, time="4:00 PM"))
-    replays(harness).replay(older.event_id, by="ana", dry_run=False, forced_because="it is ours")
+    harness.replays.replay(older.event_id, by="ana", dry_run=False, forced_because="it is ours")
 
     assert harness.state(newer.id) is BookingState.SUPERSEDED
     settle(harness)
@@ -418,11 +400,11 @@ def test_a_duplicate_follows_its_original_into_a_replay(harness: Harness) -> Non
     answers["last_name"]["text"] = "Roe"
     (duplicate,) = harness.mapped("website", form)
     assert duplicate.because_of == first.id
-    replays(harness).replay(first.event_id, by="ana", dry_run=False)
+    harness.replays.replay(first.event_id, by="ana", dry_run=False)
 
     original = harness.story(first.event_id).bookings[-1]
     assert harness.booking(duplicate.id).because_of == original.id != first.id
-    repairs(harness).discard(original.id, "called her", by="ana")
+    harness.repairs.discard(original.id, "called her", by="ana")
     held = harness.booking(duplicate.id)
     assert (held.state, held.reason) == (BookingState.HELD, "original_dismissed")
 
@@ -434,7 +416,7 @@ def test_a_postponed_forced_replay_is_not_replaced_by_an_older_booking(
     harness.clock.advance(3600)
     harness.mapped("rentfeed", same_person(2, time="4:00 PM"))
     settle(harness)
-    replays(harness).replay(older.event_id, by="ana", dry_run=False, forced_because="she rang")
+    harness.replays.replay(older.event_id, by="ana", dry_run=False, forced_because="she rang")
     upstream.fault({"status": 429})
     harness.send()
     harness.clock.advance(600)
@@ -448,7 +430,7 @@ def test_two_tours_at_one_community_in_a_forced_replay_need_review(harness: Harn
     for tour in payload["handoff"]["tours"]:
         tour["property"] = "Maple Court"
     event_id = harness.mapped("leasebot", payload)[0].event_id
-    replays(harness).replay(event_id, by="ana", dry_run=False, forced_because="both")
+    harness.replays.replay(event_id, by="ana", dry_run=False, forced_because="both")
 
     assert [booking.state for booking in harness.story(event_id).bookings[2:]] == [PENDING, HELD]
     assert harness.story(event_id).bookings[3].reason == "two_tours_at_once"
@@ -461,7 +443,7 @@ def test_a_booking_in_flight_is_not_replayed_even_by_force(
     upstream.fault(fault)
     (booking,) = harness.mapped("rentfeed", lead(1))
     harness.send()
-    forced = replays(harness).replay(
+    forced = harness.replays.replay(
         booking.event_id, by="ana", dry_run=False, forced_because="now, please"
     )
     assert forced.refusal is not None
@@ -487,9 +469,9 @@ def test_of_two_tours_in_one_webhook_the_held_one_is_replayed(
         harness, tmp_path, "leasebot: [Harbor Flats]", "leasebot: [Harbor Flats, Elm Row]"
     )
 
-    planned = replays(harness).replay(booked.event_id, by="ana", dry_run=True)
+    planned = harness.replays.replay(booked.event_id, by="ana", dry_run=True)
     assert planned.fields["0.outcome"] == ("held", "book")
-    replays(harness).replay(booked.event_id, by="ana", dry_run=False)
+    harness.replays.replay(booked.event_id, by="ana", dry_run=False)
     settle(harness)
 
     states = [booking.state for booking in harness.story(booked.event_id).bookings]
@@ -511,6 +493,6 @@ def test_a_replay_of_a_held_tour_leaves_a_merged_one_of_its_webhook_alone(
         harness, tmp_path, "leasebot: [Harbor Flats]", "leasebot: [Harbor Flats, Elm Row]"
     )
 
-    replays(harness).replay(merged.event_id, by="ana", dry_run=False)
+    harness.replays.replay(merged.event_id, by="ana", dry_run=False)
     states = [booking.state for booking in harness.story(merged.event_id).bookings]
     assert states == [BookingState.DUPLICATE, BookingState.SUPERSEDED, PENDING]

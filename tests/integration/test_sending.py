@@ -11,7 +11,6 @@ import pytest
 
 from adapter.exceptions import StoreUnavailable, Unreachable
 from adapter.models import Attempt, BookingState
-from adapter.operations.health import Verdict, verdict_of
 from adapter.operations.pause import Pauses
 from adapter.propexo.client import Propexo
 from adapter.propexo.responses import Accepted
@@ -27,12 +26,6 @@ PENDING, UNKNOWN = BookingState.PENDING, BookingState.UNKNOWN
 
 def pauses_of(harness: Harness) -> Pauses:
     return Pauses(harness.settings, harness.pipeline.store, harness.clock, "ana")
-
-
-def verdict(harness: Harness) -> Verdict:
-    return verdict_of(
-        harness.pipeline.store, harness.pipeline.sources, harness.settings, harness.clock()
-    )
 
 
 def posted(upstream: SandboxClient) -> list[str]:
@@ -308,7 +301,7 @@ def test_a_booking_with_a_wrong_id_fails_once_another_one_is_accepted(
     failed = harness.booking(wrong.id)
     assert (failed.state, failed.reason) == (BookingState.FAILED, "refused")
     assert harness.state(other.id) is BookingState.SUBMITTED
-    assert not verdict(harness).why_unsent or "No worker" in str(verdict(harness).why_unsent)
+    assert not harness.verdict().why_unsent or "No worker" in str(harness.verdict().why_unsent)
 
 
 def test_a_wrong_address_fails_no_single_booking(
@@ -320,7 +313,7 @@ def test_a_wrong_address_fails_no_single_booking(
     for _ in range(3):
         harness.send()
         harness.clock.advance(3)
-    assert verdict(harness).problems[1].code == "sending_stopped"
+    assert harness.verdict().problems[1].code == "sending_stopped"
     assert harness.state(booking.id) is PENDING
     tries(harness, 600)
     assert harness.state(booking.id) is BookingState.SUBMITTED

@@ -17,7 +17,6 @@ from adapter.mapping.registry import load
 from adapter.models import Booking, utc_now
 from adapter.operations import status_webhooks
 from adapter.operations.health import verdict_of
-from adapter.operations.release import Repairs
 from adapter.operations.status_webhooks import StatusNotifier
 from adapter.server.worker import Worker
 from adapter.settings import settings_from
@@ -73,11 +72,6 @@ def statuses(receiver: Receiver) -> list[tuple[str, int | None]]:
 def waiting(harness: Harness) -> int:
     with harness.pipeline.store.transaction() as tx:
         return tx.outbox.summary().waiting
-
-
-def repairs(harness: Harness) -> Repairs:
-    pipeline = harness.pipeline
-    return Repairs(harness.settings, pipeline.store, pipeline.sources, harness.clock)
 
 
 def test_a_booked_tour_is_reported_without_personal_data(told: Harness, receiver: Receiver) -> None:
@@ -176,7 +170,7 @@ def test_webhooks_of_one_lead_keep_their_order_and_others_pass(
 ) -> None:
     receiver.answers = [500]
     (first,) = told.mapped("rentfeed", lead(1, time="11:30 PM"))
-    repairs(told).discard(first.id, "okafor", by="ana")
+    told.repairs.discard(first.id, "okafor", by="ana")
     (second,) = told.mapped("rentfeed", lead(2, time="11:30 PM"))
     for _ in range(3):
         notify(told)
@@ -274,7 +268,7 @@ def test_a_tour_that_a_user_canceled_in_knock_is_reported(
     cancellation = bot(told, tmp_path, "cancelled")
     notify(told)
     told.clock.advance(60)
-    repairs(told).discard(cancellation.id, "done", by="ana")
+    told.repairs.discard(cancellation.id, "done", by="ana")
     assert told.booking(booking.id).gone_at == told.clock()
     notify(told)
     assert statuses(receiver) == [

@@ -22,7 +22,7 @@ NEVER = 600.0
 
 @contextlib.contextmanager
 def working(harness: Harness, workers: int = 1) -> Iterator[list[int]]:
-    """Run a worker, and yield the server process ID of its listener. Expect ``workers`` in all."""
+    """Run a worker, and yield its listener's server process ID. Wait for ``workers`` listeners."""
     url = harness.pipeline.store.url
     with Worker(harness.pipeline).running():
         wait_until(lambda: len(listeners(url, "received")) == workers, "it listens")

@@ -17,6 +17,7 @@ from adapter.parsing.forms import pairs_from_form, parse_query
 from adapter.parsing.strip_values import without_values
 from tests.cpu_time import at_most
 from tests.paths import SHARED
+from tests.short_ids import shown
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=b"
@@ -30,12 +31,6 @@ def multipart(*parts: tuple[str, bytes]) -> bytes:
         b"".join(f"{head}{rest}\r\n\r\n".encode() + content + b"\r\n" for rest, content in parts)
         + b"--b--\r\n"
     )
-
-
-def shown(value: object) -> str:
-    """Return a short test ID for a value."""
-    text = ascii(value)
-    return text if len(text) < 60 else f"{text[:40]} and more, {len(text)} in all"
 
 
 # JSON

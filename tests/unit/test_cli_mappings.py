@@ -221,7 +221,7 @@ def test_explain_shows_where_and_how_values_are_read() -> None:
     rows = json.loads(run("explain", "rentfeed", "--json").output)
     assert {"what": "accept", "where": "isTest", "how": "is not true"} in rows
     asked = {"what": "sent_at", "where": "createdAt"}
-    assert asked | {"how": "the latest request of a person counts"} in rows
+    assert asked | {"how": "a person's latest request counts"} in rows
 
 
 def test_explain_keeps_to_the_width_of_a_screen() -> None:

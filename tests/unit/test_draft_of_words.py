@@ -115,7 +115,7 @@ def test_first_and_last_names_in_other_languages(first: str, last: str, *, plain
 
 
 def unidecoded(text: str) -> str:
-    """Return a text without its accents."""
+    """Return the text without accents."""
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
 
 
@@ -201,7 +201,7 @@ def _drafted(text: str, folder: Path) -> Source:
 def test_the_draft_for_an_email_reads_what_has_no_label(
     said: str, starts_at: str, tmp_path: Path
 ) -> None:
-    """Check also that quoted emails are left out, and that a mentioned time holds the lead."""
+    """Check that quoted emails are left out, and that a mentioned time holds the lead."""
     mail = {"to": "maple@example.net", "Subject": "Lead", "MessageID": "m1", "plain": MAIL}
     text = draft_from_samples("acme", [mail]).text("a.json")
     assert "  message: { text: plain, without: quotes, subject: Subject }\n" in text
@@ -418,7 +418,7 @@ def test_dates_and_times_of_a_form_with_other_names_are_drafted_if_they_are_in_p
 
 
 def test_the_events_of_one_renter_are_those_of_one_made_up_person(tmp_path: Path) -> None:
-    """Check this because the cancellation would otherwise not match the booked tour."""
+    """Check that a cancellation gets the same made-up person as the booked tour."""
     events = ("tour.booked", "tour.canceled", "tour.booked")
     files = []
     for number, event in enumerate(events):
@@ -449,6 +449,18 @@ def test_the_gallery_is_named_if_it_has_a_mapping_for_the_webhooks(tmp_path: Pat
     assert said in result.output
     lead = {"name": "Rosa Vale", "email": "rosa@example.net", "phone": "303-555-0188"}
     assert similar_senders([lead], BUNDLED / FOLDER) == []
+
+
+def test_the_gallery_is_named_if_one_of_its_mappings_reads_the_renter(tmp_path: Path) -> None:
+    given = {"first_name": ["Rosa"], "last_name": ["Vale"], "email": ["rosa@example.net"]}
+    file = tmp_path / "page.form"
+    file.write_text(urllib.parse.urlencode({"data.json": json.dumps(given)}))
+    result = CliRunner().invoke(commands, ["new", "acme", str(file), "--mappings", str(tmp_path)])
+    said = "A mapping in the gallery reads the renter in this body: adapter sources add unbounce\n"
+    assert said in result.output
+    file.write_text(urllib.parse.urlencode({"data.json": "{}"}))
+    result = CliRunner().invoke(commands, ["new", "other", str(file), "--mappings", str(tmp_path)])
+    assert (result.exit_code, "A mapping in" in result.output) == (0, False)
 
 
 RENTER = {"name": "Dana Okafor", "email": "dana@example.com"}

@@ -46,7 +46,7 @@ def loaded(name: str) -> tuple[Source, Any]:
 
 
 def varied(data: Any, chance: random.Random, path: str = "") -> Any:
-    """Return a body without some optional values, each of which is missing at a different rate."""
+    """Return a body that lacks some optional values, each at a different rate."""
     if isinstance(data, dict):
         pairs = ((key, varied(value, chance, f"{path}.{key}")) for key, value in data.items())
         return {key: value for key, value in pairs if value is not None}

@@ -75,7 +75,7 @@ def test_other_requests_are_not_handshakes(body: bytes) -> None:
 
 
 def test_zoom_is_given_the_hash_of_its_token() -> None:
-    """The hash is from: printf %s qgg8vlvZRS6UYooatFL8Aw | openssl dgst -sha256 -hmac s3cret."""
+    """Compare with: printf %s qgg8vlvZRS6UYooatFL8Aw | openssl dgst -sha256 -hmac s3cret."""
     asked = {
         "event": "endpoint.url_validation",
         "payload": {"plainToken": "qgg8vlvZRS6UYooatFL8Aw"},

@@ -22,6 +22,7 @@ from adapter.parsing.local_time import (
 )
 from adapter.parsing.zone_names import RAILS, zone_from_name
 from tests.paths import ROOT
+from tests.short_ids import shown
 
 DENVER = zone_from_name("America/Denver")
 LOS_ANGELES = zone_from_name("America/Los_Angeles")
@@ -34,12 +35,6 @@ def utc(*parts: int) -> dt.datetime:
 def reading(text: object, *formats: str, **options: Any) -> dt.datetime:
     compiled = [compile_format(form) for form in formats]
     return read_instant(text, formats=compiled, **{"zone": DENVER, **options}).at
-
-
-def shown(value: object) -> str:
-    """Return a short test ID that distinguishes 5 from "5"."""
-    text = ascii(value)
-    return text if len(text) < 60 else f"{text[:40]} and more, {len(text)} in all"
 
 
 # Formats
@@ -537,8 +532,8 @@ def test_a_date_is_used_as_written(
 @pytest.mark.parametrize(
     ("text", "forms", "reason"),
     [
-        ("2026-05-01T17:30:00Z", [], "an instant in UTC, whose date depends on the time zone"),
-        (1777612345, ["epoch"], "an instant in UTC, whose date depends on the time zone"),
+        ("2026-05-01T17:30:00Z", [], "a time in UTC, whose date depends on the time zone"),
+        (1777612345, ["epoch"], "a time in UTC, whose date depends on the time zone"),
         ("05/01/2026", [], "not a date in ISO 8601"),
         ("ASAP", [], "not a date in ISO 8601"),
         ("this Saturday", ["MM/DD/YYYY"], "not written as MM/DD/YYYY"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click.testing
+import phonenumbers
 import pytest
 
 from adapter.cli import commands
@@ -119,7 +120,7 @@ def test_the_name_under_a_word_for_a_person_is_made_up(key: str, name: str) -> N
     ],
 )
 def test_sensitive_values_are_removed_or_named(key: str, value: Any) -> None:
-    """Check also that a short value is not replaced in other fields, such as the tour's time."""
+    """Check that a short value is not replaced in other fields, such as the tour's time."""
     data: dict[str, Any] = {"tour": "2026-12-12 14:44", "unit": "702 F", "lead": {key: value}}
     written = made_up(data)
     assert (written["tour"], written["unit"]) == (data["tour"], data["unit"])
@@ -134,6 +135,67 @@ def test_sensitive_values_are_removed_or_named(key: str, value: Any) -> None:
             {*re.findall(r"\w\w+", json.dumps(one["lead"][key]))} for one in (data, written)
         )
         assert not before & after - {"name", "since"}
+
+
+def test_the_history_of_a_private_value_is_kept_as_it_is() -> None:
+    version = {"value": "Architect", "source-type": "CRM_UI", "timestamp": 1680448099688}
+    data = {
+        "jobtitle": {"value": "Architect", "versions": [version]},
+        "origin": {"value": "CRM_UI", "createdate": "1680448099688"},
+    }
+    kept = {"value": "REMOVED", "source-type": "CRM_UI", "timestamp": 1680448099688}
+    assert made_up(data)["jobtitle"] == {"value": "REMOVED", "versions": [kept]}
+    assert made_up(data)["origin"] == data["origin"]
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        ({"consumerPostcode": "NW3 3DN"}, True),
+        ({"post_code": 80202}, True),
+        ({"city": "Denver"}, True),
+        ({"listing": {"city": "Denver"}}, False),
+        ({"state": "closed"}, False),
+        ({"imie": "Rosalba"}, True),
+        ({"leadSource": "Website"}, False),
+        ({"consumerSituation": "FIRST_TIME_BUYER"}, True),
+        ({"leadSource": "LEAD_SOURCE_OF_WEBSITE"}, False),
+        ({"eventId": "ce9f355d-2fc8-4f16-b56f-db656ef57f4a"}, False),
+        ({"facebook_lead_id": "3960271960"}, False),
+        ({"is_contact": "true"}, False),
+        ({"url": "https://example.com/one-two-three/four"}, False),
+        ({"raw": json.dumps({"home": {"city": "Denver"}, "n": 1})}, True),
+    ],
+)
+def test_only_what_may_be_personal_is_named(data: dict[str, Any], *, named: bool) -> None:
+    found = possible_names(data, made_up(data), (), ())
+    assert bool(found) is named
+    if "raw" in data:
+        assert found == ["raw.home.city"]
+
+
+@pytest.mark.parametrize("key", ["relationship_status", "military_status", "familyStatus"])
+def test_the_status_of_a_person_is_removed(key: str) -> None:
+    assert made_up({key: "married"}) == {key: "REMOVED"}
+
+
+@pytest.mark.parametrize(
+    ("phone", "region"),
+    [
+        *(("+910123456789", ""), ("+44 20 7946 0958", ""), ("07911 123456", "GB")),
+        *(("98765 43210", "IN"), ("447911123456", "GB"), ("+4915112345678", "US")),
+        *(("(720) 555-9999", ""), ("+17205559999", "IN")),
+    ],
+)
+def test_a_made_up_phone_number_is_valid_in_its_country(phone: str, region: str) -> None:
+    people = MadeUpPeople(region)
+    numbers = {people.phone(phone[:-2] + f"{n:02d}", 0) for n in range(5)}
+    assert len(numbers) == 5
+    for one in numbers:
+        parsed = phonenumbers.parse(one, region or "US")
+        assert phonenumbers.is_valid_number(parsed)
+        if phone.startswith("+"):
+            assert one.startswith(phone[:2])
 
 
 def test_sensitive_values_in_forms_xml_and_answers_are_removed() -> None:

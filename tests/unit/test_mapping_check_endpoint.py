@@ -13,7 +13,7 @@ NO_NAME = "is not the name of an environment variable"
 
 
 def checked(folder: Path, *sections: str, file: str = "leasebot.yaml") -> list[str]:
-    """Return the problems of leasebot's mapping with these sections instead of its signature."""
+    """Return the problems in leasebot's mapping after replacing its signature with ``sections``."""
     shutil.copytree(MAPPINGS, folder, dirs_exist_ok=True)
     text = (MAPPINGS / "leasebot.yaml").read_text()
     start, end = text.index("signature:"), text.index("accept:")

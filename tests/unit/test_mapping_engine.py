@@ -577,7 +577,7 @@ def test_a_date_of_its_own_that_is_an_instant_is_held(tmp_path: Path) -> None:
     source = source_of(tmp_path, lead, {"starts_at": {"date": "day", "time": "hour"}})
     mapped = map_json(source, lead)
     assert mapped.outcome is Outcome.HELD
-    assert "an instant in UTC, whose date depends on the time zone" in reasons(mapped)["starts_at"]
+    assert "a time in UTC, whose date depends on the time zone" in reasons(mapped)["starts_at"]
 
 
 @pytest.mark.parametrize(
@@ -1292,7 +1292,7 @@ def test_a_part_of_the_key_may_have_alternatives(tmp_path: Path) -> None:
 def test_a_key_needs_a_value_that_identifies_a_lead(
     tmp_path: Path, dedupe: list[Any], naming: list[str]
 ) -> None:
-    """Without such a value, renters at the same property or on the same day would share a key."""
+    """Use leads without such a value, which would share a key with others on the same day."""
     paths = [*itertools.chain(*([one] if isinstance(one, str) else one for one in dedupe))]
     flat = {path: f"value of {path}" for path in paths}
     fields = {"name": "called", "phone_1": "mobile"}

@@ -574,10 +574,9 @@ PEOPLE = LEAD | {"people": [{"name": "Dana Okafor"}, {"name": "Lee Park"}, {"nam
 def test_items_that_an_index_leaves_out_are_warned_of_and_reported(tmp_path: Path) -> None:
     fields = {"name": "people.0.name"}
     (warning,) = problems_of(tmp_path, PEOPLE, fields)
-    said = (
-        "than the mapping reads: use for_each for one lead of each item, or add them to the notes: "
-    )
-    assert f'warning: people has 2 more items in a sample {said}"{{people.*.…}}"' in warning
+    said = "use for_each to make one lead from each item, or add them to the notes: "
+    more = "warning: people has 2 more items in a sample than the mapping reads"
+    assert f'{more}: {said}"{{people.*.…}}"' in warning
     assert problems_of(tmp_path, PEOPLE, fields | {"notes": "{people.*.name}"}) == []
     source = source_of(tmp_path, PEOPLE, fields)
     assert reasons(map_json(source, PEOPLE))["event"] == "items of this list are not read: .1, .2"
@@ -585,7 +584,7 @@ def test_items_that_an_index_leaves_out_are_warned_of_and_reported(tmp_path: Pat
 
 
 def test_a_path_for_a_second_contact_may_have_no_value_yet(tmp_path: Path) -> None:
-    """A similar path with another meaning is not suggested, but a misspelled one is corrected."""
+    """Check that misspelled paths are corrected, but no path with another meaning is suggested."""
     (warning,) = problems_of(tmp_path, None, {"phone_1": "who.phone"})
     assert "warning: 'who.phone' is not in any sample payload" in warning
     lead = LEAD | {"who": {"name": "Dana", "mail": "d@example.com"}}
@@ -727,6 +726,7 @@ def test_items_left_out_inside_of_an_item_are_reported_for_it(tmp_path: Path) ->
         ),
         (LEAD | {"event": "tour.booked"}, {}, {"accept": {"event": "tour.booked"}}, []),
         (LEAD | {"status": "uncancel"}, {}, {}, []),
+        (LEAD | {"name": "Canceled Okafor"}, {}, {}, []),
         (LEAD | {"cancellation_policy": "Free cancellation", "canceled": "none"}, {}, {}, []),
         (LEAD | {"status": "not canceled", "cancel_url": "https://x.example/cancel"}, {}, {}, []),
         (

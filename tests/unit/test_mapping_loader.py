@@ -308,6 +308,10 @@ def test_a_mistake_in_the_communities_is_reported(folder: Path, mistake: str) ->
 @pytest.mark.parametrize(
     ("text", "line"),
     [
+        (
+            "a: [b\n  c: d\n",
+            "2:4: file: expected ',' or ']', but got ':' (here or on the previous line)",
+        ),
         ("a: b: c\n", "1:5: file: mapping values are not allowed here"),
         ("signature: {}\nsignature: {}\n", "2:1: signature: appears twice"),
         ("a: &x 1\nb: 2\n", "1:4: file: anchors (&), aliases (*) and tags (!) are not allowed"),

@@ -260,7 +260,7 @@ def test_lines_that_are_not_read_in_time_are_doubtful() -> None:
 
 
 def test_a_claimed_charge_is_not_the_first_one_of_later_charges() -> None:
-    """Check that not all of a renter's charges are claimed if a lead arrived."""
+    """Check that one of a renter's charges remains unclaimed if a lead arrived."""
     lines = read(TEXT + "3/20/2026,,j@example.com,,$35\n").lines
     assert [one.email for one in lines] == ["j@example.com"] * 2
     judged = judge(lines, known(found={lines[1].number: [lead_of(20)]}), PortalRules())

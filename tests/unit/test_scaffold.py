@@ -780,6 +780,66 @@ def test_the_test_of_a_draft_without_a_tour_time_expects_a_guest_card() -> None:
         assert "expect_some: { last_name: TODO }" in text.replace("prospect_some", "")
 
 
+WISH = {
+    "minPrice": 1500,
+    "maxPrice": 2150,
+    "minimumBedrooms": 1,
+    "maximumBedrooms": 3,
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "is_rent"),
+    [
+        ({}, True),
+        ({"currency": "USD", "priceFrequency": "PER_MONTH"}, True),
+        ({"priceFrequency": "RENT_FREQUENCY_PER_WEEK"}, False),
+        ({"currencyCode": "gbp"}, False),
+        ({"countryCode": "GB"}, False),
+        ({"intent": "APPLICANT_INTENT_BUY"}, False),
+    ],
+)
+def test_only_a_monthly_rent_in_dollars_is_drafted(more: dict[str, str], *, is_rent: bool) -> None:
+    text = mapping_from_sample("acme", "a.json", {"email": "rosa@example.net", **WISH, **more})
+    assert ("rent_minimum_in_cents: { from: minPrice, as: dollars }" in text) is is_rent
+    assert ('"Min price: {minPrice}"' in text) is not is_rent
+    assert ("rent_maximum_in_cents" in text) is is_rent
+    assert ("priceFrequency: " not in text) or not is_rent
+
+
+def test_both_ends_of_a_range_of_bedrooms_are_drafted(tmp_path: Path) -> None:
+    text = mapping_from_sample("acme", "a.json", WISH)
+    line = 'desired_num_bedrooms: ["{minimumBedrooms}-{maximumBedrooms}", minimumBedrooms]'
+    assert line in text
+    assert "desired_num_bedrooms: bedrooms " in mapping_from_sample("b", "a.json", {"bedrooms": 2})
+
+
+@pytest.mark.parametrize(
+    ("phone", "country", "option"),
+    [
+        ("020 7946 0958", "GB", "{ from: phone, region: GB }"),
+        ("(303) 555-0142", "US", "phone "),
+        ("+44 20 7946 0958", "GB", "phone "),
+        ("303 555 0142", "nowhere", "phone "),
+    ],
+)
+def test_the_region_of_phone_numbers_is_drafted(phone: str, country: str, option: str) -> None:
+    data = {"phone": phone, "address": {"countryCode": country}}
+    assert f"phone_1: {option}" in mapping_from_sample("acme", "a.json", data)
+
+
+def test_the_draft_asks_about_those_who_want_to_buy() -> None:
+    data = {"enquiryType": "ENQUIRY_TYPE_SALES", "salesRep": "x", "email": "rosa@example.net"}
+    text = mapping_from_sample("acme", "a.json", data)
+    assert text.count("someone who wants to buy is no renter") == 1
+    assert '# enquiryType is "ENQUIRY_TYPE_SALES" in a sample; ' in text
+
+
+def test_a_property_with_the_number_0_is_no_community() -> None:
+    data = {"propertyId": 0, "listing": {"id": "L-7"}, "email": "rosa@example.net"}
+    assert "community: listing.id " in mapping_from_sample("acme", "a.json", data)
+
+
 def test_a_call_that_has_only_started_is_not_accepted() -> None:
     samples = [{"event": f"call_{one}", "call_id": "c1"} for one in ("analyzed", "started")]
     assert 'event: "call_analyzed"   ' in mapping_from_sample("acme", "a.json", *samples)

@@ -89,7 +89,7 @@ def test_junk_in_a_base64_secret_is_not_skipped(written: str) -> None:
 
 
 def test_comparisons_are_itsdangerous_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Check this because the timing of a plain == would reveal parts of a signature."""
+    """Check that == is not used, because its timing would reveal parts of a signature."""
     seen: list[tuple[bytes, bytes]] = []
 
     class Spy:

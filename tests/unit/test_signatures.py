@@ -269,7 +269,7 @@ def test_tolerance_is_the_same_on_both_sides(seconds_off: float, reason: str | N
     ],
 )
 def test_units_are_never_guessed(unit: str, text: str, reason: str | None) -> None:
-    """1767229200 is 2026-01-01T01:00:00Z. All signatures are valid, so only the clock decides."""
+    """Use 1767229200 (2026-01-01T01:00:00Z) in each unit, always with a valid signature."""
     block = TIMED | {"timestamp": {"header": "X-Time", "unit": unit}}
     signature = hex_of(text.encode() + b"." + BODY)
     assert refusal_reason(block, request({"X-Sig": signature, "X-Time": text})) == reason
@@ -612,7 +612,7 @@ def test_an_encoded_secret_with_a_line_break_is_no_fault() -> None:
     ],
 )
 def test_basic(value: str, reason: str | None) -> None:
-    """``bGVhZ…w==`` is ``leads:a-secret-of-ours``."""
+    """Send ``leads:a-secret-of-ours``, which is ``bGVhZ…w==`` in base64."""
     assert refusal_reason(BASIC, request({"Authorization": value})) == reason
 
 

@@ -25,6 +25,7 @@ OPEN = RateState(
     failures=0,
     retry_at=EPOCH,
     note_failures=0,
+    note_retry_at=EPOCH,
     calls=0,
     reads=0,
     oldest_at=None,

@@ -6,12 +6,7 @@ from hypothesis import strategies as st
 
 from adapter.exceptions import Unreadable
 from adapter.parsing.text import as_items, clean_text, is_empty, readable_json, single_value
-
-
-def shown(value: object) -> str:
-    """Return a short test ID that distinguishes 5 from "5"."""
-    text = ascii(value)
-    return text if len(text) < 60 else f"{text[:40]} and more, {len(text)} in all"
+from tests.short_ids import shown
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,9 @@ def test_values_are_shown_as_people_read_them() -> None:
     assert phone_text("+13035550142") == "(303) 555-0142"
     assert shown_value("rent_minimum_in_cents", 150_000) == "$1,500"
     assert shown_value("pets", ["small_dog", "cat"]) == "Small dog, Cat"
-    assert shown_value("desired_num_bedrooms", [0, 2]) == "Studio, 2 bedrooms"
+    assert shown_value("desired_num_bedrooms", [0, 2]) == "Studio or 2 bedrooms"
+    assert shown_value("desired_num_bedrooms", [1, 2, 3]) == "1, 2 or 3 bedrooms"
+    assert shown_value("desired_num_bedrooms", [0, 1]) == "Studio or 1 bedroom"
     assert shown_value("move_in_date", "2027-02-01") == "Feb 1, 2027"
 
 

@@ -26,6 +26,7 @@ from adapter.mapping.transforms import (
     reference,
 )
 from adapter.settings import Policy
+from tests.short_ids import shown
 
 EXAMPLES = [
     pytest.param(entry, example, id=f"{entry.name}-{number}")
@@ -36,12 +37,6 @@ EXAMPLES = [
 
 def reading(name: str, value: object, **options: object) -> Any:
     return TRANSFORMS[name].bind(options, Policy())(value)
-
-
-def shown(value: object) -> str:
-    """Return a short test ID that distinguishes 5 from "5"."""
-    text = ascii(value)
-    return text if len(text) < 60 else f"{text[:40]} and more, {len(text)} in all"
 
 
 def assert_unreadable(name: str, value: object, **options: object) -> None:

@@ -145,7 +145,7 @@ class Storm:
         timer.start()
 
     def _wait_for_a_post(self) -> None:
-        """Wait until the sandbox holds a POST open, or until a timeout."""
+        """Wait until the sandbox is delaying a POST, or until a timeout."""
         self._stage.upstream.fault(dict(HELD_OPEN))
         with contextlib.suppress(AssertionError):
             wait_until(self._is_posting, "a POST", seconds=4)

@@ -208,13 +208,11 @@ def draw(target: Target, seed: int, number: int) -> Attack:
     return dataclasses.replace(attack, kind=make.__name__.strip("_"), address=address)
 
 
-def http(
-    method: str, target: str, headers: Headers, body: bytes = b"", *, length: str = ""
-) -> bytes:
+def http(method: str, target: str, headers: Headers, body: bytes = b"") -> bytes:
     """Return the bytes of a request with exactly the given headers."""
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
     if not any(name.lower() in ("content-length", "transfer-encoding") for name, _ in headers):
-        lines.append(f"Content-Length: {length or len(body)}")
+        lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + body
 
 

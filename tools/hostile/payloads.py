@@ -225,20 +225,24 @@ def mutated(rng: random.Random, tree: Any) -> Any:
     """Return a copy of a tree with a few changes in random places."""
     root = [copy.deepcopy(tree)]
     for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 3, 5, 9))):
-        holder, key = rng.choice(list(_spots(root, 3_000)))
+        holder, key = rng.choice(list(_spots(root)))
         rng.choice(CHANGES)(rng, root, holder, key)
     return root[0]
 
 
-def _spots(node: Any, most: int) -> list[tuple[Any, Any]]:
+#: Maximum number of values to choose from in a payload.
+MOST_SPOTS = 3_000
+
+
+def _spots(node: Any) -> list[tuple[Any, Any]]:
     found: list[tuple[Any, Any]] = []
     waiting = [node]
-    while waiting and len(found) < most:
+    while waiting and len(found) < MOST_SPOTS:
         holder = waiting.pop()
         keys = list(holder) if isinstance(holder, dict) else range(len(holder))
         found += [(holder, key) for key in keys]
         waiting += [holder[key] for key in keys if isinstance(holder[key], dict | list)]
-    return found[:most] or [([None], 0)]
+    return found[:MOST_SPOTS] or [([None], 0)]
 
 
 def hostile_text(rng: random.Random) -> str:
@@ -311,7 +315,7 @@ def _grow(rng: random.Random, _root: Any, holder: Any, key: Any) -> None:
 
 
 def _swap(rng: random.Random, root: Any, holder: Any, key: Any) -> None:
-    other, place = rng.choice(_spots(root, 3_000))
+    other, place = rng.choice(_spots(root))
     if holder is not root and other is not root:
         first, second = copy.deepcopy(holder[key]), copy.deepcopy(other[place])
         holder[key] = second

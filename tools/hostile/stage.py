@@ -120,7 +120,7 @@ class Stage:
         return "\n".join(lines)
 
     def metrics(self) -> str:
-        """Return the metrics that Prometheus reads."""
+        """Return the metrics that Prometheus would read."""
         bearer = {"Authorization": f"Bearer {self.target.metrics_token}"}
         response = requests.get(self.target.url + "/metrics", headers=bearer, timeout=20)
         response.raise_for_status()

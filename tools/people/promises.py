@@ -199,7 +199,7 @@ def _is_met(known: Knowledge, word: Word) -> bool:
 
 
 def _after_cancellation(known: Knowledge, person: str) -> Iterator[str]:
-    """Yield violations if the latest message is a cancellation.
+    """Yield violations for people whose latest message is a cancellation.
 
     A tour requested through another source may remain, and a user may be asked about it.
     """

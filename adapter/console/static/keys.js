@@ -32,9 +32,29 @@
     box.open = true;
     box.querySelector(field)?.focus();
   };
+  const say = (text) => {
+    document.querySelector(".toast[data-hint]")?.remove();
+    const hint = document.createElement("div");
+    hint.className = "notice toast good";
+    hint.dataset.hint = hint.dataset.shown = "1";
+    hint.textContent = text;
+    at("toasts").append(hint);
+    setTimeout(() => hint.remove(), 8000);
+  };
+  // Say why a key has no effect if no row, or a row of several leads, is selected. Else return false.
+  const explain = () => {
+    const row = selected();
+    if (!rows().length || row && !row.dataset.leads) return false;
+    say(row ? "This row is several leads. Press Enter to open it." : "Press J or K to select a lead first.");
+    return true;
+  };
   const toggle = () => {
     const box = selected()?.querySelector("input[type=checkbox]");
-    if (box) { box.checked = !box.checked; count(); }
+    if (box) { box.checked = !box.checked; count(); } else explain();
+  };
+  const undo = () => {
+    const button = document.querySelector("[data-undo], [data-key=u]");
+    if (button) button.click(); else say("There is nothing to undo.");
   };
   const close = () => {
     const panel = at("panel");
@@ -72,7 +92,7 @@
   });
 
   const keys = { j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1), x: toggle, Escape: close,
-    u: () => document.querySelector("[data-undo], [data-key=u]")?.click(), "?": () => at("keys")?.showModal() };
+    u: undo, "?": () => at("keys")?.showModal() };
   const leadKeys = { a: () => press("a"), b: () => press("b"), d: () => unfold("d", "input[name=reason]"), h: () => unfold("h", "button") };
   const isMove = (key) => key === "j" || key === "k" || key.startsWith("Arrow");
   const isField = (one) => one?.closest("input:not([type=checkbox]), textarea, select, dialog");
@@ -141,6 +161,7 @@
     if (key.startsWith("Arrow") && (!at("leads") || focus.closest("details[open]"))) return false;
     if (isRepeated && !isMove(key)) return true;
     if (leadKeys[key] && !shown()) {
+      if (explain()) { if (key === "d") ignoreTyping(); return true; }
       open();
       if (request && key !== "b") wait(pressed); // a lead is seen before it is booked
       else if (key === "d") ignoreTyping();

@@ -16,9 +16,12 @@ LAST_NAME: Final = "Okafor"
 EMAIL: Final = "dana.okafor@example.com"
 PHONE: Final = "(303) 555-0142"
 NOTE: Final = "Is there covered parking?"
+#: The replacement for a short value in the notes, such as a unit number.
+UNIT: Final = "2B"
 REMOVED: Final = "(removed)"
 
 _EMAIL: Final = re.compile(r"[^\s@<>\"',;:]+@[^\s@<>\"',;:]+")
+_UNIT: Final = re.compile(r"[A-Za-z]{0,2}-?\d{1,4}[A-Za-z]?")
 _PHONE: Final = re.compile(r"\+?\(?\d[\d\s().-]{7,}\d")
 #: Mapping lines whose values identify the renter, with the replacements.
 _PERSON: Final = {
@@ -80,8 +83,8 @@ def _replaced(
     lines: Mapping[Location, str],
     names: Collection[str],
 ) -> Any:
-    if at in lines and isinstance(value, str | int):
-        return lines[at] if isinstance(value, str) else value and int("3035550142")
+    if at in lines and isinstance(value, str | int) and not isinstance(value, bool):
+        return _made_up(lines[at], value)
     if isinstance(value, Mapping):
         return {key: _replaced(one, (*at, key), read, lines, names) for key, one in value.items()}
     if isinstance(value, list):
@@ -91,6 +94,12 @@ def _replaced(
     if not any(at[:length] in read for length in range(1, len(at) + 1)):
         return REMOVED if isinstance(value, str) else 0
     return _text_without_contacts(value, names) if isinstance(value, str) else value
+
+
+def _made_up(text: str, value: str | int) -> str | int:
+    if text == NOTE and _UNIT.fullmatch(str(value)):
+        return UNIT if isinstance(value, str) else 2
+    return text if isinstance(value, str) else value and int("3035550142")
 
 
 def _text_without_contacts(text: str, names: Collection[str]) -> str:

@@ -1,4 +1,4 @@
-"""Find what tells a chatbot's finished booking from its other intents and turns."""
+"""Find the values that distinguish a chatbot's finished booking from its other messages."""
 
 import re
 from typing import Any, Final
@@ -15,9 +15,9 @@ BOOKS: Final = re.compile(
     r"book|schedul|tour|visit|viewing|showing|appointment|reserv|cita|visita|termin|rendez",
     re.IGNORECASE,
 )
-#: A value of a field of a form or a portal, which is no intent of a chatbot.
+#: A value from a form or portal that is not a chatbot's intent.
 CONSTANT: Final = re.compile(r"[A-Z]+(_[A-Z]+)+")
-#: For keys that show how far a chat is, the values of its last turn.
+#: Keys that show how far a chat has progressed, with the values of its last turn.
 TURNS: Final = {
     "allrequiredparamspresent": re.compile("true", re.IGNORECASE),
     "invocationsource": re.compile("FulfillmentCodeHook"),
@@ -39,7 +39,7 @@ def booking_intents(observed: Observed) -> dict[str, list[Any]]:
 
 
 def last_turns(observed: Observed) -> dict[str, list[Any]]:
-    """Return the values of the last turn of a chat, keyed by path."""
+    """Return the values that mark the last turn of a chat, keyed by path."""
     found: dict[str, list[Any]] = {}
     for path in observed.values:
         last = TURNS.get(key_of(path)) or TURNS.get(owned_key(path))

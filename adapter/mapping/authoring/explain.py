@@ -39,7 +39,7 @@ class Row:
 
 
 #: The row for a mapping with ``check_availability``.
-CHECKED: Final = Row("availability", "-", "a tour is booked only if Knock shows its time as free")
+CHECKED: Final = Row("availability", "-", "a tour is booked only if its time is available in Knock")
 
 
 def rows_from_source(source: Source) -> list[Row]:
@@ -111,7 +111,7 @@ def _reshape_rows(data: Mapping[str, Any]) -> Iterator[Row]:
     parts = " and ".join(map(_paths, keys))
     yield Row("dedupe", parts, "the same values identify the same booking")
     if "sent_at" in data:
-        yield Row("sent_at", _paths(data["sent_at"]), "the latest request of a person counts")
+        yield Row("sent_at", _paths(data["sent_at"]), "a person's latest request counts")
     yield Row("community", *_community(data["community"]))
     if "attribution" in data:
         yield Row("attribution", _paths(data["attribution"]), "looked up in communities.yaml")

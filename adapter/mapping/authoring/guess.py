@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from adapter.mapping.authoring.field_keys import KEYS, VALUES, Guesses, matching_pattern
+from adapter.mapping.authoring.foreign import with_other_prices
 from adapter.mapping.authoring.observe import Observed
 from adapter.mapping.authoring.payload_keys import SPANISH_NAME, key_of, words_around, words_in
 from adapter.mapping.authoring.plausible import EVENT, HELD_EVENT, STARTS, VISITS, is_plausible
@@ -40,7 +41,8 @@ def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
             ranked = sorted(paths, key=lambda path: _rank(target, path, observed))
             guesses[target] = _with_fallbacks(target, ranked, observed)
     guesses = {**_only_contacts(guesses, observed), **guesses}
-    return _consistent(_with_both_names(_of_one_renter(guesses, observed), observed))
+    guesses = with_other_prices(_of_one_renter(guesses, observed), observed)
+    return _consistent(_with_both_names(guesses, observed))
 
 
 def _only_contacts(guesses: Guesses, observed: Observed) -> dict[str, tuple[str, ...]]:
@@ -134,7 +136,7 @@ def _of_one_renter(
 def _with_both_names(
     guesses: dict[str, tuple[str, ...]], observed: Observed
 ) -> dict[str, tuple[str, ...]]:
-    """Read ``name`` as the first or last name if only the other one has its own key beside it."""
+    """Treat ``name`` as the first or last name if only the other one has its own key next to it."""
     names = [one for one in ("first_name", "last_name") if one in guesses]
     if "name" not in guesses or len(names) != 1:
         return guesses

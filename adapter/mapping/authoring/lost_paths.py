@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from adapter.mapping.authoring.observe import Observed
 from adapter.mapping.authoring.readings import quoted
-from adapter.parsing.paths import EACH, path_from_text
+from adapter.parsing.paths import EACH, located_leaves, path_from_text
 
 #: Maximum number of values to look at in a sample.
 MOST_VALUES: Final = 20_000
@@ -34,21 +34,13 @@ def lost_paths(samples: Sequence[Any], observed: Observed, used: Iterable[str]) 
 
 
 def _leaves(sample: Any, lists: dict[Parts, int]) -> Iterator[Parts]:
-    """Yield the path of each string or number, with ``*`` for indexes, and count list items.
-
-    It uses a stack, because a sample may be nested deeper than Python's recursion limit.
-    """
-    stack: list[tuple[Parts, Any]] = [((), sample)]
-    for _ in range(MOST_VALUES):
-        if not stack:
-            return
-        parts, value = stack.pop()
-        if isinstance(value, list):
-            lists[parts] = max(len(value), lists.get(parts, 0))
-            stack += [((*parts, EACH), one) for one in reversed(value)]
-        elif isinstance(value, Mapping):
-            stack += [((*parts, str(key)), one) for key, one in reversed([*value.items()])]
-        elif isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
+    """Yield the path of each string or number, with ``*`` for indexes, and count list items."""
+    for location, value in located_leaves(sample, MOST_VALUES):
+        parts = tuple(EACH if isinstance(one, int) else str(one) for one in location)
+        for depth, step in enumerate(location):
+            if isinstance(step, int):
+                lists[parts[:depth]] = max(step + 1, lists.get(parts[:depth], 0))
+        if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
             yield parts
 
 

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+import phonenumbers
+
 #: Made-up renters. Their names and the numbers below are reserved for fiction.
 RENTERS: Final = (
     *(("Dana", "Okafor"), ("Ines", "Duarte"), ("Marcus", "Lindqvist"), ("Priya", "Raman")),
@@ -24,6 +26,12 @@ MORE_NAMES: Final = (
 )
 #: The area codes of made-up phone numbers, which end in 555-0100 to 555-0199.
 AREAS: Final = ("303", *(str(area) for area in range(201, 990) if area != 303))
+#: The codes of countries that have an example of a mobile number.
+COUNTRY_CODES: Final = frozenset(
+    code
+    for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items()
+    if phonenumbers.example_number_for_type(regions[0], phonenumbers.PhoneNumberType.MOBILE)
+)
 #: Maximum number of made-up values to try. Values repeat only in a body with more people than this.
 MOST_TRIED: Final = 50_000
 WORD: Final = re.compile(r"[^\W\d_](?:[\w'\u2019-]*\w)?\.?")
@@ -48,7 +56,9 @@ class MadeUpPeople:
     negative number stands for a person who is not a renter.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, region: str = "") -> None:
+        #: The country of phone numbers without a country code, or "" for the United States.
+        self.region = region
         self._emails: dict[str, str] = {}
         self._phones: dict[str, str] = {}
         self._words: dict[str, str] = {}
@@ -60,8 +70,14 @@ class MadeUpPeople:
         return _chosen(self._emails, text.casefold(), names)
 
     def phone(self, text: str, number: int) -> str:
-        """Return a made-up phone number in the same format as ``text``."""
+        """Return a made-up phone number in the same format as ``text``, valid in its country."""
         digits = re.sub(r"\D", "", text)
+        code = _country_code(text, self.region)
+        if code != 1:
+            made = _chosen(self._phones, digits[-10:], _foreign_phones(code, number))
+            is_whole = text.strip().startswith("+") or digits.startswith(str(code))
+            before = "+" if text.strip().startswith("+") else ""
+            return f"{before}{code}{made}" if is_whole else f"0{made}" if text[:1] == "0" else made
         count = min(len(digits), 10)
         numbers = (one[-count:] for one in _phones(number))
         made = _chosen(self._phones, digits[-10:], numbers)
@@ -120,6 +136,28 @@ def _phones(number: int) -> Iterator[str]:
     """Yield made-up phone numbers to try for a person, starting with the person's own."""
     yield f"{AREAS[0]}55501{(42 + number) % 100:02d}"
     yield from (f"{area}55501{(92 + n) % 100:02d}" for area in AREAS for n in range(100))
+
+
+def _country_code(text: str, region: str) -> int:
+    """Return the country code of a phone number, or 1 if it is unknown."""
+    try:
+        parsed = phonenumbers.parse(text, region or "US")
+    except phonenumbers.NumberParseException:
+        return 1
+    code = parsed.country_code or 1
+    return code if code in COUNTRY_CODES else 1
+
+
+def _foreign_phones(code: int, number: int) -> Iterator[str]:
+    """Yield valid phone numbers of a country, without its code, by changing an example's end."""
+    region = phonenumbers.region_code_for_country_code(code)
+    example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+    whole = phonenumbers.national_significant_number(example) if example else ""
+    for n in range(10_000):
+        digits = f"{whole[:-4]}{(42 + number + n) % 10_000:04d}"
+        parsed = phonenumbers.parse(f"+{code}{digits}")
+        if phonenumbers.is_valid_number(parsed):
+            yield digits
 
 
 def _first_or_last(number: int, part: int) -> Iterator[str]:

@@ -4,6 +4,7 @@ import re
 from typing import Any, Final
 
 from adapter.mapping.authoring.field_keys import NOTES, UNREAD, Guesses
+from adapter.mapping.authoring.foreign import PRICES
 from adapter.mapping.authoring.observe import Observed
 from adapter.mapping.authoring.payload_keys import key_of, owned_key, words_in
 from adapter.mapping.authoring.readings import quoted
@@ -12,7 +13,7 @@ from adapter.mapping.authoring.whose import STAFF
 #: Keys and words for a period when the renter is available, as opposed to a tour time.
 WINDOW_KEYS: Final = frozenset({"earliest", "latest"})
 WINDOWS: Final = frozenset({"window", "windows", "availabilities"})
-#: Keys that say who wrote a text, and their values for the staff and for programs.
+#: Keys that name a text's author, and their values for staff and for programs.
 AUTHORS: Final = (
     *("author.type", "author.role", "sender.type", "sender.role", "author_type", "sender_type"),
     *("authorType", "senderType", "role", "from.type"),
@@ -39,7 +40,7 @@ def note_paths(observed: Observed, guesses: Guesses) -> list[str]:
     unlike = {str(observed.values[path]): path for path in reversed([*texts, *answers])}
     paths = (path for path in [*texts, *answers] if path in unlike.values())
     found = [_of_each(path) for path in paths if not _is_question(path, observed)]
-    return [*[*dict.fromkeys(found)][:MOST_NOTES], *mail[:1]]
+    return [*[*dict.fromkeys(found)][:MOST_NOTES], *guesses.get(PRICES, ()), *mail[:1]]
 
 
 def _without_items(path: str) -> str:
@@ -55,7 +56,7 @@ def _is_note(path: str, observed: Observed) -> bool:
 
 
 def _is_of_staff(path: str, observed: Observed) -> bool:
-    """Return True if the same object says that a member of the staff or a bot wrote its text."""
+    """Return True if the same object says that an employee or a bot wrote its text."""
     parent = path.rpartition(".")[0]
     authors = [f"{parent}.{key}" for key in AUTHORS] if parent else [*AUTHORS]
     kinds = {str(one).lower() for author in authors for one in observed.filled(author)}

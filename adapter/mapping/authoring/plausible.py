@@ -38,7 +38,7 @@ EVENT: Final = re.compile(
 )
 #: Words for a tour in the name of an event.
 HELD_EVENT: Final = "(meeting|tour|appointment|visit|showing|viewing)"
-#: Events after a tour or around it. Without other events in the samples, they are ignored.
+#: Events around a tour, such as its end. If the samples have no other events, they are ignored.
 NO_BOOKING: Final = re.compile(
     rf"no[-_ ]?show|(?<![a-z])ping|recording|payment|refund|reminder|{HELD_EVENT}[-_. ]?"
     r"(started|ended|completed|finished|attended|over)"
@@ -60,7 +60,7 @@ MEETING: Final = re.compile(
 
 #: Keys beside which a plain name is a person's.
 OF_A_PERSON: Final = re.compile(rf".*email|{FIRST_NAME}|{LAST_NAME}")
-#: Keys of a name that may also be a thing's.
+#: Keys of a name that may be a person's or a thing's.
 PLAIN_NAME: Final = re.compile(rf"name|displayname|profilename|{NAME_WORD}")
 
 
@@ -117,6 +117,8 @@ def _is_community(path: str, value: Any) -> bool:
     """Return True if a value may be a community's name or ID and not an event type."""
     key, text = key_of(path), str(value)
     if not isinstance(value, str | int) or isinstance(value, bool) or CLOCK.fullmatch(text):
+        return False
+    if text == "0":  # a property that the sender does not know
         return False
     if key == "eventtype":
         return not KIND.fullmatch(text) and not (EVENT.search(text) and "/" not in text)

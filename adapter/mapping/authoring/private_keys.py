@@ -5,6 +5,7 @@ from typing import Final
 
 from adapter.mapping.authoring.made_up import PARTICLE
 from adapter.mapping.authoring.payload_keys import ROLES, is_secret, key_of, names_in, words_in
+from adapter.mapping.authoring.whose import PLACE
 
 #: Keys of data that is always private, regardless of its owner, in lowercase without separators.
 PRIVATE: Final = re.compile(
@@ -16,13 +17,20 @@ PRIVATE: Final = re.compile(
     r"|employment(status|type|info|details)?|employed|occupation|profession|jobtitle|work(place)?"
     r"|(current|high)?school(name)?|university|college|major|degree|education(level)?"
     r"|student(id|status)?|hobby|hobbies|bio|gender|sex|race|ethnicity|religion|nationality"
-    r"|citizenship|marital(status)?|disab\w+|veteran(status)?|immigrationstatus|(home|property)value"
+    r"|citizenship|(marital|relationship|military|family|civil)(status)?|disab\w+|veteran(status)?"
+    r"|immigrationstatus|(home|property)value"
     r"|home(owner|ownership)(status)?|(call)?recording(url|link|file)?|avatar(url)?|photo(url)?"
     r"|profile(photo|picture|image|url)|linkedin(url)?|facebook(url)?|instagram)"
 )
+#: Keys beside a value that say when and by which program it was set.
+RECORD: Final = re.compile(
+    r"timestamp|source(type|id|label|vid)|(updated|created)(by(userid)?|at|date)|(is)?selected"
+)
 #: Words in a key that suggest private data. Such a key is only reported to the user.
 _PRIVATE_WORDS: Final = frozenset(
-    {"age", "birth", "birthday", "birthdate", "credit", "fico", "income", "salary", "wage"}
+    {"situation", "relationship", "military", "postcode", "postal", "zip", "zipcode", "city"}
+    | {"town", "plz", "ort", "ville", "ciudad", "citta", "cidade", "household", "pronouns"}
+    | {"age", "birth", "birthday", "birthdate", "credit", "fico", "income", "salary", "wage"}
     | {"earnings", "employer", "employment", "occupation", "job", "work", "school", "university"}
     | {"college", "student", "degree", "gender", "race", "ethnicity", "religion", "nationality"}
     | {"marital", "disability", "veteran", "voucher", "eviction", "evictions", "bankruptcy"}
@@ -57,6 +65,40 @@ NAME: Final = re.compile(rf"{_CAPITAL},?(?: (?:{PARTICLE.pattern}|{_CAPITAL}),?)
 WORDS: Final = re.compile(r"[^\W\d_][\w'\u2019.-]*(?:,? [^\W\d_][\w'\u2019.-]*){1,4}")
 #: A text with this many words may name someone.
 _TEXT_WORDS: Final = 4
+#: Times, code words, IDs and URLs.
+HARMLESS: Final = re.compile(
+    r"true|false|null|none|1\d{9}(?:\d{3})?|\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*|[A-Z]+(?:_[A-Z0-9]+)+"
+    r"|[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|https?://\S*"
+)
+#: A word that may be a name, and words in the keys of other words.
+_ONE_NAME: Final = re.compile(r"[^\W\d_a-z][a-z\u00df-\u00ff'\u2019]+(?:-[^\W\d_]+)?")
+_NO_NAMES: Final = frozenset(
+    {"type", "kind", "status", "state", "source", "medium", "campaign", "channel", "format", "mode"}
+    | {"method", "reason", "category", "topic", "event", "action", "country", "language", "locale"}
+    | {"currency", "timezone", "zone", "device", "browser", "os", "platform", "pet", "pets", "plan"}
+    | {"unit", "size", "priority", "stage", "role", "intent", "version", "label", "title", "day"}
+    | {
+        "month",
+        "weekday",
+        "period",
+        "frequency",
+        "time",
+        "option",
+        "key",
+        "field",
+        "model",
+        "level",
+    }
+    | {"service", "agent", "bot", "property", "community", "listing", "building", "form", "page"}
+    | {"tour", "appointment", "portal", "website", "site", "provider", "via", "medium", "term"}
+)
+#: Keys of IDs, and of the texts of forms.
+IDS: Final = re.compile(r"(?!.*(tax|license|passport|national)).*(id|uuid|guid|vid)(value)?")
+LABELS: Final = re.compile(r"label|placeholder|formname|option|text|title|html|tooltip|choice")
+#: Keys of data that a user must look at in any case, such as a renter's postcode.
+ANYONES: Final = re.compile(
+    r".*(postcode|postalcode|zipcode|zip|postal)|(home|current|renter)?(city|town|state|province)"
+)
 _STREET: Final = re.compile(
     r"\d{1,6}[A-Za-z]? (?:[\w.'-]+ ){1,4}(st|street|ave|avenue|rd|road|blvd|boulevard|dr|drive|ln"
     r"|lane|ct|court|pl|place|way|pkwy|parkway|ter|terrace|cir|circle|hwy|highway)\b.*",
@@ -68,18 +110,41 @@ _DIGITS: Final = re.compile(r"\+?1?[2-9]\d{2}[2-9]\d{6}")
 
 def is_private(path: str) -> bool:
     """Return True if a path leads to a secret or to data that is always private."""
-    return is_secret(path) or any(
-        PRIVATE.fullmatch(key_of(name)) for name in names_in(path) if not name.isdigit()
-    )
+    if is_secret(path):
+        return True
+    names = [name for name in names_in(path) if not name.isdigit()]
+    is_of_private = any(PRIVATE.fullmatch(key_of(name)) for name in names)
+    return is_of_private and not (len(names) > 1 and RECORD.fullmatch(key_of(names[-1])))
+
+
+def is_harmless(text: str) -> bool:
+    """Return True for a value that tells nothing about a person, wherever it is in a body."""
+    return HARMLESS.fullmatch(text) is not None
 
 
 def may_be_personal(path: str, text: str) -> bool:
     """Return True if a value may be personal, so that a user must decide whether to keep it."""
-    looks = (NAME, _STREET, _DIGITS)
-    if any(one.fullmatch(text) for one in looks) or _PRIVATE_WORDS & {*words_in(path)}:
+    key = key_of(path)
+    is_place = PLACE & {*words_in(path)}
+    is_word = _PRIVATE_WORDS & {*words_in(path)} and (not is_harmless(text) or "_" in text)
+    if (is_word or (ANYONES.fullmatch(key) and not text.islower())) and not is_place:
         return True
-    if len(re.findall(r"[^\W\d_]{2,}", text)) >= _TEXT_WORDS:
+    if is_harmless(text) or _is_id(path, text):
+        return False
+    if any(one.fullmatch(text) for one in (NAME, _STREET, _DIGITS)):
+        return True
+    if len(text.split()) > 1 and len(re.findall(r"[^\W\d_]{2,}", text)) >= _TEXT_WORDS:
+        return not LABELS.fullmatch(key)
+    is_other = is_place or _NO_NAMES & {*words_in(path.rpartition(".")[2]), key}
+    if _ONE_NAME.fullmatch(text) and not is_other:
         return True
     is_words = not re.search(r"[\d@/:]", text) and 0 < len(text.split()) < 5
-    is_name = WHO.fullmatch(key_of(path)) or re.fullmatch(WHOSE_NAME, key_of(path))
+    is_name = WHO.fullmatch(key) or re.fullmatch(WHOSE_NAME, key)
     return bool(is_name) and is_words
+
+
+def _is_id(path: str, text: str) -> bool:
+    """Return True for an ID, which may be a number with as many digits as a phone number."""
+    names = [name for name in names_in(path)[-4:] if not name.isdigit()]
+    is_id = any(IDS.fullmatch(key_of(name)) for name in names)
+    return is_id and " " not in text and any(map(str.isdigit, text))

@@ -15,7 +15,7 @@ from adapter.parsing.paths import MISSING, path_from_text, walk
 
 Row = Mapping[str, Any]
 
-#: Keys of a question and of its answer in several languages, which may also be other things' keys.
+#: Keys of a question and its answer in several languages. They may also have other meanings.
 QUESTION_WORDS: Final = (
     *("q", "Question", "prompt", "frage", "Frage", "pregunta", "Pregunta", "etiqueta"),
     *("libellé", "libelle", "intitulé", "intitule", "pergunta", "domanda", "etichetta", "vraag"),

@@ -37,6 +37,7 @@ from adapter.mapping.authoring.private_keys import (
     WHO,
     WHOSE_NAME,
     WORDS,
+    is_harmless,
     is_private,
     may_be_personal,
 )
@@ -240,9 +241,9 @@ def partly_replaced(payload: Any, changes: Changes) -> list[str]:
 
 def _replaced_leaves(payload: Any, changes: Changes) -> Iterator[tuple[str, str, str]]:
     """Yield the path, the old text and the new text of each value that would be changed."""
-    new = dict(_leaves(_redacted_data(payload, changes), "", 0))
-    for path, value in _leaves(payload, "", 0):
-        if str(new[path]) != str(value):
+    new = dict(_leaves(_unpacked(_redacted_data(payload, changes)), "", 0))
+    for path, value in _leaves(_unpacked(payload), "", 0):
+        if str(new.get(path, value)) != str(value):
             yield path[1:], str(value), str(new[path])
 
 
@@ -264,10 +265,10 @@ def possible_names(
 
     ``fields`` contains the replaced paths, and ``kept`` the community names.
     """
-    before = dict(_leaves(payload, "", 0))
+    before = dict(_leaves(_unpacked(payload), "", 0))
     return [
         path[1:]
-        for path, value in _leaves(written, "", 0)
+        for path, value in _leaves(_unpacked(written), "", 0)
         if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip()
         if path[1:] not in fields and before.get(path) == value and str(value) not in kept
         if may_be_personal(path, str(value).strip())
@@ -276,7 +277,7 @@ def possible_names(
 
 def fields_left(payload: Any, written: Any, fields: Collection[str]) -> list[str]:
     """Return the fields whose values are the same in the payload and the redacted sample."""
-    before, after = dict(_leaves(payload, "", 0)), dict(_leaves(written, "", 0))
+    before, after = (dict(_leaves(_unpacked(one), "", 0)) for one in (payload, written))
     return [one for one in fields if before.get(f".{one}") == after.get(f".{one}", object)]
 
 
@@ -347,6 +348,26 @@ def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
         yield path, data
 
 
+def _unpacked(data: Any, depth: int = 0) -> Any:
+    """Return a copy of JSON data in which each string that contains JSON is replaced by its data.
+
+    The values in such a string are then compared and named one by one.
+    """
+    if depth > MAX_DEPTH:
+        return data
+    if isinstance(data, str) and data.lstrip()[:1] in ("{", "["):
+        try:
+            inner = json.loads(data)
+        except (ValueError, RecursionError):
+            return data
+        return _unpacked(inner, depth + 1) if inner else data
+    if isinstance(data, Mapping):
+        return {key: _unpacked(value, depth + 1) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_unpacked(value, depth + 1) for value in data]
+    return data
+
+
 class _Person(NamedTuple):
     """A person in a sample, with the made-up values that replace the person's data.
 
@@ -375,7 +396,8 @@ def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, st
     """Yield each string to replace in a value, together with its replacement."""
     key = key_of(path)
     if is_private(path) and not is_form_key(path):
-        if len(text) >= (SHORTEST_NUMBER if _count(text) else SHORTEST_TEXT) or is_secret(path):
+        is_long = len(text) >= (SHORTEST_NUMBER if _count(text) else SHORTEST_TEXT)
+        if is_secret(path) or (is_long and not is_harmless(text)):
             yield text, REMOVED
         return
     if _is_address(path, key) and "@" not in text:
@@ -512,7 +534,7 @@ def _redacted_pair(pair: str, changes: Changes) -> str:
 
 
 def _redacted_markup(text: str, changes: Changes, payload: Any) -> str:
-    """Return a redacted copy of XML, of a multipart body, or of another text."""
+    """Return a redacted copy of XML, a multipart body, or other text."""
     for path, value in _leaves(payload, "", 0):
         name = re.escape(path.rpartition(".")[2].removeprefix("@"))
         if path and is_private(path) and not _is_blank(value):
@@ -562,7 +584,7 @@ def _is_number(text: str) -> bool:
 
 
 def _in_format(phones: Mapping[str, str], found: re.Match[str]) -> str:
-    """Return the replacement for a phone number, in the same format, or the number itself."""
+    """Return a phone number's replacement in the same format, or the number if it has none."""
     left = iter(phones.get(_digits(found[0]), _digits(found[0])))
     rest = found[0][len(found[1]) :]
     return found[1] + "".join(next(left, "") if one.isdigit() else one for one in rest)

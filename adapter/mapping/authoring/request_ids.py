@@ -12,7 +12,7 @@ from adapter.mapping.authoring.readings import read
 from adapter.mapping.authoring.whose import RENTER, STAFF
 
 #: Last words of keys whose values are IDs.
-IDS: Final = frozenset({"id", "uid", "uuid", "token", "uri", "sid"})
+IDS: Final = frozenset({"id", "uid", "uuid", "token", "uri", "sid", "vid"})
 #: Objects whose ID is different in each request.
 REQUESTS: Final = frozenset(
     {"lead", "submission", "response", "appointment", "booking", "call", "event", "conversation"}
@@ -93,7 +93,7 @@ def is_request_id(path: str) -> bool:
 
 
 def is_event_id(path: str) -> bool:
-    """Return True for the ID of an event, which may be that of a webhook or of a group's tour."""
+    """Return True for the ID of an event, which may identify a webhook or a group tour."""
     return _id_owner(path)[-1:] == ["event"]
 
 

@@ -28,6 +28,7 @@ from adapter.mapping.authoring.draft_lines import (
     start_line,
 )
 from adapter.mapping.authoring.field_keys import Guesses
+from adapter.mapping.authoring.foreign import region_of, sale_paths
 from adapter.mapping.authoring.guess import NOT_A_LEAD, contact_paths, guess_paths
 from adapter.mapping.authoring.lost_paths import lost_paths
 from adapter.mapping.authoring.note_paths import note_paths
@@ -72,7 +73,11 @@ CODE: Final = re.compile(r"(?=.*\d)(?=.*[A-Z])(?=.*[a-z])[A-Za-z0-9]{8,}")
 CHANGE_FLAG: Final = re.compile(r"cancel|reschedul")
 STATUS: Final = re.compile(r"intent|(tour|appointment|booking|lead)?status|(function|tool)(name)?")
 CHANGE_HINT: Final = "does true cancel a tour ('cancellation') or need review ('ignore')?"
+SALE_HINT: Final = "someone who wants to buy is no renter: add it under 'ignore'?"
+MOST_SALES: Final = 3
 STATUS_HINT: Final = "do other values need 'accept', 'ignore' or 'cancellation'?"
+MINIMUM: Final = re.compile("min(imum)?|from|lowest")
+MAXIMUM: Final = re.compile("max(imum)?|highest")
 #: Keys of the phone number that a call was made from.
 FROM_NUMBER: Final = re.compile(r"(call)?fromnumber")
 
@@ -151,7 +156,7 @@ class Draft:
 
     @property
     def ignored(self) -> list[Any]:
-        """The names of events around a tour, such as its end, which never are leads."""
+        """The names of events around a tour, such as its end, which are never leads."""
         events = self._values("accept") if "accept" in self.guesses else []
         return [one for one in events if NO_BOOKING.search(str(one))]
 
@@ -204,7 +209,7 @@ class Draft:
         return f"expect_some: {{ last_name: {TODO} }}   # adapter map --as-test prints the rest"
 
     def _has_no_time(self, rows: Sequence[Mapping[str, Any]]) -> bool:
-        """Return True if nothing in a sample may be a tour time."""
+        """Return True if no value in a sample can be a tour time."""
         if self.observed.mail or dates_in(self.observed, self.guesses):
             return False
         paths = [path for target in ("starts_at", "date") for path in self.guesses.get(target, ())]
@@ -407,13 +412,34 @@ class Draft:
                 formats = formats_at(self.observed, guesses[name])
                 yield field_line(name, guesses[name], format_option(formats))
             elif name in OPTIONS and name in guesses:
-                key = key_of(guesses[name][0])
-                hint = FROM_HINT if FROM_NUMBER.fullmatch(key) else ""
-                option = OPTIONS[name].replace("dollars", "cents" if "cents" in key else "dollars")
-                yield field_line(name, guesses[name], option) + hint
+                yield self._plain_line(name)
         if notes:
             yield "notes:"
             yield from (f"  - {_note(path)}" for path in notes)
+
+    def _plain_line(self, name: str) -> str:
+        """Return the line of a field that needs at most one option."""
+        paths = self.guesses[name]
+        key = key_of(paths[0])
+        if name == "desired_num_bedrooms" and (most := self._most_bedrooms(paths[0])):
+            paths = [f"{{{paths[0]}}}-{{{most}}}", *paths]
+        hint = FROM_HINT if FROM_NUMBER.fullmatch(key) else ""
+        option = OPTIONS[name].replace("dollars", "cents" if "cents" in key else "dollars")
+        phones = self.observed.filled(paths[0]) if name == "phone_1" else []
+        if not all(str(one).strip().startswith("+") for one in phones):
+            region = region_of(self.observed)
+            option = f"region: {region}" if region else option
+        return field_line(name, paths, option) + hint
+
+    def _most_bedrooms(self, path: str) -> str:
+        """Return the path of the maximum next to a minimum number of bedrooms, or ""."""
+        parent = path.rpartition(".")[0]
+        beside = (one for one in self.observed.values if one.rpartition(".")[0] == parent)
+        key = MINIMUM.sub("max", key_of(path))
+        is_minimum = key != key_of(path)
+        return next(
+            (one for one in beside if is_minimum and MAXIMUM.sub("max", key_of(one)) == key), ""
+        )
 
     def _name_lines(self) -> Iterator[str]:
         parts = ("first_name", "last_name")
@@ -451,7 +477,11 @@ def draft_from_samples(name: str, samples: Sequence[Any]) -> Draft:
 
 def _undecided_lines(observed: Observed, guesses: Guesses) -> Iterator[str]:
     """Yield a comment about each unused status or flag that may need a condition."""
-    taken = {path for paths in guesses.values() for path in paths}
+    sales = sale_paths(observed)
+    for path in sales[:MOST_SALES]:
+        value = json.dumps(str(observed.filled(path)[0])[:40])
+        yield f"# {quoted(path)} is {value} in a sample; {SALE_HINT}"
+    taken = {path for paths in guesses.values() for path in paths} | {*sales}
     for path in observed.values:
         key, values = key_of(path), observed.filled(path)
         if path in taken or not values or path.split(".")[0] in observed.readers:

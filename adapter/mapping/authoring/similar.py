@@ -1,15 +1,19 @@
 """Find senders in the gallery whose webhooks have the same format as the given samples."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from adapter.exceptions import PayloadError
+from adapter.mapping.engine import Mapped
+from adapter.mapping.loader.loader import load_files
 from adapter.mapping.registry import names_in
 from adapter.mapping.samples import CONTENT_TYPES, content_type_of
+from adapter.models import WebhookRequest, utc_now
 from adapter.parsing.body import parse
 from adapter.parsing.paths import leaves
+from adapter.settings import Policy
 
 #: Minimum share and number of common paths for two webhooks to have the same format.
 ALIKE: Final = 0.4
@@ -30,6 +34,33 @@ def similar_senders(payloads: Sequence[Any], gallery: Path) -> list[str]:
         shares[name] = max(best, shares.get(name, 0))
     most = max(shares.values(), default=0)
     return sorted(name for name, one in shares.items() if one and one >= most - TIE)
+
+
+def reading_senders(body: bytes, content_type: str, payload: Any, gallery: Path) -> list[str]:
+    """Return the senders in the gallery whose mappings read a renter and a key in a body.
+
+    This also finds a sender whose webhooks have only a few paths in common, such as those of a CRM.
+    """
+    request, now = WebhookRequest.from_body(body, content_type), utc_now()
+    names = [one for one in names_in(gallery) if _has_sample_of(one, content_type, gallery)]
+    likely = [gallery / f"{name}.yaml" for name in names]
+    keys = {key for key in payload if len(key) > 2} if isinstance(payload, Mapping) else set()
+    likely = [file for file in likely if any(key in file.read_text("utf-8") for key in keys)]
+    sources = load_files(gallery, likely, Policy(), strict=False).sources
+    return sorted(name for name, one in sources.items() if _reads_renter(one.map(request, now=now)))
+
+
+def _has_sample_of(name: str, content_type: str, gallery: Path) -> bool:
+    kind = content_type.partition(";")[0]
+    files = (gallery / "samples").glob(f"{name}*")
+    return any(CONTENT_TYPES.get(one.suffix, "").partition(";")[0] == kind for one in files)
+
+
+def _reads_renter(mapped: Mapped) -> bool:
+    """Return True if a mapping finds a name, a contact and a dedupe key."""
+    found = {field for item in mapped.items for field in item.appointment}
+    has_renter = "last_name" in found and bool({"email_1", "phone_1"} & found)
+    return has_renter and bool(mapped.dedupe_key)
 
 
 def _gallery_paths(gallery: Path) -> Iterator[tuple[str, frozenset[str]]]:

@@ -89,7 +89,7 @@ class CompiledMapping:
     #: The paths and templates under ``dedupe`` that can identify a lead. At least one must have a
     #: value. The others, such as the property, do not identify a lead.
     identifying: Container[str]
-    #: Lists of which the mapping reads only some items.
+    #: Lists that the mapping reads only in part.
     partial_lists: Sequence[PartialList] = ()
     #: When the renter made the request, according to the sender.
     sent_at: PathLookup
@@ -319,7 +319,7 @@ class CompiledMapping:
             return None
 
     def read_sent_at(self, scope: Scope) -> dt.datetime:
-        """Read the UTC time when the renter made the request. Raise :class:`Unreadable`."""
+        """Read the UTC time of the renter's request. Raise :class:`Unreadable` on failure."""
         _, value = self.sent_at.first(scope)
         return read_absolute_instant(unwrap_single(value))
 

@@ -15,7 +15,7 @@ MAX_LISTED: Final = 5
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PartialList:
-    """A list in the payload of which a mapping reads only certain items."""
+    """A list in the payload. The mapping reads only some of its items."""
 
     #: The path of the list.
     path: Path

@@ -17,7 +17,7 @@ from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.engine.tour_time import TourTime
 from adapter.mapping.format_profile import places_of
 from adapter.mapping.loader.compile_paths import UsedPath
-from adapter.mapping.loader.doubtful_values import doubtful_values
+from adapter.mapping.loader.doubtful_values import doubtful_values, without_items
 from adapter.mapping.loader.key_parts import KeyPlaces
 from adapter.mapping.loader.yaml_document import KeyPath
 from adapter.mapping.problems import Problem
@@ -258,8 +258,8 @@ def _warn_of_items_left_out(source: Source, scopes: Sequence[Scope]) -> None:
         where = next(used.where for used in source.used_paths if _starts_with(used, one.path.parts))
         count = "1 more item" if most == 1 else f"{most} more items"
         message = (
-            f"{one.path.text} has {count} in a sample than the mapping reads: use for_each for one "
-            f'lead of each item, or add them to the notes: "{{{one.path.text}.*.…}}"'
+            f"{one.path.text} has {count} in a sample than the mapping reads: use for_each to make "
+            f'one lead from each item, or add them to the notes: "{{{one.path.text}.*.…}}"'
         )
         source.document.add(where, message, warning=True)
 
@@ -449,20 +449,16 @@ def _always(source: Source) -> Community | None:
 
 def _warn_of_unused_events(source: Source, samples: Sequence[Sample]) -> None:
     """Warn if the mapping does not read an event's name, and so treats all events as leads."""
-    used = {_without_items(used.path.text) for used in source.used_paths}
+    used = {without_items(used.path.text) for used in source.used_paths}
     observed = observe([sample.payload for sample in samples])
     for path in event_paths(observed):
-        if _without_items(path) not in used and source.document.data.get("tests"):
+        if without_items(path) not in used and source.document.data.get("tests"):
             value = observed.filled(path)[0]
             message = (
                 f"{path} seems to name an event, such as {str(value)[:40]!r}, and no condition "
                 "reads it, so other events count as leads too: list the right ones under 'accept'"
             )
             source.document.add(("tests",), message, warning=True)
-
-
-def _without_items(path: str) -> str:
-    return ".".join(part for part in path.split(".") if part != "*" and not part.isdigit())
 
 
 def _warn_of_doubtful_values(source: Source, samples: Mapping[int, Sample]) -> None:

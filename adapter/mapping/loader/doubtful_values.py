@@ -1,5 +1,6 @@
 """Find values that indicate a canceled or moved tour that a mapping would still book."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ MOVED: Final = (
     "{at} seems to say that this tour was moved, and no condition reads it: make sure that "
     "starts_at reads the new time, and that dedupe is the same as for the first booking"
 )
+#: Fields whose values are the renter's, so that they describe no tour.
+RENTERS: Final = re.compile(r"(first_|last_)?name|(email|phone)_\d")
 #: Maximum length of a value in a warning.
 MOST_SHOWN: Final = 40
 
@@ -26,9 +29,21 @@ MOST_SHOWN: Final = 40
 def doubtful_values(source: Source, scope: Scope) -> list[str]:
     """Return a warning for each value of a webhook that contradicts its booking."""
     conditions = [*_conditions(source)]
+    renters = {*_renters_paths(source)}
     values = (pair for data in _booked(source, scope) for pair in leaves(data))
-    texts = (_warning(path, value, conditions) for path, value in values)
+    texts = (
+        _warning(path, value, conditions)
+        for path, value in values
+        if without_items(path) not in renters
+    )
     return list(dict.fromkeys(text for text in texts if text))
+
+
+def _renters_paths(source: Source) -> Iterator[str]:
+    """Yield the paths of the renter's name and contacts, without the indexes of items."""
+    for one in source.used_paths:
+        if one.where[0] == "appointment" and RENTERS.fullmatch(one.where[1]):
+            yield without_items(one.path.text)
 
 
 def _booked(source: Source, scope: Scope) -> Iterator[Any]:
@@ -55,7 +70,7 @@ def _conditions(source: Source) -> Iterator[Condition]:
 
 def _warning(path: str, value: Any, conditions: Iterable[Condition]) -> str | None:
     """Return the warning for a value, or None if it is fine or the mapping expects it."""
-    reading = [one for one in conditions if _without_items(one.path.text) == _without_items(path)]
+    reading = [one for one in conditions if without_items(one.path.text) == without_items(path)]
     accepted = [one for one in reading if one.section == "accept" and not one.negated]
     is_expected = any(key_from_value(value) in one.values for one in accepted)
     if says_canceled(path, value) and not is_expected:
@@ -72,5 +87,6 @@ def _shown(value: Any) -> str:
     return repr(value[:MOST_SHOWN]) if isinstance(value, str) else str(value)[:MOST_SHOWN]
 
 
-def _without_items(path: str) -> str:
+def without_items(path: str) -> str:
+    """Return a path without the positions in lists."""
     return ".".join(part for part in path.split(".") if part != "*" and not part.isdigit())

@@ -60,7 +60,7 @@ class KeyPlaces:
         return cls(places, frozenset(personal), frozenset(shared - personal))
 
     def identifying(self, own: Container[str] | None) -> frozenset[str]:
-        """Return the paths and templates that can identify a lead. Each lead needs a value for one.
+        """Return the paths and templates that can identify a lead. Each lead must have one of them.
 
         If no place is known to identify a lead, all count, because one may be an ID with an unusual
         name. With ``for_each``, a place counts only if it starts with a name in ``own``.

@@ -146,7 +146,7 @@ def _received(test: Mapping[str, Any]) -> dt.datetime | None:
     except ValueError:
         now = None
     if now is None or now.tzinfo is None:
-        raise ValueError("'received' must be an instant such as 2026-03-01T12:00:00Z")
+        raise ValueError("'received' must be a time with an offset, such as 2026-03-01T12:00:00Z")
     return now
 
 

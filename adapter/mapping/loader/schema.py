@@ -119,15 +119,15 @@ class BodyKinds(Texts):
 
 
 class Shorthand(fields.Field[Any]):
-    """An object that may be shortened to the value of its main key."""
+    """An object that may be shortened to the value of its key ``from``."""
 
-    def __init__(self, schema: type[StrictSchema], key: str, **kwargs: Any) -> None:
+    def __init__(self, schema: type[StrictSchema], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.schema, self.key = schema, key
+        self.schema = schema
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         if not isinstance(value, Mapping):
-            value = {self.key: value}
+            value = {"from": value}
         return self.schema().load(value)
 
 
@@ -189,7 +189,7 @@ class StartSection(StrictSchema):
     """The schema for the ``starts_at`` section."""
 
     from_ = PathList(data_key="from")
-    date = Shorthand(DateSection, "from")
+    date = Shorthand(DateSection)
     time = PathList()
     format = Texts()
     timezone = ZoneSection()
@@ -456,7 +456,7 @@ class Sections(StrictSchema):
         **described("Paths whose values identify a booking; a nested list holds alternatives."),
     )
     sent_at = PathList(**described("When the renter made the request, according to the sender."))
-    community = Shorthand(CommunitySection, "from", required=True)
+    community = Shorthand(CommunitySection, required=True)
     attribution = PathList()
     without_time = _one_of(WithoutTime)
     check_availability = flag(

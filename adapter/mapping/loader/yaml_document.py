@@ -159,7 +159,7 @@ def document_from_bytes(file: str, raw: bytes) -> Document:
 def _parser_message(problem: str | None) -> str:
     """Return the error message of the YAML parser, with a hint about the usual cause."""
     message = problem or "is not YAML"
-    if "expected ':'" in message:
+    if "expected ':'" in message or "expected ','" in message:
         return f"{message} (here or on the previous line)"
     if message.startswith("mapping values"):
         return f"{message}: put text that contains ': ' in quotes"

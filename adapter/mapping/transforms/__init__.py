@@ -13,6 +13,7 @@ from adapter.mapping.transforms.base import (
 )
 from adapter.mapping.transforms.bedrooms import bedrooms_from
 from adapter.mapping.transforms.contacts import (
+    REGIONS,
     email_from,
     is_no_name,
     name_from,
@@ -25,6 +26,7 @@ from adapter.parsing.text import as_items, clean_text, is_empty
 
 __all__ = [
     "EMPTY",
+    "REGIONS",
     "TRANSFORMS",
     "Example",
     "Noted",

@@ -16,6 +16,8 @@ from adapter.mapping.transforms.base import EMPTY, Example, Noted, Option, text_
 from adapter.parsing.text import CAP_EMAIL, CAP_NAME, CAP_NUMBER, CAP_TEXT, clean_text
 from adapter.settings import Policy
 
+#: The countries whose phone numbers can be read.
+REGIONS: Final = frozenset(phonenumbers.SUPPORTED_REGIONS)
 #: The ``region`` for numbers that start with their country code.
 INTERNATIONAL: Final = "international"
 _KEYPAD: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "22233344455566677778889999")
@@ -261,7 +263,7 @@ def email_from(value: object, *, policy: Policy) -> object:
 
 
 def _region(value: object) -> str:
-    if value not in (*phonenumbers.SUPPORTED_REGIONS, INTERNATIONAL):
+    if value not in (*REGIONS, INTERNATIONAL):
         raise ValueError(
             f"{value!r} is not a region; use two capital letters, such as US, or {INTERNATIONAL}"
         )
@@ -310,7 +312,7 @@ def _region(value: object) -> str:
         Example(given="1-800-FLOWERS", unreadable=True),
     ],
 )
-def phone_from(value: object, *, policy: Policy, region: str | None) -> object:
+def phone_from(value: object, *, policy: Policy, region: str | None = None) -> object:
     """Extract the first valid phone number in a string, in E.164 format."""
     text = text_or_empty(value, CAP_NUMBER)
     if text is EMPTY:

@@ -83,7 +83,7 @@ class Ledger:
         return {one: sum_of(self.of(one)) for one in Verdict}
 
     def of(self, verdict: Verdict) -> list[Judged]:
-        """Return the lines with this verdict."""
+        """Return the lines of the portal's list that have this verdict."""
         return [one for one in self.lines if one.verdict is verdict]
 
     @property

@@ -88,7 +88,7 @@ def _named(cells: Sequence[str], rules: PortalRules) -> Iterator[tuple[str, list
     for field, names in rules.columns.items():
         for name in names:
             if plain(name) not in indexes:
-                text = f"there is no column {name!r}, which is named for {field}; "
+                text = f"there is no column {name!r}, which --columns sets for {field}; "
                 raise PayloadError(text + _found_text(cells))
         yield field, [indexes[plain(name)] for name in names]
 

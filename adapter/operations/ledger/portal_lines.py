@@ -227,7 +227,7 @@ class _LineReader:
         if match and self._policy.phone_region == "US":
             number = "+1" + "".join(match.groups())  # 30 times as fast
         else:
-            number = transforms.phone_from(text, policy=self._policy, region=None)
+            number = transforms.phone_from(text, policy=self._policy)
             number = number.value if isinstance(number, transforms.Noted) else number
         is_shared = number is None or number in self._policy.shared_contacts
         return None if is_shared else str(number)

@@ -259,7 +259,7 @@ def _arrived(
     Return an empty list if no lead matches.
     """
     if "date" in line.unreadable and found:
-        return "A lead of this renter arrived, but the date on this line cannot be read."
+        return "A lead from this renter arrived, but the date on this line cannot be read."
     here = [one for one in found if _is_here(line, one)]
     sure = [one for one in here if one.by not in _WEAK and not one.is_other_name]
     if near := [one for one in sure if _is_near(line, one, rules)]:
@@ -295,7 +295,7 @@ def _doubt(
         days = (nearest.on - line.on).days
         order = "after" if days > 0 else "before"
         return (
-            f"A lead of this renter (lead {nearest.id}) arrived on {day_text(nearest.on)}, "
+            f"A lead from this renter (lead {nearest.id}) arrived on {day_text(nearest.on)}, "
             f"{abs(days)} days {order} the portal's date."
         )
     strong = [one for one in found if one.by not in _WEAK and _is_near(line, one, rules)]

@@ -33,7 +33,7 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.classid::bigint = %(key)s::big
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 
 -- name: rights
--- Return the schema in which the role would create tables, and true if it has the privilege.
+-- Return the schema where the role would create tables, and true if it has the privilege.
 SELECT current_user AS role, current_database() AS database,
     COALESCE(current_schema(), 'public') AS schema,
     has_schema_privilege(COALESCE(current_schema(), 'public'), 'CREATE') AS can_create
@@ -79,7 +79,7 @@ LISTEN received
 NOTIFY received
 
 -- name: current_time
--- Return the current time, not the time at which the transaction started.
+-- Return the current time, not the time when the transaction started.
 SELECT clock_timestamp() AS at
 
 -- name: server_facts

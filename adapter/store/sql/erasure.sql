@@ -15,7 +15,7 @@ WHERE e.kept = ANY(%(kept)s) AND e.kept <> 'nothing' AND e.state <> 'received'
 ORDER BY e.received_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: lock_bookings_to_erase
--- Lock the bookings of these events in the order in which others lock them.
+-- Lock the bookings of these events, in the same order as all other code.
 SELECT FROM bookings WHERE event_id = ANY(%(ids)s) ORDER BY id FOR UPDATE
 
 -- name: erase_payloads

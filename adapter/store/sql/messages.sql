@@ -66,7 +66,7 @@ WHERE booking_id = ANY(%(ids)s::bigint[]) AND state = 'waiting' AND due_at > %(n
 UPDATE messages SET body = %(body)s, encryption_key = %(encryption_key)s WHERE id = %(id)s
 
 -- name: record_prospect_of_message
--- Save the guest card to which a waiting message will be sent.
+-- Save the guest card that a waiting message will be sent to.
 UPDATE messages SET prospect_id = %(prospect_id)s WHERE id = %(id)s AND state = 'waiting'
 
 -- name: postpone_message

@@ -1,14 +1,15 @@
 -- Propexo's rate limit.
 
 -- name: lock_rate_limit
--- Lock the rate limit until the transaction ends. If this process is suspended meanwhile, or its machine
+-- Lock the rate limit until the transaction ends. If this process is suspended in the meantime, or its machine
 -- is lost, others wait 5 seconds at most.
 SELECT set_config('idle_in_transaction_session_timeout', '5s', true) FROM rate_limit FOR UPDATE
 
 -- name: read_rate_limit
 -- Return the state of the rate limit, the number of calls in the window, and the number of bookings that could
 -- be sent: 0, 1, or 2 for more than one.
-SELECT theoretical_arrival_at, paused_until, allowed, failures, retry_at, note_failures, c.calls, c.reads, c.oldest_at,
+SELECT theoretical_arrival_at, paused_until, allowed, failures, retry_at, note_failures, note_retry_at,
+    c.calls, c.reads, c.oldest_at,
     COALESCE(g.stopped_for, CASE WHEN g.is_unchecked THEN 'unchecked' END) AS stopped_for,
     (SELECT count(*) FROM (
         SELECT FROM bookings b WHERE SENDABLE ORDER BY source, starts_at, id LIMIT 2) w) AS waiting

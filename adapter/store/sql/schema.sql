@@ -445,7 +445,7 @@ CREATE TABLE secret_uses (
 -- Another name that a source uses for a community.
 CREATE TABLE community_aliases (
     source text NOT NULL,
-    -- The name in the form in which names are compared.
+    -- The normalized name, for comparisons.
     key text NOT NULL,
     name text NOT NULL,
     community text NOT NULL,
@@ -524,7 +524,7 @@ CREATE TABLE audit_log (
 CREATE INDEX audit_log_by_lead ON audit_log (lead_id, id) WHERE lead_id IS NOT NULL;
 CREATE INDEX audit_log_by_user ON audit_log (by, id);
 
--- Number of webhooks per source and past hour, from which the usual volume is computed.
+-- Number of webhooks per source and past hour, to compute the usual volume.
 CREATE TABLE hourly_counts (
     source text NOT NULL,
     hour timestamptz NOT NULL,
@@ -549,7 +549,7 @@ CREATE TABLE processes (
     seen_at timestamptz NOT NULL,
     -- When a worker last looked for due rows.
     looked_at timestamptz,
-    -- The difference by which its clock is ahead of the database's.
+    -- How far its clock is ahead of the database's.
     clock_ahead_seconds double precision NOT NULL,
     -- Since when the mapping files differ from the mappings that it uses.
     outdated_since timestamptz,
@@ -645,7 +645,7 @@ INSERT INTO metric_progress (position) VALUES (0);
 
 -- Statistics about the format of each source's webhooks: names of keys and numbers, never their values.
 
--- The number of webhooks counted, and of those that the mapping accepted.
+-- The number of webhooks counted, and the number that the mapping accepted.
 CREATE TABLE format_counts (
     source text PRIMARY KEY,
     events bigint NOT NULL,

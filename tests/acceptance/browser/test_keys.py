@@ -183,3 +183,21 @@ def test_arrows_stay_in_an_open_menu(desk: Desk) -> None:
     desk.press("ArrowDown")
     desk.let_go()
     desk.panel(second)
+
+
+def test_a_key_without_effect_says_why(ana: Reader, site: Site) -> None:
+    """Press keys with no row selected, and on a row of several leads."""
+    place = {"listing": {"propertyId": 40404, "propertyName": "Elm Row"}}
+    site.settled(*[site.send("rentfeed", portal_lead(n) | place) for n in (280, 281)])
+    ana.go("/queue?todo=community")
+    page = ana.page
+    toast = page.locator(".toast[data-hint]")
+    page.keyboard.press("b")
+    expect(toast).to_have_text("Press J or K to select a lead first.")
+    page.keyboard.press("j")
+    for key in ("x", "b", "d"):
+        page.keyboard.press("u")
+        expect(toast).to_have_text("There is nothing to undo.")
+        page.keyboard.press(key)
+        expect(toast).to_have_text("This row is several leads. Press Enter to open it.")
+    assert page.url.endswith("/queue?todo=community")
