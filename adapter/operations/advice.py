@@ -337,7 +337,7 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "is in the past": ("This tour was already in the past when the request arrived.", _CALL),
     "there is a date but no time of day": ("The message has a date but no time.", _CALL),
-    NOT_A_TOUR: ("The renter gave a range of times, but not an exact time.", _CALL),
+    NOT_A_TOUR: ("The renter gave a range of times, but no exact time.", _CALL),
     "the time does not exist": (
         "This time doesn't exist: clocks spring forward that night.",
         _CALL,
@@ -383,7 +383,7 @@ SHORT_MESSAGE: Final[Mapping[str, str]] = {
     "it is not clear whether": "Morning or afternoon?",
     "it matches two formats": "Date can be read in two ways",
     "the year is not": "Year can't be right",
-    NOT_A_TOUR: "A period, not a time",
+    NOT_A_TOUR: "A range of times, no exact time",
 }
 SHORT_FIELD: Final[Mapping[str, str]] = {
     "starts_at": "Can't read the tour time",
@@ -509,6 +509,7 @@ def _values(issue: Issue) -> dict[str, str]:
 
 #: Labels of fields for leasing agents, if they differ from those in notes.
 _LABELS: Final[Mapping[str, str]] = {
+    "dedupe": "Key that identifies repeats",
     "first_contact_type": "First contact",
     "move_in_date": "Move-in date",
     "number_of_occupants": "Occupants",
