@@ -51,6 +51,7 @@ def test_check_reports_mistakes_and_fails(project: Path) -> None:
     line = (
         "mappings/rentfeed.yaml:20:3: appointment.email_1.from: "
         "'contact.emial' is not in any sample payload; did you mean 'contact.email'?"
+        "; if it is right, add a sample that has it, or a test with 'change: {…}'"
     )
     assert (run("check").exit_code, run("check").output) == (1, line + "\n")
     assert run("check", "mappings/rentfeed.yaml").output == line + "\n"
