@@ -155,6 +155,7 @@ def test_the_history_of_a_private_value_is_kept_as_it_is() -> None:
         ({"post_code": 80202}, True),
         ({"city": "Denver"}, True),
         ({"listing": {"city": "Denver"}}, False),
+        ({"rows": [{"domanda": "Cognome", "risposta": "12"}]}, False),
         ({"state": "closed"}, False),
         ({"imie": "Rosalba"}, True),
         ({"leadSource": "Website"}, False),

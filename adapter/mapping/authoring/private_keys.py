@@ -5,6 +5,7 @@ from typing import Final
 
 from adapter.mapping.authoring.made_up import PARTICLE
 from adapter.mapping.authoring.payload_keys import ROLES, is_secret, key_of, names_in, words_in
+from adapter.mapping.authoring.readings import QUESTION_WORDS
 from adapter.mapping.authoring.whose import PLACE
 
 #: Keys of data that is always private, regardless of its owner, in lowercase without separators.
@@ -92,6 +93,8 @@ _NO_NAMES: Final = frozenset(
     | {"service", "agent", "bot", "property", "community", "listing", "building", "form", "page"}
     | {"tour", "appointment", "portal", "website", "site", "provider", "via", "medium", "term"}
 )
+#: Keys of a question in a list of answers.
+_QUESTIONS: Final = frozenset(map(key_of, QUESTION_WORDS))
 #: Keys of IDs, and of the texts of forms.
 IDS: Final = re.compile(r"(?!.*(tax|license|passport|national)).*(id|uuid|guid|vid)(value)?")
 LABELS: Final = re.compile(r"label|placeholder|formname|option|text|title|html|tooltip|choice")
@@ -135,7 +138,7 @@ def may_be_personal(path: str, text: str) -> bool:
         return True
     if len(text.split()) > 1 and len(re.findall(r"[^\W\d_]{2,}", text)) >= _TEXT_WORDS:
         return not LABELS.fullmatch(key)
-    is_other = is_place or _NO_NAMES & {*words_in(path.rpartition(".")[2]), key}
+    is_other = is_place or (_NO_NAMES | _QUESTIONS) & {*words_in(path.rpartition(".")[2]), key}
     if _ONE_NAME.fullmatch(text) and not is_other:
         return True
     is_words = not re.search(r"[\d@/:]", text) and 0 < len(text.split()) < 5
