@@ -194,7 +194,6 @@ def test_renters_with_a_shared_address_and_one_key_are_not_one_person(
     second = sent(player, "form", asks("Bella Bbb", TIMES[1], email="office@example.com", ref="0"))
     assert player.state(first.id) is PENDING
     assert (second.state, second.reason, second.because_of) == (HELD, "another_name", first.id)
-    repairs = player.repairs
     player.repairs.release(second.id, {}, by="ana")
     assert states(player, [first, second]) == [PENDING, PENDING]
 
