@@ -13,7 +13,7 @@ PER_SECOND = 20
 #: Number of bookings before the measurement, which fill caches and prepare statements.
 WARM = 30
 #: CPU time per booking of commit d205799, measured on one machine by running this module
-#: alternately on that commit and the next one (docs/decisions.md). On another machine, the ratio
+#: alternately on that commit and the next one. On another machine, the ratio
 #: says little.
 BEFORE_MS = 32.0
 

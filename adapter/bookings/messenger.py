@@ -292,9 +292,9 @@ class Messenger:
         return True
 
     def _is_propexo_working(self, message: Message) -> bool:
-        """Return False if a note has failed and no read has shown since that Propexo works.
+        """After a note fails to send, return False until a read shows that Propexo works again.
 
-        Only one worker reads at a time.
+        Only one worker tries this at a time.
         """
         with self.store.transaction() as tx:
             now, limiter = self.clock(), tx.rate_limit

@@ -1,7 +1,6 @@
 """Run `adapter run` and a sandbox as in production, with all mappings."""
 
 import contextlib
-import os
 import re
 import signal
 import subprocess
@@ -166,8 +165,3 @@ def _csrf_in(page: str) -> str:
     found = re.search(r'name="csrf" value="([^"]+)"', page)
     assert found, "the page has no form"
     return found[1]
-
-
-def own_memory() -> int:
-    """Return this process's memory in bytes."""
-    return int(psutil.Process(os.getpid()).memory_info().rss)
