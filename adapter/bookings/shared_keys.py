@@ -82,7 +82,7 @@ def left_behind(rows: Iterable[Booking]) -> Iterator[tuple[Booking, Booking]]:
     another contact. Seen from the last one, the first is from someone else.
     """
     known = {row.id: row for row in rows}
-    merged = [row for row in known.values() if row.state in MERGED and not row.is_cancellation]
+    merged = [row for row in known.values() if row.state in MERGED and row.item_key is not None]
     chains = {row.id: [*chain_of(row, known.get)] for row in merged}
     found = set[int]()
     for row in sorted(merged, key=lambda one: (len(chains[one.id]), order(one))):
@@ -98,11 +98,11 @@ def _is_apart(row: Booking, chain: Sequence[Booking], known: Mapping[int, Bookin
     has_same_content = row.content == other.content is not None
     if end.state in MERGED or end.is_cancellation or is_erased(row) or is_erased(end):
         return False
-    if has_same_content or _share_contacts((row, *chain)):
+    if has_same_content or not (is_of_another_person(row, end) or is_only_by_key(row, other)):
         return False
-    return is_of_another_person(row, end) or (
-        is_only_by_key(row, other)
-        and are_several(one for one in known.values() if are_versions(one, row) or one is row)
+    rows = [one for one in known.values() if are_versions(one, row) or one is row]
+    return not _share_contacts((row, *chain)) and (
+        is_of_another_person(row, end) or are_several(rows)
     )
 
 
