@@ -52,7 +52,7 @@ def _one_per_person(rows: Iterable[Booking]) -> Sequence[Booking]:
 
 
 def chain_of(booking: Booking, get: Callable[[int], Booking | None]) -> Iterator[Booking]:
-    """Yield the request with which a booking was merged, the one with which that was, and so on."""
+    """Follow a booking's chain of merges, and yield each request in it."""
     seen = {booking.id}
     while booking.state in MERGED and booking.because_of not in seen:
         found = get(booking.because_of or 0)
@@ -76,7 +76,7 @@ def is_of_another_person(booking: Booking, other: Booking | None) -> bool:
 
 
 def left_behind(rows: Iterable[Booking]) -> Iterator[tuple[Booking, Booking]]:
-    """Yield each merged request that may be another person's, with the last request of its chain.
+    """Yield each merged request that may be another person's, with the last request in its chain.
 
     For example, a lead without a name is replaced by one without a contact, and that by one with
     another contact. Seen from the last one, the first is from someone else.
@@ -93,7 +93,7 @@ def left_behind(rows: Iterable[Booking]) -> Iterator[tuple[Booking, Booking]]:
 
 
 def _is_apart(row: Booking, chain: Sequence[Booking], known: Mapping[int, Booking]) -> bool:
-    """Return True if a chain that is not held together by contacts may end at another person."""
+    """Return True if a chain of merges without shared contacts may end at another person."""
     other, end = chain[0], chain[-1]
     has_same_content = row.content == other.content is not None
     if end.state in MERGED or end.is_cancellation or is_erased(row) or is_erased(end):

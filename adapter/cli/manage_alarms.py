@@ -1,5 +1,6 @@
 """Define ``adapter alarms``, which lists, tests, acknowledges and snoozes alarms."""
 
+import dataclasses
 import datetime as dt
 import sys
 from collections.abc import Callable
@@ -8,11 +9,13 @@ import click
 
 from adapter.cli import formatting, output
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, by_option, limit_option, opened_store, read_period
+from adapter.cli.leads import as_json, by_option, clock_of, limit_option, opened_store, read_period
+from adapter.mapping import registry
 from adapter.models import utc_now
-from adapter.operations.health import Level
+from adapter.operations.alarm_watch import Problems
+from adapter.operations.health import Level, verdict_of
 from adapter.operations.notifications import Line, Notifier, message_of, service_of
-from adapter.operations.serializers import utc
+from adapter.operations.serializers import utc, with_ages
 from adapter.settings import settings_from
 from adapter.store import Transaction
 from adapter.store.alarm_log import Alarm
@@ -40,15 +43,31 @@ def alarms(context: click.Context, limit: int, as_json: bool) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    with opened_store(settings_from()) as store, store.transaction() as tx:
-        newest = tx.alarms.newest(limit)
-    text = "\n".join(map(_text, newest)) or "There have been no alarms."
+    settings = settings_from()
+    names = registry.names_in(settings.mappings_dir)
+    with opened_store(settings) as store:
+        now = clock_of(store)()
+        problems = {
+            (one.code, one.source): one for one in verdict_of(store, names, settings, now).problems
+        }
+        with store.transaction() as tx:
+            newest = [_current(one, problems, now) for one in tx.alarms.newest(limit)]
+    text = "\n".join(_text(one, problems) for one in newest) or "There have been no alarms."
     output.show({"alarms": newest}, text, as_json=as_json)
 
 
-def _text(alarm: Alarm) -> str:
+def _current(alarm: Alarm, problems: Problems, now: dt.datetime) -> Alarm:
+    """Return an alarm with its present numbers while it lasts, and with ages as of ``now``."""
+    problem = problems.get(alarm.key) if alarm.ended_at is None else None
+    sentence = problem.sentence if problem is not None else with_ages(alarm.sentence, now)
+    return dataclasses.replace(alarm, sentence=sentence)
+
+
+def _text(alarm: Alarm, problems: Problems) -> str:
     name = f"{alarm.code} ({alarm.source})" if alarm.source else alarm.code
     over = f", ended {utc(alarm.ended_at)}" if alarm.ended_at else ""
+    if alarm.ended_at is None and alarm.key not in problems:
+        over = ", over now (it is reported as ended after a minute)"
     told = f", sent {utc(alarm.sent_at)}" if alarm.sent_at else ", not sent"
     by = f", acknowledged by {alarm.acknowledged_by}" if alarm.acknowledged_by else ""
     until = f", snoozed until {utc(alarm.snoozed_until)}" if alarm.snoozed_until else ""

@@ -10,7 +10,7 @@ import click
 
 from adapter.cli import formatting, output
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, opened_store
+from adapter.cli.leads import as_json, opened_store, valid_sources
 from adapter.mapping.engine.tables import key_from_value
 from adapter.models import Alias, utc_now
 from adapter.operations import serializers
@@ -40,7 +40,7 @@ def aliases(context: click.Context, as_json: bool, as_yaml: bool) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    with _live(context.obj) as (live, _):
+    with _live(context.obj, only_reads=True) as (live, _):
         found = live.overrides.aliases
         text = yaml_of(found, live.added) if as_yaml else _table(live)
     output.show({"aliases": [_as_dict(one) for one in found]}, text.rstrip(), as_json=as_json)
@@ -106,11 +106,12 @@ def remove(folder: Path, source: str, name: str, as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _live(folder: Path) -> Iterator[tuple[LiveSources, Aliases]]:
+def _live(folder: Path, *, only_reads: bool = False) -> Iterator[tuple[LiveSources, Aliases]]:
     """Yield the current sources, and the operations on community aliases."""
     settings = settings_from()
+    files = valid_sources(settings, folder) if only_reads else None
     with opened_store(settings) as store:
-        live = live_sources(settings, store, folder)
+        live = live_sources(settings, store, folder, files)
         yield live, Aliases(settings, store, live, utc_now, getpass.getuser())
 
 

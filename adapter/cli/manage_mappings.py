@@ -9,7 +9,7 @@ import click
 
 from adapter.cli import formatting, output
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, opened_store
+from adapter.cli.leads import as_json, opened_store, valid_sources
 from adapter.exceptions import NotPossible
 from adapter.models import MappingVersion, utc_now
 from adapter.operations import serializers
@@ -33,7 +33,7 @@ def mappings(context: click.Context, as_json: bool) -> None:
     """List all mappings, and show whether the file or an edited version is in use."""
     if context.invoked_subcommand is not None:
         return
-    with _opened() as (live, operation):
+    with _opened(only_reads=True) as (live, operation):
         found = [
             {"source": name, "version": _number(live, name), "status": operation.status(name)}
             for name in sorted(live.files)
@@ -51,7 +51,7 @@ def mappings(context: click.Context, as_json: bool) -> None:
 @as_json
 def show(source: str, version: int | None, as_json: bool) -> None:
     """List the versions of a source's mapping, or print one of them."""
-    with _opened() as (_, operation):
+    with _opened(only_reads=True) as (_, operation):
         versions = operation.versions(source)
     if version is None:
         rows = [(one.number, serializers.utc(one.at), one.by, one.reason) for one in versions]
@@ -106,11 +106,12 @@ def rollback(source: str, version: int, reason: str, as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _opened() -> Iterator[tuple[LiveSources, MappingVersions]]:
+def _opened(*, only_reads: bool = False) -> Iterator[tuple[LiveSources, MappingVersions]]:
     """Open the database, and yield the current sources and the operations on mapping versions."""
     settings = settings_from()
+    files = valid_sources(settings) if only_reads else None
     with opened_store(settings) as store:
-        live = live_sources(settings, store)
+        live = live_sources(settings, store, files=files)
         yield live, MappingVersions(settings, store, live, utc_now, getpass.getuser())
 
 

@@ -10,7 +10,7 @@ import click
 
 from adapter.cli import formatting, output
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, opened_store
+from adapter.cli.leads import as_json, opened_store, valid_sources
 from adapter.exceptions import NotPossible, PayloadError
 from adapter.mapping.portal_yaml import PortalRules, rules_for, rules_from_file
 from adapter.models import utc_now
@@ -117,7 +117,7 @@ def _compare(
     since: dt.datetime | None,
     until: dt.datetime | None,
 ) -> Ledger:
-    sources = live_sources(settings, store).sources
+    sources = live_sources(settings, store, files=valid_sources(settings)).sources
     rules = _rules(settings, source, columns)
     try:
         if file.stat().st_size > MAX_BYTES:

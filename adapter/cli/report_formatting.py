@@ -36,12 +36,12 @@ def _source_lines(source: Mapping[str, Any]) -> list[str]:
     scheme = source["preset"] or source["scheme"]
     counts = ", ".join(f"{state} {count}" for state, count in sorted(source["events"].items()))
     last = f"; last one {utc(source['last_event_at'])}" if source["last_event_at"] else ""
-    lines = [
-        f"{source['source']}  {source['address']}",
-        "  UNSIGNED: anyone who knows the URL can send webhooks (scheme: none)"
-        if source["is_open"]
-        else f"  signature: {scheme}",
-    ]
+    signature = f"  signature: {scheme}"
+    if source["is_open"]:
+        signature = "  UNSIGNED: anyone who knows the URL can send webhooks (scheme: none)"
+    if not source["is_valid"]:
+        signature = "  INVALID MAPPING: processes that are running still use the previous one"
+    lines = [f"{source['source']}  {source['address']}", signature]
     secrets = source["secrets"]
     lines += [
         f"  secret {secret['name']}: last used {utc(secret['last_used_at']) or 'never'}"

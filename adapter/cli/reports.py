@@ -19,6 +19,7 @@ from adapter.cli.leads import (
     opened_store,
     read_period,
     source_option,
+    valid_sources,
 )
 from adapter.exceptions import StoreUnavailable
 from adapter.mapping import overlay, registry
@@ -184,8 +185,9 @@ def backtest(name: str, file: Path, last: int, as_json: bool) -> None:
     edited = registry.load_text(
         settings.mappings_dir, name, file.read_text("utf-8"), settings.policy
     )
+    files = valid_sources(settings)
     with opened_store(settings) as store:
-        live = live_sources(settings, store)
+        live = live_sources(settings, store, files=files)
         current, edited = live.sources.get(name), overlay.with_communities(edited, live.overrides)
         with store.transaction() as tx:
             tx.audit.record("backtested", by=getpass.getuser(), at=utc_now(), detail=name)

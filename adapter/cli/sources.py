@@ -1,5 +1,7 @@
 """Define ``adapter sources``, which shows each lead source and its recent traffic."""
 
+import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -8,8 +10,8 @@ from adapter import signatures
 from adapter.cli import output, report_formatting
 from adapter.cli.help import examples
 from adapter.cli.lazy import LazyGroup
-from adapter.cli.leads import as_json, opened_store
-from adapter.mapping.registry import load
+from adapter.cli.leads import as_json, opened_store, valid_sources
+from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.operations import report_serializers
 from adapter.operations.format_watch import change_as_dict
@@ -48,28 +50,31 @@ def sources(context: click.Context, as_json: bool) -> None:
         return
     settings = settings_from()
     with opened_store(settings) as store:
-        described = describe_sources(settings, store)
+        described = describe_sources(settings, store, valid_sources(settings))
     output.show({"sources": described}, report_formatting.sources_text(described), as_json=as_json)
 
 
-def describe_sources(settings: Settings, store: Database) -> list[dict[str, Any]]:
-    """Return each source's URL, signature and recent activity as dictionaries."""
-    loaded = load(settings.mappings_dir, settings.policy)
+def describe_sources(
+    settings: Settings, store: Database, loaded: Mapping[str, Source]
+) -> list[dict[str, Any]]:
+    """Return each source's URL, signature and recent activity as dictionaries.
+
+    ``loaded`` are the valid mappings. An invalid one has a URL and activity, but no signature.
+    """
+    folder = settings.mappings_dir
+    names = sorted({*registry.names_in(folder), *loaded} - registry.drafts_in(folder))
     with store.transaction() as tx:
         traffic, uses = tx.stats.traffic(), tx.stats.secret_uses()
         unknown = tx.stats.unknown_communities()
         rejections = tx.rejections.counts()
-        changes = tx.formats.changes(loaded)
+        changes = tx.formats.changes(names)
     none = Traffic(events={}, last_event_at=None)
     return [
         {
             "source": name,
             "address": source_url(settings, name),
-            **_signature(source),
-            "secrets": [
-                {"name": secret, "last_used_at": uses.get((name, secret))}
-                for secret in source.secrets
-            ],
+            "is_valid": name in loaded,
+            **_signature(loaded.get(name), name, uses),
             "last_event_at": traffic.get(name, none).last_event_at,
             "events": dict(traffic.get(name, none).events),
             "rejections": rejections.get(name, 0),
@@ -80,7 +85,7 @@ def describe_sources(settings: Settings, store: Database) -> list[dict[str, Any]
             ],
             "format_changes": [change_as_dict(one) for one in changes if one.source == name],
         }
-        for name, source in sorted(loaded.items())
+        for name in names
     ]
 
 
@@ -90,9 +95,16 @@ def source_url(settings: Settings, name: str) -> str:
     return f"{start}/hooks/{name}"
 
 
-def _signature(source: Source) -> dict[str, Any]:
+def _signature(
+    source: Source | None, name: str, uses: Mapping[tuple[str, str], dt.datetime]
+) -> dict[str, Any]:
+    if source is None:
+        return {"preset": None, "scheme": None, "is_open": False, "secrets": []}
     return {
         "preset": source.signature.get("preset"),
         "scheme": signatures.scheme_of(source.signature),
         "is_open": source.is_open,
+        "secrets": [
+            {"name": secret, "last_used_at": uses.get((name, secret))} for secret in source.secrets
+        ],
     }

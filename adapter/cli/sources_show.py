@@ -1,17 +1,19 @@
 """Define ``adapter sources show``, which shows a source and the changes in its format."""
 
+import contextlib
 import getpass
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from adapter.cli import output, report_formatting
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, opened_store
+from adapter.cli.leads import as_json, opened_store, valid_sources
 from adapter.cli.sources import describe_sources
 from adapter.exceptions import ConfigurationError
 from adapter.mapping import registry
+from adapter.mapping.problems import MappingErrors
 from adapter.mapping.source import Source
 from adapter.models import utc_now
 from adapter.operations.format_proposals import (
@@ -23,7 +25,8 @@ from adapter.operations.format_proposals import (
 )
 from adapter.operations.live_sources import live_sources
 from adapter.operations.serializers import utc
-from adapter.settings import Policy, settings_from
+from adapter.settings import Policy, Settings, settings_from
+from adapter.store import Database
 
 
 @click.command(
@@ -44,19 +47,41 @@ def show(name: str, write_draft: bool, as_json: bool) -> None:
     """
     settings = settings_from()
     file = registry.mapping_file(settings.mappings_dir, name)
+    if registry.is_draft(file):
+        raise ConfigurationError(f"{file} is a draft: remove 'draft: true' when it is finished")
+    files = valid_sources(settings)
     with opened_store(settings) as store:
-        (described,) = [one for one in describe_sources(settings, store) if one["source"] == name]
-        source = live_sources(settings, store).sources[name]
+        (described,) = [
+            one for one in describe_sources(settings, store, files) if one["source"] == name
+        ]
+        source = _source(settings, store, name, files)
         with store.transaction() as tx:
-            changes = tx.formats.changes([name])
+            changes = tx.formats.changes([name]) if source is not None else ()
             if changes:
                 tx.audit.record("backtested", by=getpass.getuser(), at=utc_now(), detail=name)
-        explained = [explain(store, source, one, settings.policy) for one in changes]
+        explained = [
+            explain(store, source, one, settings.policy) for one in changes if source is not None
+        ]
     lines = [report_formatting.sources_text([described]), *_change_lines(explained)]
-    if write_draft:
+    if write_draft and source is not None:
         lines.append(_write_draft(file, source, explained, settings.policy))
-    data = described | {"format_changes": [explained_as_dict(one) for one in explained]}
-    output.show(data, "\n".join(lines), as_json=as_json)
+    if source is not None:
+        described["format_changes"] = [explained_as_dict(one) for one in explained]
+    output.show(described, "\n".join(lines), as_json=as_json)
+
+
+def _source(
+    settings: Settings, store: Database, name: str, files: Mapping[str, Source]
+) -> Source | None:
+    """Return a mapping to explain changes with, even if its samples or tests fail.
+
+    Return None if it cannot be read at all.
+    """
+    if name in files:
+        return live_sources(settings, store, files=files).sources[name]
+    with contextlib.suppress(MappingErrors):
+        return registry.load_one(settings.mappings_dir, name, settings.policy, strict=False)
+    return None
 
 
 def _change_lines(explained: Sequence[ExplainedChange]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from adapter.console.wording import (
     choice_word,
     dollars,
     fault_text,
+    phone_text,
     state_word,
 )
 from adapter.exceptions import NotPossible, TimeNotAvailable
@@ -279,6 +280,8 @@ def current_values(booking: Booking) -> dict[str, str]:
 
 
 def _text(name: str, value: Any) -> str:
+    if name.startswith("phone"):
+        return phone_text(value)
     return dollars(value) if name.endswith("_in_cents") else joined_text(value)
 
 

@@ -20,9 +20,10 @@ from adapter.console.time_html import clock, day_text, local_text, moment, reade
 from adapter.console.wording import phone_text, value_text
 from adapter.mapping.engine.tour_time import TO_FETCH
 from adapter.mapping.provenance import is_covered
-from adapter.models import Booking, Kind, Reason
+from adapter.models import Booking, Event, Kind, Reason
 from adapter.operations.advice import is_missing
 from adapter.parsing.paths import Location
+from adapter.store import Rejection
 
 #: Maximum length of displayed text, in characters.
 MAX_TEXT: Final = 4000
@@ -32,6 +33,8 @@ MAX_LINES: Final = 2000
 MAX_DEPTH: Final = 8
 #: Maximum size of a displayed raw body, in bytes.
 MAX_RAW_BODY: Final = 100_000
+#: The name of a lead without a name.
+NO_NAME: Final = "No name"
 #: How reasons for review begin if a message has a date without a time of day.
 NO_TIME_OF_DAY: Final = ("there is a date but no time of day", "a date without a time of day")
 
@@ -71,7 +74,12 @@ def full_name(booking: Booking) -> str:
 
 def renter_name(booking: Booking) -> str:
     """Return the renter's full name, or ``No name`` if it is unknown or has been erased."""
-    return full_name(booking) or "No name"
+    return full_name(booking) or NO_NAME
+
+
+def message_name(message: Event | Rejection) -> str:
+    """Return what to call a message without leads."""
+    return f"Message from {message.source}"
 
 
 def name_or_contact(booking: Booking) -> str:

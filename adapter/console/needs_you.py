@@ -307,6 +307,7 @@ def _list_page(
         tabs=TABS,
         counts=numbers,
         total=sum(numbers.values()),
+        everything=leads_that_need_you(),
         snoozed=sum(sum(group.snoozed) for group in groups),
         mine=sum(group.assigned.count(flask.g.user.name) for group in groups),
         is_capped=any(group.leads >= MOST_COUNTED for group in groups),

@@ -31,7 +31,7 @@ _TIMES: Final[Mapping[str, str]] = {
     UTC_TIME_OF_DAY: "We can't tell which time zone the tour time is in{value}.",
     EDGE_OF_DAY: "The message may have only a date, without a time{value}.",
     "there is a date but no time of day": "The message has a date but no time{value}.",
-    NOT_A_TOUR: "The renter could come during this period, but gave no exact time{value}.",
+    NOT_A_TOUR: "The renter gave a range of times, but no exact time{value}.",
     "a date without a time of day": "The message has a date but no time{value}.",
     "the offset does not match": "The tour time isn't in the community's time zone{value}.",
     "there is no time zone": "The message doesn't say which time zone the tour time is in.",

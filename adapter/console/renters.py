@@ -1,12 +1,13 @@
 """Look up renters' names for lists of leads and messages."""
 
 import dataclasses
+import datetime as dt
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from adapter.console.context import services
-from adapter.console.display import full_name, name_or_contact
+from adapter.console.display import NO_NAME, full_name, message_name, name_or_contact
 from adapter.console.stored_messages import event_of
 from adapter.models import REPLAYED, Booking, Event
 from adapter.store import Transaction
@@ -28,7 +29,7 @@ class Message:
     @property
     def title(self) -> str:
         """The renters' names, or what lists call the message if it has none."""
-        return self.name or ("No name" if self.bookings else f"Message from {self.event.source}")
+        return self.name or (NO_NAME if self.bookings else message_name(self.event))
 
 
 #: Maximum number of bytes per message, and of messages per list, that are searched for contacts.
@@ -55,6 +56,15 @@ def _contact_in(body: bytes) -> str:
     text = body[:MAX_SEARCHED].decode("utf-8", "replace")
     found = (pattern.search(text) for pattern in _CONTACTS)
     return next((match[0] for match in found if match), "")
+
+
+def received_times(bookings: Iterable[Booking]) -> Mapping[int, dt.datetime]:
+    """Return when each booking's message arrived, keyed by booking ID.
+
+    A message that was read again has newer bookings.
+    """
+    with services.store.transaction() as tx:
+        return tx.events.received_times(bookings)
 
 
 def messages_of(tx: Transaction, events: Sequence[Event]) -> list[Message]:

@@ -26,6 +26,9 @@ SENTENCES: Final[Mapping[str, str]] = {
     "source_silent": "{source} has sent nothing{lasting}, which is unusual. Ask the sender.",
     "format_changed": "{source} changed its message format{ago}, and we can't read all of its "
     "messages. An admin can fix this.",
+    "format_suspected": "{source} seems to have changed its message format{ago}, and leads are "
+    "waiting for a fix. An admin can fix this.",
+    "leads_rejected": "Messages from {source} were rejected and may be leads. An admin can check.",
     "tour_soon": "A lead needs you now: its tour starts within 4 hours.",
     "tours_expired": "Some tours were not booked in time. Call these renters.",
     "bookings_unknown": "Some tours may or may not be in Knock. Please check.",
@@ -48,6 +51,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "sending_paused": "Propexo asked us to pause briefly. Bookings will resume automatically.",
     "sandbox": "Test mode is on.",
 }
+#: Problems that only the health page shows, where it lists their leads.
+ON_HEALTH_PAGE: Final = frozenset({"format_suspected", "leads_rejected"})
 #: The reason that sending is stopped, by reason code.
 STOPPED: Final[Mapping[str, str]] = {
     "not_authorized": "Propexo rejected our key",
@@ -67,8 +72,13 @@ MAX_REASON: Final = 60
 
 
 def current_verdict() -> Verdict:
-    """Return the adapter's health, including early signs that the worker has stopped."""
-    verdict = verdict_of(services.store, services.sources, services.settings, services.now())
+    """Return the adapter's health, including early signs that the worker has stopped.
+
+    The health page shows the problems in :data:`ON_HEALTH_PAGE` with their leads.
+    """
+    found = verdict_of(services.store, services.sources, services.settings, services.now())
+    shown = tuple(one for one in found.problems if one.code not in ON_HEALTH_PAGE)
+    verdict = dataclasses.replace(found, problems=shown)
     silent = _silence(verdict)
     if silent is None:
         return verdict

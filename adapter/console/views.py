@@ -3,7 +3,7 @@
 import dataclasses
 import datetime as dt
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import flask
@@ -11,8 +11,8 @@ from werkzeug.wrappers import Response
 
 from adapter.bookings.reconcile import replacing_in_knock
 from adapter.console.context import bp, one_at_a_time, services
-from adapter.console.display import duration, form_value, renter_name
-from adapter.console.form_input import filter_from, row_id_from
+from adapter.console.display import duration, form_value, message_name, renter_name
+from adapter.console.form_input import filter_from, row_id_from, row_ids_from
 from adapter.console.lead_page import format_advice
 from adapter.console.needs_you import (
     format_trouble_of,
@@ -21,7 +21,7 @@ from adapter.console.needs_you import (
     review_groups,
 )
 from adapter.console.problem_text import agent_advice
-from adapter.console.renters import contacts_in, names_of
+from adapter.console.renters import contacts_in, names_of, received_times
 from adapter.console.time_html import ago_text, reader_zone
 from adapter.mapping import registry
 from adapter.models import Booking, BookingState
@@ -36,7 +36,7 @@ from adapter.operations.find_lead import LeadFinder, Messages
 from adapter.operations.health import Verdict
 from adapter.operations.todo import FORMAT_CHANGED, READ_AGAIN
 from adapter.parsing.text import joined_text
-from adapter.store import MOST_COUNTED, Filter, Issue, LeadCounts
+from adapter.store import MOST_COUNTED, Filter, Issue, LeadCounts, Transaction
 
 MAX_EXPORTED_BOOKINGS: Final = 100_000
 #: The counts cover this many days if the filter has no start.
@@ -64,7 +64,9 @@ def template_helpers() -> dict[str, Any]:
         "local": serializers.local,
         "label_of": label_of,
         "person": serializers.person,
+        "received_times": received_times,
         "renter_name": renter_name,
+        "message_name": message_name,
         "joined_text": joined_text,
         "ago": ago_text,
         "file_line": lambda at: at.rpartition("/")[2],
@@ -123,13 +125,13 @@ def leads() -> str:
         sent = [] if is_webhooks else [one for one in found if one.state is BookingState.BOOKED]
         replaced = replacing_in_knock(tx, sent)
         canceled = tx.bookings.open_cancellations(sent)
-        received = {} if is_webhooks else tx.events.received_times(found)
+        is_elsewhere = not found and not is_webhooks and _is_found_elsewhere(tx, which)
     return flask.render_template(
         "console/leads.html",
         found=found,
         replaced=replaced,
         canceled=canceled,
-        received=received,
+        is_elsewhere=is_elsewhere,
         kind="webhooks" if is_webhooks else "bookings",
         query=args,
         search_text=flask.request.query_string.decode("ascii", "ignore")[:500],
@@ -139,19 +141,33 @@ def leads() -> str:
         facets=_facets(numbers, which),
         contacts=contacts_in(found) if is_webhooks else {},
         unreadable=sum(one.leads for one in review_groups() if one.issue.kind == "event"),
-        messages=_messages(which) if "messages" in args else None,
         is_capped=sum(numbers.values()) >= MOST_IN_FACETS,
         periods=PERIODS,
     )
 
 
-def _messages(which: Filter) -> Messages | None:
+def _is_found_elsewhere(tx: Transaction, which: Filter) -> bool:
+    """Return True if the filter's text finds leads, but its other criteria exclude them."""
+    wide = Filter(text=which.text)
+    return bool(wide.text.strip()) and wide != which and bool(tx.search.bookings(wide, limit=1))
+
+
+@bp.get("/leads/messages")
+def lead_messages() -> str:
+    """Search messages for a text. The list of leads loads this page's results after it is shown."""
+    args, which = flask.request.args, _filter()
+    messages = _messages(which, row_ids_from(args.get("listed", "")[:1000].split(",")))
+    return flask.render_template("console/lead_messages.html", messages=messages, query=args)
+
+
+def _messages(which: Filter, listed: Collection[int]) -> Messages | None:
     """Search messages without leads for the filter's text."""
     if len(which.text.strip()) < MIN_SEARCHED:
         return None
     which = dataclasses.replace(which, states=(), source=None)
     finder = LeadFinder(services.settings, services.store, services.now, seconds=MESSAGE_SECONDS)
-    return finder.messages(which.text, which, limit=MOST_MESSAGES, by=flask.g.user.name)
+    by = flask.g.user.name
+    return finder.messages(which.text, which, listed=listed, limit=MOST_MESSAGES, by=by)
 
 
 def _filter() -> Filter:

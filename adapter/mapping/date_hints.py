@@ -38,9 +38,14 @@ WHOLE: Final = (
 )
 #: Text between a date and a time of day.
 BETWEEN: Final = (" ", ", ", " at ", ", at ")
+#: What to do about a time that may be a date alone.
+DATE_ALONE: Final = (
+    "; leave it to a person if it is a date without a time. Add offset: trust only if all times "
+    "from this sender have the correct offset"
+)
 #: Options that solve a problem, keyed by a phrase in its reason.
 OPTIONS: Final = (
-    ("the start or end of a day in", "; add offset: trust if the offset is correct"),
+    ("the start or end of a day in", DATE_ALONE),
     (
         "a time of day in UTC,",
         "; add ignore_offset: true if it is local, or offset: trust if it is UTC",

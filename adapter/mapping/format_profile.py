@@ -6,6 +6,7 @@ mapping's tables translate.
 
 import dataclasses
 import datetime as dt
+import itertools
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -15,7 +16,7 @@ from adapter.mapping.engine import Item, Mapped, Outcome, Scope
 from adapter.mapping.engine.tables import ANY_OTHER, key_from_value
 from adapter.mapping.source import Source
 from adapter.models import FormatKind, WebhookRequest
-from adapter.parsing.paths import MISSING, Path, leaves, path_from_text
+from adapter.parsing.paths import EACH, MISSING, Path, is_index, leaves, path_from_text, path_text
 from adapter.parsing.templates import parse_template
 
 #: Longer paths, and paths whose keys look like values, are not recorded.
@@ -28,6 +29,9 @@ NOT_READ: Final = frozenset(
     {"integration_id", "community_id", "attribution_id", "notes"}
     | {"appointment_date", "appointment_time"}
 )
+
+#: The section with the key that all deliveries of a booking share.
+KEY: Final = "dedupe"
 
 #: Returns a keyed hash of a string.
 Hash = Callable[[str], str]
@@ -64,9 +68,14 @@ class Place:
     texts: tuple[str, ...]
     path: str
 
+    @property
+    def is_part(self) -> bool:
+        """True if the path is one of several in a template, such as ``{first} {last}``."""
+        return any(self.path in paths_in(text) and len(paths_in(text)) > 2 for text in self.texts)
+
     def others(self) -> list[Path]:
         """Return the alternative paths to read if the path is missing."""
-        others = (paths_in(text) for text in self.texts)
+        others = (paths_in(text) - {text} or {text} for text in self.texts)
         return [path_from_text(one) for paths in others if self.path not in paths for one in paths]
 
 
@@ -112,24 +121,47 @@ def profile_of(
     features = {Feature(FormatKind.ACCEPTED, "")}
     features |= {Feature(FormatKind.LEAF, path) for path, _ in _leaves(whole, scopes)}
     fields = fields_read(mapped)
+    has_key = any(item.dedupe_key is not None for item in mapped.items)
+    filled = fields | ({KEY} if has_key else set())
     features |= {
         Feature(FormatKind.PATH, text)
         for text, path in used_paths(source).items()
         if any(_has_value(one, path) for one in scopes)
-        or _is_read_otherwise(places_of(source, text), scopes, fields)
+        or _is_read_otherwise(places_of(source, text), scopes, filled)
     }
     features |= {Feature(FormatKind.FIELD, name) for name in fields}
     return features | set(_values(source, scopes, hashed))
 
 
 def places_of(source: Source, path: str) -> list[Place]:
-    """Return the places where a mapping reads a path into a field, other than in the notes."""
+    """Return the places where a mapping reads a path into a field or key, except in the notes."""
     used = {one.where: None for one in source.used_paths if one.path.text == path}
-    return [
+    fields = [
         Place(one, field, alternatives_at(source, one), path)
         for one in used
         if (field := _field_at(one))
     ]
+    parts = source.sections.get(KEY, ()) if (KEY,) in used else ()
+    return fields + [
+        Place((KEY,), KEY, tuple(texts), path)
+        for texts in parts
+        if any(path in paths_in(text) for text in texts)
+    ]
+
+
+def notes_with(source: Source, path: str) -> list[Place]:
+    """Return the lines of the notes that contain a path."""
+    found = source.sections.get("appointment", {}).get("notes", ())
+    lines = [found] if isinstance(found, str) else found
+    where = ("appointment", "notes")
+    return [Place(where, "notes", (one,), path) for one in lines if path in paths_in(one) - {one}]
+
+
+def other_sections(source: Source, path: str) -> list[str]:
+    """Return the sections that read a path in a way that has no alternatives, such as accept."""
+    used = (one.where for one in source.used_paths if one.path.text == path)
+    sections = {where[0]: None for where in used if where != (KEY,) and not _field_at(where)}
+    return [one for one in sections if one != "appointment"]
 
 
 def _field_at(where: tuple[str, ...]) -> str:
@@ -173,6 +205,63 @@ def fields_of(source: Source) -> set[str]:
 def names_of(field: str) -> set[str]:
     """Return the fields that a line of a mapping sets: two for ``name``, otherwise one."""
     return {"first_name", "last_name"} if field == "name" else {field}
+
+
+class Notation:
+    """Rewrites paths found in webhooks in the notation that a mapping uses.
+
+    If a mapping reads ``events.event.timeFrom``, the path ``events.0.event.0.startAt`` becomes
+    ``events.event.startAt``, which is held if there are several events.
+    """
+
+    def __init__(self, source: Source) -> None:
+        used = [path.parts for path in used_paths(source).values() if not path.quoted]
+        self._used = [(parts, [one for one in parts if not _is_item(one)]) for parts in used]
+        self._has_indexes = any(_is_item(part) for parts in used for part in parts)
+        self._known: dict[str, str] = {}
+
+    def of(self, path: str) -> str:
+        """Return a path in the mapping's notation."""
+        if path not in self._known:
+            self._known[path] = self._rewritten(path)
+        return self._known[path]
+
+    def _rewritten(self, path: str) -> str:
+        parsed = path_from_text(path)
+        if parsed.quoted or not any(map(_is_item, parsed.parts)):
+            return path
+        names = [one for one in parsed.parts if not _is_item(one)]
+        shared, own = max(
+            ((_common(names[:-1], known), parts) for parts, known in self._used),
+            default=(0, ()),
+            key=lambda pair: pair[0],
+        )
+        rest = _after(parsed.parts, shared)
+        while shared and rest and _is_item(rest[0]):
+            rest = rest[1:]
+        start = own[: len(own) - len(_after(own, shared))]
+        index = list(itertools.takewhile(_is_item, _after(own, shared)))
+        if not self._has_indexes:
+            rest = tuple(one for one in rest if not _is_item(one))
+        return path_text((*start, *index, *rest))
+
+
+def _is_item(part: str) -> bool:
+    return part == EACH or is_index(part)
+
+
+def _common(names: Sequence[str], known: Sequence[str]) -> int:
+    """Return the number of names that two paths have in common at their beginning."""
+    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(names, known, strict=False))
+    return sum(1 for _ in pairs)
+
+
+def _after(parts: Sequence[str], names: int) -> tuple[str, ...]:
+    """Return the parts of a path that follow its first ``names`` names."""
+    rest = list(parts)
+    while names:
+        names -= not _is_item(rest.pop(0))
+    return tuple(rest)
 
 
 def _leaves(whole: Scope, scopes: list[Scope]) -> Iterator[tuple[str, Any]]:

@@ -13,7 +13,13 @@ import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from adapter.mapping.format_profile import Feature, fields_of, table_fields, used_paths
+from adapter.mapping.format_profile import (
+    Feature,
+    Notation,
+    fields_of,
+    table_fields,
+    used_paths,
+)
 from adapter.mapping.source import Source
 from adapter.models import FormatChange, FormatKind
 
@@ -33,6 +39,9 @@ FEWEST_BEFORE: Final = 30
 #: Above it, a rare feature is forgotten for each new one.
 MOST_FEATURES: Final = {FormatKind.LEAF: 300, FormatKind.VALUE: 200}
 MOST_REPLACEMENTS: Final = 3
+#: If a path that all webhooks had is replaced by a new path beside it, fewer webhooks are enough.
+FEWEST_BEFORE_SWAP: Final = 8
+FEWEST_SWAPPED: Final = 4
 #: Features that an edited mapping may find in webhooks that were counted before.
 RECOUNTED: Final = frozenset({FormatKind.ACCEPTED, FormatKind.PATH, FormatKind.FIELD})
 
@@ -171,7 +180,7 @@ class FormatStatistics:
         return [*(one for one, known in zip(missing, is_known, strict=True) if not known), *new]
 
     def _missing(self, source: Source) -> Iterator[FormatChange]:
-        used, filled = used_paths(source), fields_of(source)
+        used, filled, notation = used_paths(source), fields_of(source), Notation(source)
         for feature, count in self.counts.items():
             is_used = {
                 FormatKind.ACCEPTED: True,
@@ -180,7 +189,8 @@ class FormatStatistics:
                 FormatKind.FIELD: source.hash == self.mapping_hash and feature.name in filled,
             }
             gap = self.number(feature.kind) - count.last
-            if is_used.get(feature.kind) and is_missing(count, gap) and count.missed_at is not None:
+            is_gone = is_missing(count, gap) or self._is_swapped(feature, count, gap)
+            if is_used.get(feature.kind) and is_gone and count.missed_at is not None:
                 yield FormatChange(
                     source=self.source,
                     kind=feature.kind,
@@ -189,15 +199,32 @@ class FormatStatistics:
                     first_event=count.missed_event or 0,
                     affected=gap,
                     of=gap,
-                    new_paths=self._replacements(feature.name, count.last, used),
+                    new_paths=self._replacements(feature.name, count.last, used, notation),
                 )
 
-    def _replacements(self, name: str, since: int, used: Collection[str]) -> dict[str, int]:
+    def _is_swapped(self, feature: Feature, count: Count, gap: int) -> bool:
+        """Return True if all webhooks had a path, and those since then have a new one beside it."""
+        is_steady = count.longest_gap == 0 and count.seen >= FEWEST_BEFORE_SWAP
+        if feature.kind is not FormatKind.PATH or not is_steady or gap < FEWEST_SWAPPED:
+            return False
+        parent = _parent(feature.name)
+        return any(
+            one.kind is FormatKind.LEAF
+            and (new.first, new.seen) == (count.last + 1, gap)
+            and _parent(one.name) == parent
+            for one, new in self.counts.items()
+        )
+
+    def _replacements(
+        self, name: str, since: int, used: Collection[str], notation: Notation
+    ) -> dict[str, int]:
         """Return new paths that may replace an old path, with the number of webhooks for each."""
         found = {
-            feature.name: count.seen
+            path: count.seen
             for feature, count in self.counts.items()
-            if feature.kind is FormatKind.LEAF and count.first > since and feature.name not in used
+            if feature.kind is FormatKind.LEAF
+            and count.first > since
+            and (path := notation.of(feature.name)) not in used
         }
         ranked = sorted(found, key=lambda path: (-found[path], -_similarity(name, path)))
         return {path: found[path] for path in ranked[:MOST_REPLACEMENTS]}
@@ -234,6 +261,11 @@ class FormatStatistics:
                         affected=count.seen,
                         of=span,
                     )
+
+
+def _parent(path: str) -> list[str]:
+    """Return the names in a path, without its last key and the indexes of items."""
+    return [one for one in path.split(".")[:-1] if one != "*" and not one.isdigit()]
 
 
 def _trailing_run(feature: Feature, events: Sequence[CountedEvent]) -> int:

@@ -33,6 +33,14 @@ def load(folder: Path, policy: Policy) -> Mapping[str, Source]:
     return _raise_errors(_loaded(folder, policy, drafts=False))
 
 
+def load_valid(folder: Path, policy: Policy) -> Loaded:
+    """Load the valid mappings in a folder except drafts, with the problems of all of them.
+
+    This is for commands that only read. A process that books tours needs :func:`load`.
+    """
+    return _loaded(folder, policy, drafts=False)
+
+
 def is_draft(file: Path) -> bool:
     """Return True if a mapping is marked as a draft, so that its errors do not matter yet.
 

@@ -230,7 +230,7 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "maybe_gone": "May be canceled in Knock",
     "repeat_or_change": "Repeat of an earlier request",
     "after_restore": "Two tours, order unclear",
-    "dismissed_before": "Asked again after being dismissed",
+    "dismissed_before": "Requested again after it was dismissed",
     "another_name": "Same ID, different name",
     "another_person": "Same contact, different name",
     "shared_key": "Same ID, different person",
@@ -277,10 +277,10 @@ DECISIONS: Final[Mapping[str, str]] = {
     "cancelled_by_sender": "The renter canceled before we sent it to Knock.",
     "canceled_by_renter": "The renter canceled before we sent it to Knock.",
     "cancellation_done": "The renter canceled a tour that isn't in Knock.",
-    "taken_back": "The renter asked again, or someone here undid the cancellation.",
+    "taken_back": "The renter asked again, or someone on your team undid the cancellation.",
     "booking_came_later": "The cancellation arrived before the request. The request needs review.",
     "asked_again": "This repeats the renter's latest request.",
-    "tour_undone": "Someone here undid it before it was sent.",
+    "tour_undone": "Someone on your team undid it before it was sent.",
     IGNORED: "This message is a test, or not a tour request.",
 }
 
@@ -337,7 +337,7 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "is in the past": ("This tour was already in the past when the request arrived.", _CALL),
     "there is a date but no time of day": ("The message has a date but no time.", _CALL),
-    NOT_A_TOUR: ("The renter said between when they could come, but not at what time.", _CALL),
+    NOT_A_TOUR: ("The renter gave a range of times, but no exact time.", _CALL),
     "the time does not exist": (
         "This time doesn't exist: clocks spring forward that night.",
         _CALL,
@@ -375,7 +375,7 @@ SHORT_MESSAGE: Final[Mapping[str, str]] = {
     "the offset does not match": "Wrong time zone",
     "there is no time zone": "No time zone",
     "not the name of a time zone": "Time zone not recognized",
-    "its time zone abbreviation": "Time zone doesn't fit the date",
+    "its time zone abbreviation": "Time zone and date don't match",
     "the offset from UTC": "Invalid time zone",
     "the time does not exist": "Tour time doesn't exist",
     "the time happens twice": "Tour time happens twice",
@@ -383,7 +383,7 @@ SHORT_MESSAGE: Final[Mapping[str, str]] = {
     "it is not clear whether": "Morning or afternoon?",
     "it matches two formats": "Date can be read in two ways",
     "the year is not": "Year can't be right",
-    NOT_A_TOUR: "A period, not a time",
+    NOT_A_TOUR: "A range of times, no exact time",
 }
 SHORT_FIELD: Final[Mapping[str, str]] = {
     "starts_at": "Can't read the tour time",
@@ -509,6 +509,7 @@ def _values(issue: Issue) -> dict[str, str]:
 
 #: Labels of fields for leasing agents, if they differ from those in notes.
 _LABELS: Final[Mapping[str, str]] = {
+    "dedupe": "Key that identifies repeats",
     "first_contact_type": "First contact",
     "move_in_date": "Move-in date",
     "number_of_occupants": "Occupants",

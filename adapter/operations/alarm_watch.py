@@ -14,7 +14,7 @@ from adapter.exceptions import StoreUnavailable
 from adapter.models import Clock
 from adapter.operations.health import Level, Problem, problems_in, read_facts, unreachable
 from adapter.operations.notifications import Line, Message, Notifier, message_of
-from adapter.operations.serializers import ago
+from adapter.operations.serializers import ago, with_ages
 from adapter.settings import Settings
 from adapter.store import Database
 from adapter.store.alarm_log import Alarm, AlarmLog
@@ -104,7 +104,8 @@ class Watch:
 
     def _tell(self, due: Sequence[Alarm], now: dt.datetime) -> None:
         """Send alarms as one message. If sending fails, try again later."""
-        if not self._notifier.send(message_of(self._settings, map(_line, due))):
+        lines = [_line(alarm, now) for alarm in due]
+        if not self._notifier.send(message_of(self._settings, lines)):
             return
         with self._store.transaction() as tx:
             tx.alarms.record_sent(due, now)
@@ -173,7 +174,7 @@ def _begin(alarms: AlarmLog, problem: Problem, now: dt.datetime) -> None:
         code=problem.code,
         source=problem.source,
         level=problem.level,
-        sentence=problem.sentence,
+        sentence=problem.template or problem.sentence,
         next_step=problem.next_step,
         began_at=problem.since or now,
         now=now,
@@ -192,12 +193,14 @@ def _with_current_sentence(alarm: Alarm, seen: Problems) -> Alarm:
     return alarm if problem is None else dataclasses.replace(alarm, sentence=problem.sentence)
 
 
-def _line(alarm: Alarm) -> Line:
+def _line(alarm: Alarm, now: dt.datetime) -> Line:
     name = f"{alarm.code} ({alarm.source})" if alarm.source else alarm.code
     if alarm.ended_at is not None:
         return Line(Level.OK, name, _over(name, alarm.began_at, alarm.ended_at))
     still = "Ongoing: " if alarm.sent_at is not None else ""
-    return Line(Level(alarm.level), name, f"{still}{alarm.sentence}\n{alarm.next_step}")
+    return Line(
+        Level(alarm.level), name, f"{still}{with_ages(alarm.sentence, now)}\n{alarm.next_step}"
+    )
 
 
 def _over(name: str, began_at: dt.datetime, ended_at: dt.datetime) -> str:

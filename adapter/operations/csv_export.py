@@ -44,7 +44,7 @@ COLUMNS: Final = (
 )
 #: Columns that are attributes of a booking. The others are fields of its appointment.
 _FROM_BOOKING: Final = (
-    "booking=id event=event_id kind source community received_at=created_at state why=reason "
+    "booking=id event=event_id kind source community state why=reason "
     "tour_at=starts_at job_id confirmed_at moved_to"
 )
 SUMS: Final = (
@@ -64,15 +64,17 @@ def bookings_csv(store: Database, which: Filter, *, most: int | None = None) -> 
     while most is None or most > 0:
         with store.transaction() as tx:
             page = tx.search.bookings(which, before=before, limit=PAGE)
-        yield "".join(csv_line(_row(booking)) for booking in page)
+            received = tx.events.received_times(page)
+        yield "".join(csv_line(_row(booking, received[booking.id])) for booking in page)
         if len(page) < PAGE:
             return
         before, most = page[-1].id, most - PAGE if most is not None else None
     yield csv_line(["there are more: choose a shorter period, or use adapter export"])
 
 
-def _row(booking: Booking) -> Iterable[object]:
+def _row(booking: Booking, received_at: dt.datetime) -> Iterable[object]:
     values = serializers.dump(booking, _FROM_BOOKING) | {
+        "received_at": received_at,
         "tour_at_local": serializers.local(booking.starts_at, booking.timezone),
         "moved_to_local": serializers.local(booking.moved_to, booking.timezone),
         "email": booking.appointment.get("email_1"),

@@ -9,12 +9,15 @@ import datetime as dt
 import re
 import time
 from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
 
 from adapter.bookings.reconcile import replacing_in_knock
 from adapter.exceptions import KeyMissing, Unreadable
 from adapter.mapping import transforms
 from adapter.mapping.communities_yaml import communities_in
 from adapter.models import REPLAYED, Booking, BookingState, Clock, Event, EventState
+from adapter.operations.allowed_actions import RELEASABLE
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.health import Verdict, verdict_of
 from adapter.operations.lead_cause import (
@@ -28,6 +31,8 @@ from adapter.operations.serializers import person
 from adapter.settings import Policy, Settings
 from adapter.store import LARGEST_NUMBER, Database, Filter, Rejection, Transaction
 from adapter.store.rows import id_from_text
+
+_T = TypeVar("_T")
 
 #: Number of webhooks to search in one statement. Each body may have a megabyte.
 PAGE = 200
@@ -145,7 +150,8 @@ class LeadFinder:
         if contact is not None:
             deadline = time.monotonic() + self._seconds
             rejections = [*self._rejections(contact, which, searched, deadline)]
-            ids += self._events(contact, which, searched, deadline, limit)
+            matching = self._events(contact, which, searched, deadline)
+            ids += [one.id for one in _first(limit, matching, searched)]
         verdict = verdict_of(self._store, (), self._settings, now)
         with self._store.transaction() as tx:
             bookings = tx.search.bookings(dataclasses.replace(which, text=text), limit=limit)
@@ -159,30 +165,47 @@ class LeadFinder:
             tx.audit.record("searched", by=by, at=now, detail=f"{len(hits[:limit])} found")
         return Result(hits=tuple(hits[:limit]), searched=searched)
 
-    def messages(self, word: str, which: Filter, *, limit: int, by: str) -> Messages:
-        """Find messages that contain ``word`` but have no bookings, and record the search.
+    def messages(
+        self, word: str, which: Filter, *, listed: Collection[int] = (), limit: int, by: str
+    ) -> Messages:
+        """Find messages that contain ``word`` and have no bookings or need review.
 
-        ``limit`` applies to webhooks and to rejected requests separately.
+        Leave out the bookings in ``listed``, and record the search. ``limit`` applies to webhooks
+        and to rejected requests separately.
         """
         now = self._clock()
         _, contact = contact_of(word.strip(), self._settings.policy)
         searched, deadline = self._searched(which, contact, now), time.monotonic() + self._seconds
-        ids, rejections = [], []
+        leads: list[Event | Booking] = []
+        rejections: list[Rejection] = []
         if contact is not None:
-            rejections = [*self._rejections(contact, which, searched, deadline)]
-            ids = [*self._events(contact, which, searched, deadline, limit)]
+            rejected = self._rejections(contact, which, searched, deadline)
+            rejections = _first(limit, rejected, searched)
+            events = self._events(contact, which, searched, deadline)
+            leads = _first(limit, self._leads_in(events, listed), searched)
         with self._store.transaction() as tx:
-            events = tx.search.events(which, ids=ids, limit=limit) if ids else []
-            mapped = [one.id for one in events if one.state is EventState.MAPPED]
-            bookings = [one for one in tx.bookings.of_events(mapped) if one.reason != REPLAYED]
-            found = len(events) + len(rejections[:limit])
+            found = len(leads) + len(rejections)
             tx.audit.record("searched", by=by, at=now, detail=f"{found} messages found")
         return Messages(
-            events=tuple(one for one in events if one.state is not EventState.MAPPED),
-            bookings=tuple(bookings),
-            rejections=tuple(rejections[:limit]),
+            events=tuple(one for one in leads if isinstance(one, Event)),
+            bookings=tuple(one for one in leads if isinstance(one, Booking)),
+            rejections=tuple(rejections),
             searched=searched,
         )
+
+    def _leads_in(
+        self, events: Iterable[Event], listed: Collection[int]
+    ) -> Iterator[Event | Booking]:
+        """Yield each event without bookings, and the bookings of the others that need review."""
+        for event in events:
+            if event.state is not EventState.MAPPED:
+                yield event
+                continue
+            with self._store.statement() as tx:
+                bookings = tx.bookings.of_event(event.id)
+            for one in bookings:
+                if one.state in RELEASABLE and one.reason != REPLAYED and one.id not in listed:
+                    yield one
 
     def _searched(self, which: Filter, contact: Contact | None, now: dt.datetime) -> Searched:
         return Searched(
@@ -193,37 +216,33 @@ class LeadFinder:
         )
 
     def _events(
-        self, contact: Contact, which: Filter, searched: Searched, deadline: float, limit: int
-    ) -> Iterator[int]:
-        """Yield the IDs of matching webhooks that have no bookings or need review, newest first."""
-        found, before = 0, LARGEST_NUMBER
-        while found < limit:
+        self, contact: Contact, which: Filter, searched: Searched, deadline: float
+    ) -> Iterator[Event]:
+        """Yield the matching webhooks that have no bookings or need review, newest first."""
+        before: int | None = LARGEST_NUMBER
+        while before is not None:
             with self._store.statement() as tx:
                 search = tx.search
                 page = search.unbooked_events(contact.prefilter, which, before=before, limit=PAGE)
+            searched.webhooks += page.searched
             for event_id in page.ids:
                 if time.monotonic() > deadline:
                     searched.is_complete = False
                     return
-                if self._is_in_event(contact, event_id, searched):
-                    found += 1
-                    yield event_id
-            searched.webhooks += page.searched
-            if page.last_id is None or page.searched < PAGE:
-                return
-            before = page.last_id
-        searched.is_complete = False
+                event = self._event(event_id, searched)
+                if event is not None and contact.is_in_request(
+                    event.body, event.query, str(dict(event.headers)), event.fetched or ""
+                ):
+                    yield event
+            before = page.last_id if page.searched == PAGE else None
 
-    def _is_in_event(self, contact: Contact, event_id: int, searched: Searched) -> bool:
+    def _event(self, event_id: int, searched: Searched) -> Event | None:
         try:
             with self._store.statement() as tx:
-                event = tx.events.get(event_id)
+                return tx.events.get(event_id)
         except KeyMissing:
             searched.unreadable += 1
-            return False
-        return event is not None and contact.is_in_request(
-            event.body, event.query, str(dict(event.headers)), event.fetched or ""
-        )
+            return None
 
     def _rejections(
         self, contact: Contact, which: Filter, searched: Searched, deadline: float
@@ -261,10 +280,11 @@ class LeadFinder:
         booked = [one for one in bookings if one.state is BookingState.BOOKED]
         replaced = replacing_in_knock(tx, booked)
         communities = communities_in(self._settings.mappings_dir)
+        received = tx.events.received_times(bookings)
         for one in bookings:
             cause = cause_of_booking(one, verdict, self._zone, replaced.get(one.id))
             name = person(one.appointment)
-            hit = _hit("booking", one, one.state, one.created_at, cause, name)
+            hit = _hit("booking", one, one.state, received[one.id], cause, name)
             hint = pms_hint(one, communities.get(one.community or ""))
             yield dataclasses.replace(hit, hint=hint)
         for event in events:
@@ -293,6 +313,13 @@ def _hit(
         cause=cause.sentence,
         next=cause.next,
     )
+
+
+def _first(limit: int, found: Iterable[_T], searched: Searched) -> list[_T]:
+    """Return the first results. If there are more, the search is not complete."""
+    first = [*islice(found, limit + 1)]
+    searched.is_complete &= len(first) <= limit
+    return first[:limit]
 
 
 def _numbers(text: str) -> list[int]:

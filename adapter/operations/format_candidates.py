@@ -3,12 +3,15 @@
 import dataclasses
 import difflib
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from adapter.mapping.authoring.add_path import with_path
 from adapter.mapping.engine import Mapped, Outcome
 from adapter.mapping.format_profile import (
+    KEY,
+    Notation,
+    Place,
     leaves_of,
     names_of,
     places_of,
@@ -74,7 +77,9 @@ NOT_THE_RENTER: Final = frozenset(
 _CONTACT: Final = re.compile(r"(email|phone)_\d")
 _NAMES: Final = frozenset({"name", "first_name", "last_name"})
 #: Fields that a similar name is not enough for: who, where and when are never guessed.
-_NEVER_BY_NAME: Final = frozenset({"starts_at", "community", "sent_at"})
+_NEVER_BY_NAME: Final = frozenset({"starts_at", "community", "sent_at", KEY})
+#: Maximum difference in length between an ID and the IDs in earlier webhooks.
+ALIKE_LENGTH: Final = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,8 +97,8 @@ class Renamed:
 
     @property
     def fields(self) -> list[str]:
-        """The fields that are read from the path."""
-        return [place.field for place in places_of(self.source, self.path)]
+        """The fields that are read from the path, and ``dedupe`` if the key contains it."""
+        return [*dict.fromkeys(place.field for place in places_of(self.source, self.path))]
 
 
 def renamed_path_of(
@@ -110,12 +115,12 @@ def renamed_path_of(
     """
     since, before = events
     at = path_from_text(path)
-    fields = [place.field for place in places_of(source, path)]
+    places = places_of(source, path)
     lacking = [
         event
         for event in since
         if not values_at(source, event.request, at)
-        and not all(values_of(mapped_event(source, event), field) for field in fields)
+        and lacking_fields(mapped_event(source, event), places)
     ]
     good = [event for event in before if values_at(source, event.request, at)]
     others = {other for other in others if other != path}
@@ -124,8 +129,40 @@ def renamed_path_of(
     )
 
 
+def lacking_fields(mapped: Mapped, places: Iterable[Place]) -> list[str]:
+    """Return the fields of a mapped webhook that lack a value, or a part of one."""
+    return [one.field for one in places if one.is_part or not values_of(mapped, one.field)]
+
+
 def new_paths(what: Renamed) -> list[str]:
     """Return the paths that may replace a missing path, most similar first."""
+    return _other_places_paths(what) or _unread_paths(what)
+
+
+def _other_places_paths(what: Renamed) -> list[str]:
+    """Return the path that already replaces the missing one in some of its places, as a list."""
+    places = places_of(what.source, what.path)
+    texts = [{text for text in place.texts if text != what.path} for place in places]
+    found = [
+        text
+        for text in sorted(set().union(*texts))
+        if not all(text in one for one in texts) and text in used_paths(what.source)
+    ]
+    found = [path for path in found if not _came_before(what, path)]
+    return [path for path in found if _is_filled_by(what, path)] if len(found) == 1 else []
+
+
+def _came_before(what: Renamed, path: str) -> bool:
+    at = path_from_text(path)
+    return any(values_at(what.source, event.request, at) for event in what.before)
+
+
+def _is_filled_by(what: Renamed, path: str) -> bool:
+    edited = edited_source(what.source, with_path(what.source, what.path, path), what.policy)
+    return edited is not None and _is_filled(what, edited, path)
+
+
+def _unread_paths(what: Renamed) -> list[str]:
     values = _unread_values(what)
     ranked = sorted(values, key=lambda path: (-similarity(what.path, path), path))
     fitting = [one for one in ranked[:MOST_TRIED] if _fits(what, one, values[one])]
@@ -137,12 +174,15 @@ def new_paths(what: Renamed) -> list[str]:
 
 def _unread_values(what: Renamed) -> dict[str, list[str]]:
     """Return the values at each path that is new and that the mapping does not read."""
-    source, used = what.source, used_paths(what.source)
-    known = {path for event in what.before for path, _ in leaves_of(source, event.request)}
+    source, used, notation = what.source, used_paths(what.source), Notation(what.source)
+    known = {
+        notation.of(path) for event in what.before for path, _ in leaves_of(source, event.request)
+    }
     found: dict[str, list[str]] = {}
     for event in what.lacking:
         inner = roots_of(source, event.request)
-        for path, text in leaves_of(source, event.request):
+        for found_path, text in leaves_of(source, event.request):
+            path = notation.of(found_path)
             is_beside = (
                 _root(path) == _root(what.path) or not {_root(path), _root(what.path)} & inner
             )
@@ -168,8 +208,9 @@ def _fits(what: Renamed, path: str, texts: Sequence[str]) -> bool:
         return False
     if not _NAMES.isdisjoint(fields) and not _may_be_names(what, texts):
         return False
-    edited = edited_source(what.source, with_path(what.source, what.path, path), what.policy)
-    return edited is not None and _is_filled(what, edited, path)
+    if fields == [KEY] and not _may_be_ids(what, texts):
+        return False
+    return _is_filled_by(what, path)
 
 
 def edited_source(source: Source, text: str, policy: Policy) -> Source | None:
@@ -190,7 +231,11 @@ def _is_filled(what: Renamed, edited: Source, path: str) -> bool:
     at = path_from_text(path)
     sent = [event for event in what.lacking if values_at(edited, event.request, at)]
     pairs = [(mapped_event(what.source, one), mapped_event(edited, one)) for one in sent]
-    filled = [all(_is_new_value(*pair, field) for field in what.fields) for pair in pairs]
+    places = places_of(what.source, what.path)
+    filled = [
+        all(_is_new_value(*pair, field) for field in lacking_fields(pair[0], places))
+        for pair in pairs
+    ]
     return bool(sent) and sum(filled) >= len(sent) * SHARE_READ
 
 
@@ -222,6 +267,8 @@ def values_of(mapped: Mapped, field: str) -> list[Any]:
         values: Iterator[Any] = (item.starts_at or item.wall_time for item in items)
     elif field in ("community", "sent_at"):
         values = (getattr(item, field) for item in items)
+    elif field == KEY:
+        values = (item.dedupe_key for item in items)
     else:
         values = (item.appointment.get(name) for item in items for name in sorted(names_of(field)))
     return [value for value in values if value is not None]
@@ -245,6 +292,24 @@ def _may_be_names(what: Renamed, texts: Sequence[str]) -> bool:
     old = [text for one in what.before for text in values_at(what.source, one.request, at)]
     is_alike = not old or abs(_share_of_several(texts) - _share_of_several(old)) <= 0.5
     return len(names) >= len(texts) * SHARE_READ and is_alike
+
+
+def _may_be_ids(what: Renamed, texts: Sequence[str]) -> bool:
+    """Return True if all values differ and most look like the IDs in earlier webhooks."""
+    at = path_from_text(what.path)
+    old = [text for one in what.before for text in values_at(what.source, one.request, at)]
+    if not old or len({*texts}) < len(what.lacking):
+        return False
+    kinds, lengths = {_characters(text) for text in old}, [len(text) for text in old]
+    least, most = min(lengths) - ALIKE_LENGTH, max(lengths) + ALIKE_LENGTH
+    alike = [text for text in texts if _characters(text) in kinds and least <= len(text) <= most]
+    return len(alike) >= len(texts) * SHARE_READ
+
+
+def _characters(text: str) -> frozenset[str]:
+    """Return the kinds of characters in a text: letters, digits and each other character."""
+    kinds = ("a" if one.isalpha() else "9" if one.isdigit() else one for one in text)
+    return frozenset(kinds)
 
 
 def _share_of_several(texts: Sequence[str]) -> float:

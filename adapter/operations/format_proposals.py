@@ -11,10 +11,12 @@ from typing import Any, Final
 from adapter.mapping.authoring.add_path import with_path
 from adapter.mapping.authoring.scaffold import table_value
 from adapter.mapping.date_hints import format_from_text
-from adapter.mapping.engine import SENT_OUTCOMES, Outcome
+from adapter.mapping.engine import SENT_OUTCOMES, Mapped, Outcome
 from adapter.mapping.format_profile import (
+    KEY,
     TableField,
     names_of,
+    other_sections,
     places_of,
     table_fields,
     values_at,
@@ -41,7 +43,7 @@ BEFORE: Final = 20
 #: Maximum number of unmet conditions to name.
 MOST_UNMET: Final = 5
 #: Fields that a booking requires, or that are not sent.
-NOT_SENT: Final = frozenset({"starts_at", "community", "sent_at"})
+NOT_SENT: Final = frozenset({"starts_at", "community", "sent_at", KEY})
 #: States of bookings that are or may be in Knock.
 SENT_STATES: Final = frozenset(
     {BookingState.SENDING, BookingState.SUBMITTED, BookingState.BOOKED, BookingState.UNKNOWN}
@@ -65,6 +67,9 @@ class Proposal:
     #: How many of the affected webhooks would be sent with the current and the edited mapping.
     sent_before: int
     sent_after: int
+    #: How many of those would become guest cards instead of tours.
+    cards_before: int
+    cards_after: int
     affected: int
     #: The number of webhooks from before the change. The edit changes none of them.
     others: int
@@ -83,6 +88,8 @@ class ExplainedChange:
     fitting: tuple[str, ...] = ()
     #: The conditions that the webhooks do not meet, with the values that they have instead.
     unmet: tuple[str, ...] = ()
+    #: The mapping's sections that also read the missing path, and in which no edit can add another.
+    by_hand: tuple[str, ...] = ()
     #: IDs of the affected events that were sent to Knock without the missing value.
     sent_without: tuple[int, ...] = ()
     proposal: Proposal | None = None
@@ -123,23 +130,38 @@ def explain(
     explained = EXPLANATIONS[change.kind](evidence)
     with store.transaction() as tx:
         bookings = tx.bookings.of_events(explained.events)
-    return dataclasses.replace(explained, sent_without=_sent_without(evidence, bookings))
+    is_path = change.kind is FormatKind.PATH
+    return dataclasses.replace(
+        explained,
+        by_hand=tuple(other_sections(source, change.name)) if is_path else (),
+        sent_without=_sent_without(evidence, bookings),
+    )
 
 
 def _sent_without(evidence: _Evidence, bookings: Sequence[Booking]) -> tuple[int, ...]:
     """Return the IDs of the events whose bookings were sent to Knock without the missing values."""
-    fields = {name for field in _fields(evidence) for name in names_of(field)} - NOT_SENT
+    fields = [names_of(one) for one in _fields(evidence) if one not in NOT_SENT]
     sent = {one.event_id for one in bookings if one.state in SENT_STATES}
-    lacking = (one.event_id for one in bookings if not fields & one.appointment.keys())
-    return tuple(sorted(sent & {*lacking})) if fields else ()
+    lacking = {
+        one.event_id
+        for one in bookings
+        if any(not names & one.appointment.keys() for names in fields)
+    }
+    return tuple(sorted(sent & lacking))
 
 
 def _fields(evidence: _Evidence) -> list[str]:
-    """Return the names of the fields that a format change affects."""
+    """Return the names of the fields that a format change affects.
+
+    They include ``dedupe`` if the change affects the key. A part of a name, such as
+    ``{first} {last}``, affects both names.
+    """
     change, source = evidence.change, evidence.source
     if change.kind is FormatKind.FIELD:
         return [change.name]
-    return [one.field for one in places_of(source, change.name)]
+    places = places_of(source, change.name)
+    fields = [sorted(names_of(one.field)) if one.is_part else [one.field] for one in places]
+    return [*dict.fromkeys(name for names in fields for name in names)]
 
 
 def _explain_path(evidence: _Evidence) -> ExplainedChange:
@@ -195,7 +217,7 @@ def _explain_field(evidence: _Evidence) -> ExplainedChange:
 def _explain_conditions(evidence: _Evidence) -> ExplainedChange:
     source = evidence.source
     pairs = [(one, mapped_event(source, one)) for one in evidence.since]
-    ignored = [(one, mapped) for one, mapped in pairs if mapped.outcome is Outcome.IGNORED]
+    ignored = [(one, mapped) for one, mapped in pairs if _is_refused(mapped)]
     unmet = Counter(
         f"{reason.field}: {reason.path or ''} is {reason.value or 'missing'}"
         for _, mapped in ignored
@@ -203,6 +225,13 @@ def _explain_conditions(evidence: _Evidence) -> ExplainedChange:
     )
     words = tuple(one for one, _ in unmet.most_common(MOST_UNMET))
     return dataclasses.replace(_explained(evidence, [one for one, _ in ignored]), unmet=words)
+
+
+def _is_refused(mapped: Mapped) -> bool:
+    """Return True if a webhook is ignored, or held because a path in a condition has no value."""
+    return mapped.outcome is Outcome.IGNORED or (
+        mapped.outcome is Outcome.HELD and not mapped.items
+    )
 
 
 EXPLANATIONS: Final[Mapping[FormatKind, Callable[[_Evidence], ExplainedChange]]] = {
@@ -317,6 +346,8 @@ def _tried(
         read_after=read[1],
         sent_before=sum(one.before in sent for one in now),
         sent_after=sum(one.after in sent for one in now),
+        cards_before=sum(one.before == Outcome.PROSPECT for one in now),
+        cards_after=sum(one.after == Outcome.PROSPECT for one in now),
         affected=len(now),
         others=len(before),
     )
@@ -345,6 +376,9 @@ def proposal_lines(one: ExplainedChange) -> Iterator[str]:
     yield f"affected events: {_ids(one.events) or 'none of them still has a payload'}"
     if one.sent_without:
         yield f"already sent to Knock without it, so add it there: {_ids(one.sent_without)}"
+    if one.by_hand:
+        sections = " and ".join(one.by_hand)
+        yield f"{sections} also reads {one.change.name} and has no alternatives: change it by hand"
     proposal = one.proposal
     if proposal is None:
         yield _no_proposal(one)
@@ -353,10 +387,13 @@ def proposal_lines(one: ExplainedChange) -> Iterator[str]:
     yield from (f"  - {line.strip()}" for line in proposal.old.splitlines())
     yield from (f"  + {line.strip()}" for line in proposal.new.splitlines())
     names, of = " and ".join(proposal.fields), proposal.affected
+    cards = ""
+    if proposal.cards_before or proposal.cards_after:
+        cards = f" ({proposal.cards_after} as guest cards, now {proposal.cards_before})"
     yield (
         f"with it, {proposal.read_after} of {of} affected webhooks have {names}, now "
         f"{proposal.read_before}; {proposal.sent_after} of {of} would be sent, now "
-        f"{proposal.sent_before}; none of {proposal.others} earlier ones would change"
+        f"{proposal.sent_before}{cards}; none of {proposal.others} earlier ones would change"
     )
 
 

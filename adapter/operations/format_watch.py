@@ -45,6 +45,14 @@ class FormatWatch:
             if events is None:
                 return
 
+    def recount(self, source: Source) -> bool:
+        """Update the stored format changes of a source after its mapping was edited.
+
+        Return False if another process counts at this moment. That process then updates them.
+        """
+        with self._store.transaction() as tx:
+            return _recount(tx, source, self._store.fingerprints())
+
     def _forget_fixed(self, sources: Mapping[str, Source], fingerprints: Fingerprints) -> None:
         """Update the stored format changes of sources whose mappings were edited."""
         edited = [name for name, one in sources.items() if self._hashes.get(name) != one.hash]

@@ -13,17 +13,21 @@ import itertools
 import math
 import shutil
 import urllib.parse
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Final
 
 from adapter.exceptions import StoreUnavailable
 from adapter.models import FormatChange, MappingVersion, shown_user
-from adapter.operations.serializers import ago
+from adapter.operations.serializers import age_of, ago, with_ages
+from adapter.operations.todo import MANY, MANY_WITH_NEW_NAME
 from adapter.settings import Settings
 from adapter.store import Database, MailFailures, Pause, WebhookSummary
 from adapter.store.database_clock import DANGEROUS_OFFSET
 from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
 
+#: An outdated mapping counts only if its process reported it within this time. A process that was
+#: replaced reports nothing more.
+OUTDATED_SEEN: Final = dt.timedelta(seconds=12)
 #: A process counts as alive if its last heartbeat is newer than this. It sends one every five
 #: seconds.
 ALIVE: Final = dt.timedelta(seconds=30)
@@ -183,6 +187,22 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "Run `adapter sources SOURCE`, which shows what changed and suggests an edit to the "
         "mapping if one fits.",
     ),
+    "format_suspected": Condition(
+        Level.WARNING,
+        "3 or more leads of a source are held because their webhooks lack the same path, or 2 if "
+        "they have a path with a similar name (no alarm)",
+        "The sender has probably changed its format, but too few webhooks have arrived to be sure.",
+        "Open the leads in the console, which suggests an edit to the mapping if one fits, or run "
+        "`adapter queue`.",
+    ),
+    "leads_rejected": Condition(
+        Level.WARNING,
+        "requests from a source failed verification in the last 24 hours, and may be leads (no "
+        "alarm)",
+        "The sender may use another secret, or a stranger found the URL.",
+        "Run `adapter rejections`. If they are leads, fix the secret, then run `adapter rejections "
+        "retry SOURCE`.",
+    ),
     "tour_soon": Condition(
         Level.WARNING,
         "a lead needs review, and its tour starts within 4 hours",
@@ -305,6 +325,8 @@ class Problem:
     since: dt.datetime | None = None
     #: What is wrong, with numbers.
     sentence: str
+    #: The sentence with placeholders for ages, to be stored and shown later.
+    template: str = ""
 
     @property
     def level(self) -> Level:
@@ -408,17 +430,62 @@ def verdict_of(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Verdict:
     """Return a verdict on the adapter and the named sources at ``now``."""
+    names = list(names)
     try:
         facts = read_facts(store, names, settings, now)
+        suspicions = _suspicions(store, now)
     except StoreUnavailable as exc:
         return unreachable(str(exc), now)
-    return Verdict(at=now, problems=problems_in(facts), facts=facts)
+    problems = problems_in(facts)
+    reported = {(one.code, one.source) for one in problems}
+    more = (one for one in suspicions if _is_unreported(one, {*names}, reported))
+    return Verdict(at=now, problems=in_order((*problems, *more)), facts=facts)
+
+
+def _is_unreported(
+    problem: Problem, names: Container[str], reported: Container[tuple[str, str]]
+) -> bool:
+    """Return True if no similar problem of the same source is reported."""
+    known = {"format_suspected": "format_changed", "leads_rejected": "source_refused"}
+    return problem.source in names and (known[problem.code], problem.source) not in reported
+
+
+def _suspicions(store: Database, now: dt.datetime) -> list[Problem]:
+    """Return the warnings that are shown to people but not sent to them as alarms."""
+    with store.transaction() as tx:
+        held = tx.monitoring.held_for_paths()
+        rejected = tx.monitoring.rejected_leads(
+            reasons=REFUSED_REASONS, since=now - FORGOTTEN_AFTER
+        )
+    found = [
+        Problem(
+            code="format_suspected",
+            source=one["source"],
+            since=one["since"],
+            sentence=f"{one['source']} seems to have changed its format"
+            f"{_since(one['since'], now)}: {one['path']} is missing in {one['leads']} leads that "
+            "are held.",
+        )
+        for one in held
+        if one["leads"] >= (MANY_WITH_NEW_NAME if one["has_new_name"] else MANY)
+    ]
+    found += [
+        Problem(
+            code="leads_rejected",
+            source=one["source"],
+            since=one["latest_at"],
+            sentence=f"{_count(one['requests'], 'request')} from {one['source']} failed "
+            f"verification and may be leads, the latest {age_of(one['latest_at'])}.",
+        )
+        for one in rejected
+    ]
+    return [_shown(one, now) for one in found]
 
 
 def unreachable(reason: str, now: dt.datetime, since: dt.datetime | None = None) -> Verdict:
     """Return the verdict to report while the database cannot be used."""
     state = "has been unavailable" if since else "is unavailable"
-    sentence = f"PostgreSQL {state}{_since(since, now)}: {reason}."
+    sentence = with_ages(f"PostgreSQL {state}{_since(since, now)}: {reason}.", now)
     problem = Problem(code="database_unreachable", since=since, sentence=sentence)
     return Verdict(at=now, problems=(problem,), facts=None)
 
@@ -482,11 +549,22 @@ def _disk_free(folder: str | None) -> int | None:
 
 def problems_in(facts: Facts) -> tuple[Problem, ...]:
     """Return all problems indicated by the facts, most important first."""
-    found = [problem for check in _CHECKS for problem in check(facts)]
+    found = [_shown(problem, facts.now) for check in _CHECKS for problem in check(facts)]
     # If no worker is running, that explains the other two problems.
     if any(problem.code == "no_worker" for problem in found):
         found = [one for one in found if one.code not in ("webhooks_not_mapped", "nothing_sent")]
-    return tuple(sorted(found, key=lambda problem: [*CONDITIONS].index(problem.code)))
+    return in_order(found)
+
+
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return problems in the order of their importance."""
+    return tuple(sorted(problems, key=lambda problem: [*CONDITIONS].index(problem.code)))
+
+
+def _shown(problem: Problem, now: dt.datetime) -> Problem:
+    """Return a problem whose sentence contains ages as of ``now``."""
+    sentence = with_ages(problem.sentence, now)
+    return dataclasses.replace(problem, sentence=sentence, template=problem.sentence)
 
 
 def _web(facts: Facts) -> Iterator[Problem]:
@@ -615,11 +693,11 @@ def is_refused(source: SourceFacts, now: dt.datetime) -> bool:
 def _review(facts: Facts) -> Iterator[Problem]:
     review, now = facts.review, facts.now
     if review.soonest_at is not None and review.soonest_at - now <= TOUR_SOON:
-        sentence = f"A lead needs review, and its tour starts {ago(review.soonest_at, now)}."
+        sentence = f"A lead needs review, and its tour starts {age_of(review.soonest_at)}."
         yield Problem(code="tour_soon", sentence=sentence)
     if review.expired:
         count = _count(review.expired, "lead", "leads")
-        sentence = f"{count} could not be sent in time, the latest {ago(review.expired_at, now)}."
+        sentence = f"{count} could not be sent in time, the latest {age_of(review.expired_at)}."
         yield Problem(code="tours_expired", since=review.expired_at, sentence=sentence)
     if review.unknown:
         count = _count(review.unknown, "booking has", "bookings have")
@@ -631,13 +709,13 @@ def _review(facts: Facts) -> Iterator[Problem]:
         )
     oldest = min(filter(None, (review.oldest_booking_at, review.oldest_event_at)), default=None)
     if oldest is not None and now - oldest >= REVIEW_AFTER:
-        sentence = f"The oldest lead that needs review arrived {ago(oldest, now)}."
+        sentence = f"The oldest lead that needs review arrived {age_of(oldest)}."
         yield Problem(code="review_overdue", since=oldest, sentence=sentence)
 
 
 def _processes(facts: Facts) -> Iterator[Problem]:
     alive = [one for one in facts.processes if one.seen_ago < ALIVE]
-    outdated = [one for one in alive if (one.outdated_for or dt.timedelta()) >= OUTDATED_AFTER]
+    outdated = [one for one in alive if _is_outdated(one)]
     if outdated:
         since = facts.now - max(one.outdated_for or dt.timedelta() for one in outdated)
         names = ", ".join(sorted({f"{one.kind} on {one.host}" for one in outdated}))
@@ -651,6 +729,12 @@ def _processes(facts: Facts) -> Iterator[Problem]:
         what = ", so its worker sends nothing" if is_idle else ""
         sentence = f"The clock of {worst.host} is {seconds:.0f} s {side} PostgreSQL's{what}."
         yield Problem(code="clock_differs", sentence=sentence)
+
+
+def _is_outdated(process: Process) -> bool:
+    """Return True if a process reported lately that its mappings have been outdated for long."""
+    age = (process.outdated_for or dt.timedelta()) - process.seen_ago
+    return age >= OUTDATED_AFTER and process.seen_ago < OUTDATED_SEEN
 
 
 def _versions(facts: Facts) -> Iterator[Problem]:
@@ -684,7 +768,7 @@ def _webhooks(facts: Facts) -> Iterator[Problem]:
         yield Problem(code="status_webhooks_failing", since=since, sentence=sentence)
     if one.given_up_at is not None and now - one.given_up_at < GIVEN_UP_FOR:
         count = _count(one.given_up, "status webhook")
-        sentence = f"{count} could not be delivered, the latest {ago(one.given_up_at, now)}."
+        sentence = f"{count} could not be delivered, the latest {age_of(one.given_up_at)}."
         yield Problem(code="status_webhooks_given_up", since=one.given_up_at, sentence=sentence)
 
 
@@ -750,7 +834,7 @@ def _since(at: dt.datetime | None, now: dt.datetime) -> str:
     if at is None:
         return ""
     day = "" if at.date() == now.date() else f"{at:%B} {at.day}, "
-    return f" since {day}{at:%H:%M} UTC ({ago(at, now)})"
+    return f" since {day}{at:%H:%M} UTC ({age_of(at)})"
 
 
 def _count(number: int, singular: str, plural: str = "") -> str:

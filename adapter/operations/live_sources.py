@@ -77,13 +77,19 @@ class LiveSources:
         self.sources = sources  # a single assignment, so that no thread sees a partial set
 
 
-def live_sources(settings: Settings, store: Database, folder: Path | None = None) -> LiveSources:
+def live_sources(
+    settings: Settings,
+    store: Database,
+    folder: Path | None = None,
+    files: Mapping[str, Source] | None = None,
+) -> LiveSources:
     """Return the mappings in use, for a short-lived process.
 
-    Raise ConfigurationError if a mapping in ``folder``, or else in the settings' folder, is
-    invalid.
+    Use ``files`` if given. Otherwise, load ``folder`` or else the settings' folder, and raise
+    ConfigurationError if a mapping is invalid.
     """
-    files = registry.load(folder or settings.mappings_dir, settings.policy)
+    if files is None:
+        files = registry.load(folder or settings.mappings_dir, settings.policy)
     live = LiveSources(settings, store, files)
     live.refresh()
     return live

@@ -1,15 +1,17 @@
 """Activate edited mappings, and roll them back."""
 
+import contextlib
 import dataclasses
 import difflib
 from collections.abc import Sequence
 from typing import Final
 
-from adapter.exceptions import NotPossible
+from adapter.exceptions import NotPossible, StoreUnavailable
 from adapter.mapping import overlay, registry
 from adapter.mapping.problems import MappingErrors, Problem
 from adapter.mapping.source import Source
 from adapter.models import Clock, MappingVersion, shown_user
+from adapter.operations.format_watch import FormatWatch
 from adapter.operations.live_sources import LiveSources
 from adapter.settings import UNTRIMMED, Settings
 from adapter.store import Database
@@ -127,6 +129,10 @@ class MappingVersions:
             detail = f"{source.name} {version.number}"
             tx.audit.record(action, by=self._by, at=self._clock(), detail=detail)
         self._live.refresh()
+        # The version is in use, so a failure here must not look as if it were not. A worker counts
+        # again within seconds.
+        with contextlib.suppress(StoreUnavailable):
+            FormatWatch(self._store).recount(self._live.sources[source.name])
         return version
 
     def _file(self, name: str) -> Source:

@@ -3,11 +3,14 @@
 import dataclasses
 import datetime as dt
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from adapter.models import Attempt, Booking, Change, Event, InvitationMail, LeadHistory, Message
+
+_AGE: Final = re.compile(r"\{ago ([^}]+)\}")
 
 
 def utc(at: dt.datetime | None) -> str | None:
@@ -26,6 +29,16 @@ def ago(at: dt.datetime | None, now: dt.datetime) -> str:
         if abs(seconds) >= 2 * length or length == 1
     )
     return f"{size:.0f} {unit} ago" if seconds >= 0 else f"in {size:.0f} {unit}"
+
+
+def age_of(at: dt.datetime | None) -> str:
+    """Return a placeholder for an age, which :func:`with_ages` replaces when the text is shown."""
+    return "-" if at is None else f"{{ago {at.isoformat()}}}"
+
+
+def with_ages(text: str, now: dt.datetime) -> str:
+    """Replace the placeholders for ages in a text."""
+    return _AGE.sub(lambda found: ago(dt.datetime.fromisoformat(found[1]), now), text)
 
 
 def local(at: dt.datetime | None, timezone: str | None) -> str | None:

@@ -43,7 +43,7 @@ _CLOCK_IN_TEXT: Final = re.compile(
 _DURATION: Final = re.compile(r"PT(?:([0-9]{1,3})H)?(?:([0-9]{1,4})M)?(?:[0-9]+S)?")
 #: Maximum length of a tour, in hours. A longer range is a period when the renter is available.
 LONGEST_TOUR: Final = 2
-NOT_A_TOUR: Final = "a period that is longer than a tour, or has no end, is not a tour time"
+NOT_A_TOUR: Final = "a range of times that is longer than a tour, or has no end, is not a tour time"
 UNKNOWN_PART: Final = "it has a part other than year, month, day, hour, minute, AM or PM, and zone"
 
 

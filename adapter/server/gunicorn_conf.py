@@ -101,12 +101,12 @@ def _report(pipeline: Pipeline) -> None:
         pipeline.clock,
         reports_outages=True,
     )
-    never = threading.Event()
     look = functools.partial(_if_migrated, pipeline, watch.step)
-    alarms = ("alarms", look, WATCH_SECONDS, never)
+    alarms = ("alarms", look, WATCH_SECONDS, Worker.stopping)
     threading.Thread(target=repeat, args=alarms, name="alarms", daemon=True).start()
     beat = functools.partial(_if_migrated, pipeline, heart.beat)
-    repeat("heartbeat", beat, HEARTBEAT_SECONDS, never)
+    repeat("heartbeat", beat, HEARTBEAT_SECONDS, Worker.stopping)
+    fcntl.lockf(_reporter, fcntl.LOCK_UN)  # after a reload, a new worker reports
 
 
 def _if_migrated(pipeline: Pipeline, step: Callable[[], object]) -> None:

@@ -15,6 +15,7 @@ import selectors
 import socket
 import sys
 import termios
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -77,6 +78,9 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
     #: creates them in the main process, which an error would end.
     max_body_bytes: int = Settings().max_body_bytes
 
+    #: Set when this process begins to stop, for threads that report on it.
+    stopping = threading.Event()
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.max_keepalived = MAX_IDLE
@@ -86,6 +90,14 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self._began: dict[Any, float] = {}
         self._backoff_until = 0.0
         self._paused = False
+
+    def handle_exit(self, sig: Any, frame: Any) -> None:
+        """Begin to stop, for example after a reload, so that the new process reports from now on.
+
+        Gunicorn calls this method on SIGTERM.
+        """
+        self.stopping.set()
+        super().handle_exit(sig, frame)
 
     def accept(self, listener: Any) -> None:
         """Accept one connection, then pause so that other workers can accept the next one."""

@@ -5,9 +5,12 @@ import datetime as dt
 from collections.abc import Collection, Iterable
 
 from adapter.store.queries import Statements
+from adapter.store.rows import Row
 
 #: Maximum number of rows of each kind to count.
 MOST_ROWS = 10_000
+#: Maximum number of held leads to look through, newest first.
+MOST_HELD = 500
 #: Maximum number of processes to return.
 MOST_PROCESSES = 200
 #: Maximum number of webhooks that partial hours add to the usual one. See ``source_facts``.
@@ -163,6 +166,14 @@ class Monitoring(Statements):
             most_partial=MOST_PARTIAL,
         )
         return tuple(SourceFacts(**row) for row in rows)
+
+    def held_for_paths(self) -> list[Row]:
+        """Return the paths that the webhooks of the latest held leads lack, by source."""
+        return self._all("held_for_paths", limit=MOST_HELD)
+
+    def rejected_leads(self, *, reasons: Collection[str], since: dt.datetime) -> list[Row]:
+        """Count the latest requests that were rejected for these reasons, by source."""
+        return self._all("rejected_leads", reasons=list(reasons), since=since, limit=MOST_HELD)
 
     def connections(self) -> tuple[int, int]:
         """Return the number of open PostgreSQL connections, and the maximum."""

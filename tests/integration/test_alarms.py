@@ -16,6 +16,7 @@ from adapter.operations import alarm_watch
 from adapter.operations.alarm_watch import Watch
 from adapter.operations.health import NO_WORKER_AFTER, REFUSED_AFTER, Level
 from adapter.operations.notifications import Line, Notifier, message_of
+from adapter.operations.serializers import age_of
 from adapter.server.heartbeat import Heart
 from adapter.server.worker import Worker
 from adapter.store import Database
@@ -118,6 +119,27 @@ def test_a_worker_that_is_gone(running: Installation, catcher: MessageCatcher) -
     assert catcher.messages[1]["type"] == "success"
     assert catcher.messages[1]["message"].startswith("Ended: no_worker, from Mar 02 18:00 to ")
     assert alarms(running.harness) == [("no_worker", "", True)]
+
+
+def test_ages_are_those_of_the_moment_at_which_an_alarm_is_shown(
+    harness: Harness, shell: Shell
+) -> None:
+    now = dt.datetime.now(dt.UTC)
+    text = f"rentfeed has sent nothing ({age_of(now - dt.timedelta(hours=2))})."
+    facts: dict[str, Any] = {"level": "warning", "next_step": "Ask.", "began_at": now, "now": now}
+    with harness.pipeline.store.transaction() as tx:
+        tx.alarms.add(code="source_silent", source="rentfeed", sentence=text, **facts)
+    shown = shell("alarms")
+    assert "rentfeed has sent nothing (2 h ago)." in shown
+    assert "over now (it is reported as ended after a minute)" in shown
+
+
+def test_a_stored_alarm_contains_no_age(running: Installation) -> None:
+    running.is_working = False
+    running.run(200)
+    ((sentence,),) = execute(running.harness, "SELECT sentence FROM alarms")
+    assert "ago)" not in sentence
+    assert "({ago 2026-03-02T" in sentence
 
 
 def test_a_worker_that_hangs(running: Installation, catcher: MessageCatcher) -> None:

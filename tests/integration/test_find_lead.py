@@ -4,15 +4,16 @@ import base64
 import dataclasses
 import datetime as dt
 import json
+from collections.abc import Collection
 from typing import Any
 
 import pytest
 
-from adapter.operations.find_lead import Hit, LeadFinder, Result
+from adapter.operations.find_lead import Hit, LeadFinder, Messages, Result
 from adapter.operations.pause import Pauses
 from adapter.server.heartbeat import Heart
 from adapter.settings import Policy
-from adapter.store import Database
+from adapter.store import Database, Filter
 from tests.harness import Harness, settle
 from tests.integration.test_erasure import DANA, EMAIL, everything, refuse
 from tests.leads import lead
@@ -244,3 +245,29 @@ def test_shared_contacts_are_found_too(harness: Harness) -> None:
     policy = Policy(shared_contacts=frozenset({EMAIL}), placeholder_emails=frozenset({EMAIL}))
     harness.settings = dataclasses.replace(harness.settings, policy=policy)
     assert only(harness, EMAIL).kind == "rejection"
+
+
+def messages(harness: Harness, word: str, limit: int, listed: Collection[int] = ()) -> Messages:
+    finder = LeadFinder(harness.settings, harness.pipeline.store, harness.clock)
+    return finder.messages(word, Filter(), listed=listed, limit=limit, by="ana")
+
+
+def test_leads_that_are_listed_already_do_not_use_up_the_limit(harness: Harness) -> None:
+    broken = [
+        harness.receive("rentfeed", json.dumps(lead(number)).encode() + b",").event_id
+        for number in (1, 2, 3)
+    ]
+    for number in broken:
+        harness.map_event(number)
+    held = [harness.mapped("rentfeed", lead(n, time="9:30 PM"))[0].id for n in (4, 5, 6)]
+
+    found = messages(harness, "Dana", 3)
+    assert ([one.id for one in found.bookings], found.events) == (held[::-1], ())
+    assert not found.searched.is_complete
+
+    found = messages(harness, "Dana", 3, listed=held)
+    assert ([one.id for one in found.events], found.bookings) == (broken[::-1], ())
+    assert found.searched.is_complete
+
+    found = messages(harness, "Dana", 2, listed=held)
+    assert ([one.id for one in found.events], found.searched.is_complete) == (broken[:0:-1], False)

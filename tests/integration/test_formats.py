@@ -2,20 +2,29 @@
 
 import dataclasses
 import datetime as dt
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapter.exceptions import ConfigurationError
 from adapter.mapping.registry import load_text
 from adapter.models import FormatChange, FormatKind
 from adapter.operations import format_watch
-from adapter.operations.format_proposals import combined, explain
+from adapter.operations.format_proposals import (
+    ExplainedChange,
+    combined,
+    explain,
+    proposal_lines,
+)
 from adapter.operations.health import verdict_of
 from tests.harness import Harness, settle
 from tests.integration.test_metrics import client, values
+from tests.integration.test_monitoring import rejected
 from tests.leads import lead, surname
+from tests.paths import MAPPINGS
 from tests.shell import Shell
 
 
@@ -159,6 +168,83 @@ def test_the_source_shows_the_change_the_leads_and_an_edit_that_mends_them(
     assert "FORMAT CHANGED" in shell("sources")
 
 
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Copy the mappings to a folder that the commands use, and in which a test may break them."""
+    copied = shutil.copytree(MAPPINGS, tmp_path / "mappings")
+    monkeypatch.setenv("ADAPTER_MAPPINGS_DIR", str(copied))
+    return copied
+
+
+def broken(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_the_source_is_shown_although_another_mapping_is_invalid(
+    harness: Harness, shell: Shell, changed: list[int], folder: Path
+) -> None:
+    broken(folder / "leasebot.yaml", "community: tour.property", "comunity: tour.property")
+    text = shell("sources", "rentfeed")
+    assert text.index("leasebot.yaml") < text.index("rentfeed  http")
+    assert "  + time: [tour.time, tour.slot]" in text
+    listed = shell("sources")
+    assert "INVALID MAPPING: processes that are running still use the previous one" in listed
+    assert "FORMAT CHANGED" in listed
+    assert "mappings" in shell("backtest", "rentfeed", str(folder / "rentfeed.yaml"))
+    assert "leasebot.yaml" in shell("mappings")
+    assert "leasebot.yaml" in shell("communities", "aliases")
+
+
+def test_an_invalid_mapping_is_still_explained_if_only_its_sample_fails(
+    harness: Harness, shell: Shell, changed: list[int], folder: Path
+) -> None:
+    broken(folder / "rentfeed.yaml", "name: contact.name", "name: contact.nmae")
+    text = shell("sources", "rentfeed")
+    assert "INVALID MAPPING" in text
+    assert "  + time: [tour.time, tour.slot]" in text
+    broken(folder / "rentfeed.yaml", "appointment:", "appointmnt:")
+    text = shell("sources", "rentfeed")
+    assert "FORMAT CHANGED since" in text
+    assert "proposed edit" not in text
+
+
+def test_a_draft_has_no_activity_to_show(harness: Harness, shell: Shell, folder: Path) -> None:
+    broken(folder / "website.yaml", "\nsignature:", "\ndraft: true\nsignature:")
+    with pytest.raises(ConfigurationError, match="is a draft"):
+        shell("sources", "website")
+
+
+def test_three_leads_without_the_same_path_are_a_warning_for_commands_too(
+    harness: Harness, shell: Shell
+) -> None:
+    received(harness, *map(lead, range(3)))
+    without = [lead(number) for number in range(10, 13)]
+    for body in without:
+        del body["tour"]["date"]
+    for event in received(harness, *without):
+        harness.map_event(event)
+    assert "rentfeed seems to have changed its format since" in shell("stats")
+    # No worker is running, either.
+    assert "tour.date is missing in 3 leads that are held." in shell(
+        "stats", "--check", exit_code=2
+    )
+    edited(harness, "date: tour.date", "date: [tour.date, tour.day]")
+    assert "seems to have changed" not in shell("stats")
+
+
+def test_a_rejected_request_that_may_be_a_lead_is_a_warning_for_commands_too(
+    harness: Harness,
+) -> None:
+    rejected(harness, 1)
+    verdict = verdict_of(harness.pipeline.store, ["rentfeed"], harness.settings, harness.clock.at)
+    (problem,) = [one for one in verdict.problems if one.code == "leads_rejected"]
+    assert problem.sentence.startswith(
+        "1 request from rentfeed failed verification and may be leads, the latest 0 s ago"
+    )
+
+
 Change = Callable[[dict[str, Any], int], None]
 
 
@@ -256,6 +342,182 @@ def test_a_mapping_that_reads_the_webhooks_gets_no_proposal(
     source = harness.pipeline.sources["rentfeed"]
     found = explain(harness.pipeline.store, source, one, harness.settings.policy)
     assert (found.proposal, found.fitting) == (None, ())
+
+
+def test_a_key_in_a_list_of_alternatives_ends_the_change(harness: Harness) -> None:
+    received(harness, *map(lead, range(30)))
+    bodies = [*map(lead, range(100, 114))]
+    for body in bodies:
+        body["leadKey"] = body.pop("leadId")
+    received(harness, *bodies)
+    assert [one.name for one in changes(harness)] == ["leadId"]
+    edited(harness, "dedupe: leadId", "dedupe: [[leadId, leadKey]]")
+    assert changes(harness) == ()
+
+
+def test_a_renamed_id_is_proposed_for_the_key(harness: Harness, shell: Shell) -> None:
+    def change(body: dict[str, Any], number: int) -> None:
+        body["leadKey"] = body.pop("leadId")
+        body["batch"] = "RF-1"
+
+    (one,) = shown(harness, shell, change)
+    assert one["proposal"]["new"].startswith("dedupe: [[leadId, leadKey]]")
+
+
+def test_a_time_stamp_is_not_proposed_for_the_key(harness: Harness, shell: Shell) -> None:
+    def change(body: dict[str, Any], number: int) -> None:
+        del body["leadId"]
+        body["deliveredAt"] = f"2026-03-02T18:{number:02}:00Z"
+
+    (one,) = shown(harness, shell, change)
+    assert (one["name"], one["proposal"]) == ("leadId", None)
+
+
+def test_a_proposal_covers_the_key_and_the_notes(harness: Harness, shell: Shell) -> None:
+    edited(harness, "dedupe: leadId", "dedupe: [contact.email, tour.date]")
+    edited(harness, '- "{comments}"', '- "{comments}"\n    - "Wrote from {contact.email}"')
+
+    def change(body: dict[str, Any], number: int) -> None:
+        body["contact"]["mail"] = body["contact"].pop("email")
+
+    received(harness, *map(lead, range(30)))
+    bodies = [*map(lead, range(100, 112))]
+    for number, body in enumerate(bodies):
+        change(body, number)
+    received(harness, *bodies)
+    explained = explained_now(harness)
+    (one,) = explained
+    assert one.proposal is not None
+    assert one.proposal.fields == ("email_1", "dedupe")
+    new = one.proposal.new
+    assert "dedupe: [[contact.email, contact.mail], tour.date]" in new
+    assert "email_1: [contact.email, contact.mail]" in new
+    assert '- "Wrote from {contact.mail}"' in new
+    assert (one.proposal.read_before, one.proposal.read_after) == (0, 12)
+
+
+def explained_now(harness: Harness) -> list[ExplainedChange]:
+    source, policy = harness.pipeline.sources["rentfeed"], harness.settings.policy
+    store = harness.pipeline.store
+    return [explain(store, source, one, policy) for one in changes(harness)]
+
+
+def test_a_key_that_an_edit_forgot_keeps_the_change_and_gets_a_proposal(harness: Harness) -> None:
+    edited(harness, "dedupe: leadId", "dedupe: [contact.email, tour.date]")
+    received(harness, *map(lead, range(30)))
+    bodies = [*map(lead, range(100, 112))]
+    for body in bodies:
+        body["contact"]["mail"] = body["contact"].pop("email")
+    received(harness, *bodies)
+    edited(harness, "email_1: contact.email", "email_1: [contact.email, contact.mail]")
+    (one,) = explained_now(harness)
+    assert one.change.name == "contact.email"
+    assert one.proposal is not None
+    assert one.proposal.new.startswith("dedupe: [[contact.email, contact.mail], tour.date]")
+    assert one.proposal.fields == ("email_1", "dedupe")
+
+
+def test_a_condition_without_alternatives_is_named(harness: Harness) -> None:
+    edited(harness, "accept:", "cancellation: { tour.time: canceled }\naccept:")
+    received(harness, *map(lead, range(30)))
+    received(harness, *map(renamed, range(100, 112)))
+    (one,) = explained_now(harness)
+    assert one.by_hand == ("cancellation",)
+    assert "cancellation also reads tour.time and has no alternatives: change it by hand" in [
+        *proposal_lines(one)
+    ]
+
+
+def test_a_proposal_uses_the_notation_of_the_mapping(harness: Harness) -> None:
+    edited(harness, "time: tour.time", "time: tours.tour.time")
+    edited(harness, "date: tour.date", "date: tours.tour.date")
+
+    def listed(body: Any, key: str) -> Any:
+        tour = body["tour"]
+        tours = [{"tour": [{"date": tour["date"], key: tour["time"]}]}]
+        return body | {"tour": {"type": tour["type"]}, "tours": tours}
+
+    received(harness, *(listed(lead(number), "time") for number in range(30)))
+    received(harness, *(listed(lead(number), "startAt") for number in range(100, 112)))
+    (one,) = explained_now(harness)
+    assert dict(one.change.new_paths) == {"tours.tour.startAt": 12}
+    assert one.proposal is not None
+    assert one.proposal.new.strip() == "time: [tours.tour.time, tours.tour.startAt]"
+
+
+def test_guest_cards_do_not_count_as_tours(harness: Harness) -> None:
+    edited(harness, "dedupe: leadId", "without_time: prospect\ndedupe: leadId")
+    edited(harness, "    date: tour.date\n    time: tour.time\n", "    from: tour.at\n")
+
+    def with_start(body: Any, key: str) -> Any:
+        tour = body["tour"]
+        return body | {"tour": {"type": tour["type"], key: f"{tour['date']} {tour['time']}"}}
+
+    received(harness, *(with_start(lead(number), "at") for number in range(30)))
+    received(harness, *(with_start(lead(number), "begins") for number in range(100, 112)))
+    (one,) = explained_now(harness)
+    assert one.proposal is not None
+    assert (one.proposal.sent_before, one.proposal.sent_after) == (12, 12)
+    assert (one.proposal.cards_before, one.proposal.cards_after) == (12, 0)
+    line = "with it, 12 of 12 affected webhooks have starts_at, now 0; 12 of 12 would be sent, "
+    assert [one for one in proposal_lines(one) if one.startswith(line)] == [
+        f"{line}now 12 (0 as guest cards, now 12); none of 20 earlier ones would change"
+    ]
+
+
+def first_name_renamed(body: Any) -> Any:
+    body["contact"]["given"] = body["contact"].pop("first")
+    return body
+
+
+def two_names(number: int) -> Any:
+    body = lead(number)
+    first, last = body["contact"].pop("name").split()
+    body["contact"] |= {"first": first + surname(number).lower(), "last": last}
+    return body
+
+
+NAMES = (
+    "  name: contact.name                   # fills first_name and last_name\n",
+    "  first_name: contact.first\n  last_name: [contact.last, contact.first]\n",
+)
+
+
+def test_a_name_that_lost_a_part_is_noticed_after_four_webhooks_although_it_is_booked(
+    harness: Harness,
+) -> None:
+    edited(harness, *NAMES)
+    received(harness, *map(two_names, range(8)))
+    sent = received(harness, *(first_name_renamed(two_names(n)) for n in range(100, 104)))
+    for event in sent:
+        harness.map_event(event)
+    settle(harness)
+    (one,) = explained_now(harness)
+    assert (one.change.name, one.sent_without) == ("contact.first", tuple(sent))
+    assert one.proposal is not None
+    assert "first_name: [contact.first, contact.given]" in one.proposal.new
+    assert "last_name: [contact.last, contact.first, contact.given]" in one.proposal.new
+
+
+def test_a_part_of_a_name_in_a_template_is_proposed(harness: Harness) -> None:
+    edited(harness, NAMES[0], '  name: "{contact.first} {contact.last}"\n')
+    received(harness, *map(two_names, range(30)))
+    received(harness, *(first_name_renamed(two_names(n)) for n in range(100, 112)))
+    (one,) = explained_now(harness)
+    assert one.proposal is not None
+    new = 'name: ["{contact.first} {contact.last}", "{contact.given} {contact.last}"]'
+    assert one.proposal.new.strip() == new
+
+
+def test_a_renamed_condition_is_explained_although_the_leads_are_held(harness: Harness) -> None:
+    received(harness, *map(lead, range(30)))
+    bodies = [lead(number) for number in range(100, 112)]
+    for body in bodies:
+        body["event"] = body.pop("eventType")
+    ids = received(harness, *bodies)
+    (one,) = explained_now(harness)
+    assert one.events == tuple(ids)
+    assert one.unmet == ("accept: eventType is missing",)
 
 
 def test_a_note_whose_value_is_renamed_gets_no_proposal(harness: Harness, shell: Shell) -> None:

@@ -194,8 +194,7 @@ def test_renters_with_a_shared_address_and_one_key_are_not_one_person(
     second = sent(player, "form", asks("Bella Bbb", TIMES[1], email="office@example.com", ref="0"))
     assert player.state(first.id) is PENDING
     assert (second.state, second.reason, second.because_of) == (HELD, "another_name", first.id)
-    repairs = player.repairs
-    repairs.release(second.id, {}, by="ana")
+    player.repairs.release(second.id, {}, by="ana")
     assert states(player, [first, second]) == [PENDING, PENDING]
 
 
@@ -291,8 +290,7 @@ def test_a_renter_whom_a_chain_replaced_is_held(player: Harness) -> None:
     assert f"booking {third.id} has the same key" in left.reasons[-1].reason
     settle(player)
     changes = {"first_name": "Abel", "last_name": "Aaa"}
-    repairs = player.repairs
-    repairs.release(first.id, changes, by="ana")
+    player.repairs.release(first.id, changes, by="ana")
     settle(player)
     assert states(player, [first, third]) == [BOOKED, BOOKED]
 
@@ -311,8 +309,7 @@ def test_leads_merged_by_a_key_alone_are_held_once_it_is_of_several_people(
 def test_a_lead_is_held_if_a_user_gives_its_successor_another_name(player: Harness) -> None:
     first = sent(player, "form", asks("Bella Bbb", ref="0"))
     second = sent(player, "form", asks("", TIMES[1], email="abel@example.com", ref="0"))
-    repairs = player.repairs
-    repairs.release(second.id, {"first_name": "Abel", "last_name": "Aaa"}, by="ana")
+    player.repairs.release(second.id, {"first_name": "Abel", "last_name": "Aaa"}, by="ana")
     assert states(player, [first, second]) == [HELD, PENDING]
 
 

@@ -1,13 +1,16 @@
 """Test the texts about leads in the console's lists and on lead pages, with real PostgreSQL."""
 
+import csv
 import dataclasses
 import datetime as dt
+import io
 import re
 from typing import Any
 
 import pytest
 
 from adapter.models import BookingState, Kind
+from adapter.store import Issue
 from tests.harness import Harness, sample
 from tests.integration.test_community_pages import Visit, Visitor, visit  # noqa: F401 - a fixture
 from tests.integration.test_put_in_place import at_unknown
@@ -164,7 +167,7 @@ def test_a_message_that_cannot_be_read_is_explained_without_code(
     assert "We can't read this message, so only the raw text is shown." in agent
     assert "line 1" not in agent
     assert "line 1" in technical
-    tab = re.search(r">Unreadable <span[^>]*>(\d+)<", ana.page("/leads"))
+    tab = re.search(r">Unreadable messages <span[^>]*>(\d+)<", ana.page("/leads"))
     assert tab is not None
     assert tab[1] == "1"
     row = text_of(ana.page("/leads?kind=webhooks&state=held"))
@@ -341,3 +344,89 @@ def test_a_day_of_some_months_ago_has_its_year(harness: Harness, ana: Visitor) -
     ana = Visitor(ana.client, "ana")
     for path in ("/queue", "/leads"):
         assert "Sat, Mar 14, 2026, 9:30 PM MDT" in text_of(ana.page(path)), path
+
+
+def test_a_search_with_a_tab_says_where_the_leads_are(harness: Harness, ana: Visitor) -> None:
+    harness.mapped("rentfeed", lead(1))
+    name = surname(1)
+    page = ana.page(f"/leads?q={name}&state=held")
+    assert "No leads found with these filters" in page
+    assert f'<a href="/console/leads?q={name}">See all leads for “<bdi>{name}</bdi>”</a>' in page
+    assert "No lead has this name" not in page
+    assert "/leads/messages" not in page  # it would repeat leads of other tabs
+    for path in (f"/leads?q={name}", "/leads?q=Nemo&state=held", "/leads?q=Nemo"):
+        assert "with these filters" not in ana.page(path), path
+    assert "No lead has this name" in ana.page("/leads?q=Nemo&state=held")
+
+
+def test_mine_says_how_many_leads_need_someone(harness: Harness, ana: Visitor) -> None:
+    held(harness, 1)
+    page = ana.page("/queue?mine=1")
+    assert "No leads are assigned to you." in page
+    assert '<a href="/console/queue">1 lead needs someone</a>' in page
+    assert "caught up" not in page
+    held(harness, 2)
+    assert ">2 leads need someone</a>" in ana.page("/queue?mine=1")
+    page = ana.page("/queue?source=leasebot")
+    assert "No leads from leasebot need you." in page
+    assert ">See all 2 leads that need you<" in page
+    assert "No leads are snoozed." in ana.page("/queue?snoozed=1")
+
+
+def test_lists_show_when_a_message_that_was_read_again_arrived(
+    harness: Harness, ana: Visitor
+) -> None:
+    booking = harness.booking(held(harness))
+    harness.clock.advance(3600)
+    harness.replays.replay(booking.event_id, by="ana", dry_run=False)
+    current = harness.story(booking.event_id).bookings[-1]
+    assert current.id != booking.id
+    listed = [
+        "/queue",
+        "/leads",
+        f"/queue/{Issue.of(current).key}",
+        f"/leads/several?leads={current.id}",
+        "/leads/messages?q=Dana",
+    ]
+    for path in listed:
+        page = text_of(ana.page(path).partition("<main")[2])
+        assert "1 h ago" in page or "60 min ago" in page, path
+        assert "just now" not in page, path
+    (row,) = csv.DictReader(io.StringIO(ana.page("/export.csv")))
+    assert row["received_at"] == "2026-03-02T18:00:00Z"
+
+
+@pytest.mark.parametrize("typed", ["(303) 555-0152", "(303) 555-0153"])
+def test_a_phone_number_looks_the_same_in_the_form(
+    harness: Harness, ana: Visitor, typed: str
+) -> None:
+    (booking,) = harness.mapped("rentfeed", lead(1, time="9:30 PM", phone="3035550152"))
+    page = ana.page(f"/leads/{booking.id}")
+    assert 'name="phone_1" type="tel" value="(303) 555-0152"' in page
+    (version,) = re.findall(r'name="version" value="([^"]+)"', page)
+    form = {"version": version, "starts_at": "2026-03-14T14:30", "phone_1": typed}
+    ana.post(f"/leads/{booking.id}/release", **form)
+    changed = harness.booking(booking.id)
+    assert changed.state is BookingState.PENDING
+    assert changed.appointment["phone_1"] == f"+1303555{typed[-4:]}"
+    with harness.pipeline.store.transaction() as tx:
+        details = " ".join(one.detail or "" for one in tx.audit.entries())
+    assert ("starts_at" in details, "phone_1" in details) == (True, typed[-1] == "3")
+
+
+def test_a_message_without_a_lead_has_one_name(harness: Harness, ana: Visitor) -> None:
+    harness.map_event(harness.receive("rentfeed", b"{,").event_id)
+    harness.mapped("rentfeed", lead(1) | {"isTest": True})
+    paths = [
+        ("/queue", 1),
+        ("/leads?kind=webhooks&state=held", 1),
+        ("/leads?kind=webhooks&state=ignored", 1),
+        ("/sources/rentfeed", 2),
+        ("/decisions", 1),
+        ("/try?source=rentfeed", 2),
+    ]
+    for path, number in paths:
+        page = ana.page(path)
+        assert page.count("Message from rentfeed") >= number, path
+        assert 'aria-current="page">Unreadable' not in page or "held" in path, path
+        assert "No name" not in page, path

@@ -51,6 +51,7 @@ def test_check_reports_mistakes_and_fails(project: Path) -> None:
     line = (
         "mappings/rentfeed.yaml:20:3: appointment.email_1.from: "
         "'contact.emial' is not in any sample payload; did you mean 'contact.email'?"
+        "; if it is right, add a sample that has it, or a test with 'change: {…}'"
     )
     assert (run("check").exit_code, run("check").output) == (1, line + "\n")
     assert run("check", "mappings/rentfeed.yaml").output == line + "\n"
@@ -345,7 +346,9 @@ def test_a_doubtful_utc_names_the_option_that_settles_it(project: Path) -> None:
     change(project, "    date: tour.date\n    time: tour.time\n", "    from: tour.date\n")
     midnight = body.replace(b"03/14/2026", b"2026-03-14T00:00:00Z")
     output = run("map", "rentfeed", "-", stdin=midnight).output
-    assert "add offset: trust if the offset is correct" in output
+    assert (
+        "leave it to a person if it is a date without a time. Add offset: trust only if" in output
+    )
 
 
 @pytest.mark.parametrize(

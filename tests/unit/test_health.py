@@ -313,12 +313,17 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
     ),
     (
         "mappings_outdated",
-        with_processes(process(outdated_for=MINUTE), process("web", outdated_for=2 * MINUTE)),
+        with_processes(
+            process(outdated_for=MINUTE + 5 * SECOND), process("web", outdated_for=2 * MINUTE)
+        ),
         (
             "Changed mappings have not been loaded since 17:58 UTC (2 min ago): "
             "web on app1, worker on app1."
         ),
-        with_processes(process(outdated_for=MINUTE - SECOND)),
+        with_processes(
+            process(outdated_for=MINUTE + 4 * SECOND),
+            process("web", outdated_for=2 * MINUTE, seen_ago=12 * SECOND),
+        ),
     ),
     (
         "version_replaced",
@@ -402,7 +407,9 @@ def test_a_problem_begins_at_its_limit(
 
 def test_every_condition_is_tested_and_in_order() -> None:
     tested = [code for code, *_ in CASES]
-    assert {*tested, "database_unreachable"} == CONDITIONS.keys()
+    # These two are found with the leads, in tests/integration/test_formats.py.
+    others = {"database_unreachable", "format_suspected", "leads_rejected"}
+    assert {*tested, *others} == CONDITIONS.keys()
     levels = [condition.level for condition in CONDITIONS.values()]
     assert levels == sorted(levels, key=[*Level].index)
 

@@ -591,7 +591,7 @@ def test_a_path_for_a_second_contact_may_have_no_value_yet(tmp_path: Path) -> No
     (warning,) = problems_of(tmp_path, lead, {"phone_1": "who.phone"})
     assert warning.endswith("'who.phone' is not in any sample payload")
     error, *_ = problems_of(tmp_path, lead, {"name": "who.nmae"})
-    assert error.endswith("'who.nmae' is not in any sample payload; did you mean 'who.name'?")
+    assert "'who.nmae' is not in any sample payload; did you mean 'who.name'?; if" in error
     caller = {"from": "caller", "default": "Unknown"}
     warning, *_ = problems_of(tmp_path, None, {"last_name": caller})
     assert "warning: 'caller' is not in any sample payload" in warning
@@ -782,6 +782,24 @@ def test_items_left_out_inside_of_an_item_are_reported_for_it(tmp_path: Path) ->
                 "appointment.phone_1: warning: 'cell' is not in any sample payload",
                 "appointment.phone_1: warning: 'telephone' is not in any sample payload",
             ],
+        ),
+        (
+            LEAD,
+            {"email_1": ["email", "emailAddress"]},
+            {},
+            ["appointment.email_1: warning: 'emailAddress' is not in any sample payload"],
+        ),
+        (
+            LEAD | {"ref": "RF-1"},
+            {},
+            {"dedupe": [["ref", "refKey"]]},
+            ["dedupe: warning: 'refKey' is not in any sample payload"],
+        ),
+        (
+            LEAD | {"a": {"b": {"c": {"Name": {"LastName": "Roe"}}}}},
+            {"phone_1": "a.b.c.PhoneAddress"},
+            {},
+            ["appointment.phone_1: warning: 'a.b.c.PhoneAddress' is not in any sample payload"],
         ),
         (
             LEAD,

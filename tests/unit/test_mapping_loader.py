@@ -11,6 +11,7 @@ import pytest
 from adapter.exceptions import ConfigurationError
 from adapter.mapping import registry
 from adapter.mapping.engine import Outcome
+from adapter.mapping.loader.check_samples import SAMPLE_HINT
 from adapter.mapping.loader.yaml_document import MAX_FILE_BYTES, REFERENCES, document_from_file
 from adapter.models import WebhookRequest
 from adapter.settings import Policy
@@ -127,6 +128,7 @@ MISTAKES = {
         (
             "m/rentfeed.yaml:20:3: appointment.email_1.from: "
             "'contact.emial' is not in any sample payload; did you mean 'contact.email'?"
+            f"{SAMPLE_HINT}"
         ),
     ),
     "a path in the notes that no sample has": (
@@ -134,13 +136,14 @@ MISTAKES = {
         (
             "m/rentfeed.yaml:41:7: appointment.notes: "
             "'listing.unti' is not in any sample payload; did you mean 'listing.unit'?"
+            f"{SAMPLE_HINT}"
         ),
     ),
     "a template that calls": (
         [("{comments}", "{comments!r}")],
         (
             "m/rentfeed.yaml:40:7: appointment.notes: 'comments!r' is not in any sample payload"
-            "; did you mean 'comments'?"
+            f"; did you mean 'comments'?{SAMPLE_HINT}"
         ),
     ),
     "no last name": (

@@ -807,6 +807,18 @@ def test_only_a_monthly_rent_in_dollars_is_drafted(more: dict[str, str], *, is_r
     assert ("priceFrequency: " not in text) or not is_rent
 
 
+@pytest.mark.parametrize(
+    ("kind", "ours"),
+    [("Self Tour", "self_guided"), ("Virtual tour", "video"), ("In-Person Visit", "in_person")],
+)
+def test_a_type_that_names_a_kind_of_tour_is_the_tours(kind: str, ours: str) -> None:
+    data = {"event": {"type": kind, "date": "2026-03-14"}, "email": "rosa@example.net"}
+    text = mapping_from_sample("acme", "a.json", data)
+    assert f"tour_type: {{ from: event.type, table: {{ {kind}: {ours} }} }}" in text
+    data["event"] = {"type": "Tour", "date": "2026-03-14"}
+    assert "event.type, table" not in mapping_from_sample("acme", "a.json", data)
+
+
 def test_both_ends_of_a_range_of_bedrooms_are_drafted(tmp_path: Path) -> None:
     text = mapping_from_sample("acme", "a.json", WISH)
     line = 'desired_num_bedrooms: ["{minimumBedrooms}-{maximumBedrooms}", minimumBedrooms]'

@@ -89,6 +89,10 @@ NAMED: Mapping[str, Play] = {
     "K2 the first is booked": (
         Ask(ANN, "A", key="shared"), Wait(), Ask(BO, "A", key="shared"),
     ),
+    "K2 a family whose contact is not read": (
+        Ask(GIA, "A", "crm", key="shared", contact="none"), Ask(HAL, "B", "crm", key="shared"),
+        Wait(), Ask(GIA, "C", "crm", key="shared"),
+    ),
     "K2 the first moves": (
         Ask(ANN, "A", key="shared"), Wait(), Ask(BO, "B", key="shared"), Wait(),
         Ask(ANN, "C", key="shared"),
@@ -246,6 +250,11 @@ NAMED: Mapping[str, Play] = {
 
 #: The number of participants is small, so that their requests interact.
 CASTS = ((ANN,), (ANN,), (ANN, BO), (CARL, DANA), (EVE, FINN), (GIA, HAL))
+#: The participants if the sources give everybody the same key.
+CASTS_OF_ONE_KEY = ((ANN, BO, EVE), (CARL, DANA, BO), (GIA, HAL), (EVE, FINN, ANN))
+#: How often each kind of key occurs, usually and if the sources give everybody the same key.
+KEYS = ("same",) * 8 + ("new", "shared")
+ONE_KEY = ("shared",) * 9 + ("same",)
 LATES = (0.0, 0.0, 0.0, 1.5, 45.0, 300.0)
 USER_ACTS = (Discard, Release, CancelInKnock, Obey, Dismiss)
 WAITS = (0.0, 3.0, 30.0, 30.0, 120.0, 1200.0)
@@ -258,6 +267,7 @@ class Draw:
         self._rng = random.Random(seed)
         self._cast: Sequence[Person] = ()
         self._sources: Sequence[str] = ()
+        self._keys: Sequence[str] = KEYS
         #: The probability of each kind of step.
         self._kinds: Mapping[Callable[[], Step], int] = {
             self._ask: 8,
@@ -272,21 +282,21 @@ class Draw:
 
     def sequence(self) -> Play:
         """Return the next sequence, with few people and sources so that their requests interact."""
-        self._cast = self._rng.choice(CASTS)
+        self._keys = self._rng.choice((KEYS,) * 4 + (ONE_KEY,))
+        self._cast = self._rng.choice(CASTS_OF_ONE_KEY if self._keys is ONE_KEY else CASTS)
         self._sources = self._rng.sample(tuple(SOURCES), self._rng.choice((1, 1, 2, 2, 3)))
         kinds, weights = tuple(self._kinds), tuple(self._kinds.values())
         length = self._rng.randint(2, 12)
         return tuple(kind() for kind in self._rng.choices(kinds, weights, k=length))
 
     def _ask(self) -> Ask:
-        keys = ("same",) * 8 + ("new", "shared")
         return Ask(
             self._who(),
             self._rng.choice("AABC"),
             self._rng.choice(self._sources),
             self._rng.choice(LATES),
-            self._rng.choice(keys),
-            self._rng.choice(("all",) * 8 + ("home", "email", "phone")),
+            self._rng.choice(self._keys),
+            self._rng.choice(("all",) * 8 + ("home", "email", "phone", "none")),
             self._rng.choice((MAPLE,) * 9 + (HARBOR,)),
         )
 

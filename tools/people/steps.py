@@ -34,6 +34,7 @@ class Person:
             "home": (self.home or self.email, self.phone),
             "email": (self.email, ""),
             "phone": ("", self.phone),
+            "none": ("", ""),
         }[use]
 
     def __repr__(self) -> str:
@@ -127,7 +128,8 @@ class Ask(Written):
     #: The key: the ``same`` as the person's last one through this source, a ``new`` one, or
     #: ``shared``, which the sender uses for everyone.
     key: str = "same"
-    #: Which contacts the renter gives: ``all``, only ``email`` or ``phone``, or the ``home`` email.
+    #: Which contacts the renter gives: ``all``, only ``email`` or ``phone``, the ``home`` email, or
+    #: ``none``.
     contact: str = "all"
     #: The community.
     place: str = MAPLE

@@ -80,7 +80,7 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
         f"{WISHED}({TOURS}|start)?(time|hour|timefrom)|(hora|heure)({OF_VISIT})?|from|starts?|begin",
         r".*time",
     ),
-    "tour_type": (f"({TOURS})(type|kind|mode|method|format)",),
+    "tour_type": (f"({TOURS})(type|kind|mode|method|format)", r"type|kind"),
     "move_in_date": (r".*(movein|moving|moveindate|movedate|move)(date)?|(fecha(de)?)?mudanza",),
     "number_of_occupants": (r".*occupants|(household|group|party)size",),
     "lease_term_in_months": (r".*lease(term|terms|length)(months)?|leaselengthmonths",),

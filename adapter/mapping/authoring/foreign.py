@@ -1,4 +1,4 @@
-"""Find values in samples that say that a lead is from another country, or is for a sale."""
+"""Find values in samples that show that a lead is from another country or about a sale."""
 
 import re
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ from adapter.mapping.authoring.payload_keys import key_of
 from adapter.mapping.transforms import REGIONS
 
 RENTS: Final = ("rent_minimum_in_cents", "rent_maximum_in_cents")
-#: The name among guesses for prices that go into the notes.
+#: The key of the guesses for prices that go into the notes.
 PRICES: Final = "prices"
 COUNTRY: Final = re.compile(r".*country(iso)?(code)?|phoneregion")
 CURRENCY: Final = re.compile(r".*currency(code)?|rentcurrency")
-#: Keys of the period for which a rent is paid, and the values for a month.
+#: Keys of the payment period of a rent, and the values that mean a month.
 PERIOD: Final = re.compile(r"(rent|price|payment)?(frequency|period|interval|per|unit)")
 OTHER_PERIOD: Final = re.compile(
     r"(?<![a-z])(week|weekly|pw|day|daily|night|nightly|year|yearly|annual|annually|pa)(?![a-z])",
@@ -46,7 +46,7 @@ def sale_paths(observed: Observed) -> list[str]:
 def with_other_prices(
     guesses: dict[str, tuple[str, ...]], observed: Observed
 ) -> dict[str, tuple[str, ...]]:
-    """Leave the rents to the notes if they are not rents in dollars per month."""
+    """Move the rents to the notes unless they are in dollars per month."""
     if not _has_other_prices(guesses, observed):
         return guesses
     rents = [path for one in RENTS for path in guesses.get(one, ())]

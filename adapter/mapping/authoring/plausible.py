@@ -45,6 +45,12 @@ NO_BOOKING: Final = re.compile(
     rf"|(ended|completed|finished)[-_. ]?{HELD_EVENT}",
     re.IGNORECASE,
 )
+#: A kind of tour, such as ``Self-guided tour``.
+KIND_OF_TOUR: Final = re.compile(
+    r"(self|virtual|video|guided|in[-_ ]?person|live|agent)[-_ ]?(guided|led|video)?"
+    r"[-_ ](tour|visit|showing|viewing|appointment)",
+    re.IGNORECASE,
+)
 #: Keys next to the type of a form question.
 ANSWER: Final = frozenset({"label", "value", "question", "answer", "answers"})
 #: A word for a kind of object, such as ``FORM_RESPONSE``, rather than the name of an object.
@@ -118,11 +124,18 @@ def _is_community(path: str, value: Any) -> bool:
     key, text = key_of(path), str(value)
     if not isinstance(value, str | int) or isinstance(value, bool) or CLOCK.fullmatch(text):
         return False
-    if text == "0":  # a property that the sender does not know
+    # A property with the number 0 is one that the sender does not know.
+    if text == "0" or KIND_OF_TOUR.fullmatch(text):
         return False
     if key == "eventtype":
         return not KIND.fullmatch(text) and not (EVENT.search(text) and "/" not in text)
     return not (key == "location" and MEETING.search(text))
+
+
+def _is_tour_type(path: str, value: Any) -> bool:
+    """Return True if a value may be a kind of tour. Under ``type``, it must name one."""
+    is_named = matching_pattern("tour_type", path) == 0
+    return isinstance(value, str) and (is_named or KIND_OF_TOUR.fullmatch(value) is not None)
 
 
 def _is_test_flag(_: str, value: Any) -> bool:
@@ -219,7 +232,7 @@ _PLAUSIBLE: Final[Mapping[str, Callable[[str, Any], bool]]] = {
     "starts_at": _is_start,
     "date": _is_tour_date,
     "time": _is_time,
-    "tour_type": lambda _, value: isinstance(value, str),
+    "tour_type": _is_tour_type,
     "pets": lambda *_: True,
     "desired_num_bedrooms": lambda *_: True,
     "community": _is_community,

@@ -22,7 +22,7 @@ PRIVATE: Final = re.compile(
     r"|home(owner|ownership)(status)?|(call)?recording(url|link|file)?|avatar(url)?|photo(url)?"
     r"|profile(photo|picture|image|url)|linkedin(url)?|facebook(url)?|instagram)"
 )
-#: Keys beside a value that say when and by which program it was set.
+#: Keys next to a value that say when and by which program it was set.
 RECORD: Final = re.compile(
     r"timestamp|source(type|id|label|vid)|(updated|created)(by(userid)?|at|date)|(is)?selected"
 )
@@ -95,7 +95,7 @@ _NO_NAMES: Final = frozenset(
 #: Keys of IDs, and of the texts of forms.
 IDS: Final = re.compile(r"(?!.*(tax|license|passport|national)).*(id|uuid|guid|vid)(value)?")
 LABELS: Final = re.compile(r"label|placeholder|formname|option|text|title|html|tooltip|choice")
-#: Keys of data that a user must look at in any case, such as a renter's postcode.
+#: Keys of data that a user must always check, such as a renter's postal code.
 ANYONES: Final = re.compile(
     r".*(postcode|postalcode|zipcode|zip|postal)|(home|current|renter)?(city|town|state|province)"
 )
@@ -118,7 +118,7 @@ def is_private(path: str) -> bool:
 
 
 def is_harmless(text: str) -> bool:
-    """Return True for a value that tells nothing about a person, wherever it is in a body."""
+    """Return True for a value that never reveals anything about a person."""
     return HARMLESS.fullmatch(text) is not None
 
 

@@ -15,6 +15,7 @@ from adapter.mapping.engine.fields import PathLookup
 from adapter.mapping.engine.mail_readers import MailReader, listed
 from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.engine.tour_time import TourTime
+from adapter.mapping.format_profile import places_of
 from adapter.mapping.loader.compile_paths import UsedPath
 from adapter.mapping.loader.doubtful_values import doubtful_values, without_items
 from adapter.mapping.loader.key_parts import KeyPlaces
@@ -28,6 +29,8 @@ from adapter.parsing.paths import MISSING, Path, leaves, path_from_text, unwrap_
 #: Minimum similarity of two keys for one to count as a misspelling of the other.
 LIKENESS: Final = 0.7
 NOT_IN_SAMPLES: Final = "is not in any sample payload"
+#: What to do if the path is right.
+SAMPLE_HINT: Final = "; if it is right, add a sample that has it, or a test with 'change: {…}'"
 #: Replaces that message for a path that exists in the selected webhook.
 NEW_PATH: Final = "is new: this message has it, but no sample does"
 NO_VALUE_IN_SAMPLES: Final = "has no value in any sample: check 'by' and 'value'"
@@ -92,8 +95,9 @@ def scope_of(source: Source, sample: Sample) -> Scope:
 def _check_paths(source: Source, scopes: Sequence[Scope]) -> None:
     """Report paths that do not occur in any sample, because they are probably misspelled.
 
-    If no sample has a similar path, an optional field is only a warning, because it may be one
-    that no sample contains yet.
+    An alternative to a path in a sample is only a warning, because the sender may have renamed a
+    field. So is an optional field if no sample has a similar path, because it may be one that no
+    sample contains yet.
     """
     document = source.document
     reported = {(problem.line, problem.column) for problem in document.problems}
@@ -108,16 +112,25 @@ def _check_paths(source: Source, scopes: Sequence[Scope]) -> None:
     for used in missing:
         suggestion = _suggestion(used.path.text, scopes)
         is_needed = used.where[0] != "appointment" or used.where[1] in NEEDED_FIELDS - optional
-        is_fallback = used.where[0] == "appointment" and used.where in found
+        is_fallback = _is_fallback(source, used, missing)
         hint = suggestion or _hint(source, used)
-        message = f"{used.path.text!r} {NOT_IN_SAMPLES}{hint}"
-        warning = not suggestion and (is_fallback or not is_needed)
+        message = f"{used.path.text!r} {NOT_IN_SAMPLES}{hint}{SAMPLE_HINT if suggestion else ''}"
+        warning = is_fallback or (not suggestion and not is_needed)
         document.add(used.where, message, field=used.field, warning=warning)
+
+
+def _is_fallback(source: Source, used: UsedPath, missing: Sequence[UsedPath]) -> bool:
+    """Return True if a missing path is an alternative to a path that a sample contains."""
+    lost = {one.path.text for one in missing}
+    places = [one for one in places_of(source, used.path.text) if one.where == used.where]
+    return bool(places) and all(
+        any(path.text not in lost for path in place.others()) for place in places
+    )
 
 
 def _optional_fields(source: Source, found: Collection[KeyPath]) -> Iterator[str]:
     """Yield the fields that may be missing in a lead, because they have a default or fallback."""
-    fields = source.document.data["appointment"]
+    fields = source.sections.get("appointment", {})
     yield from (name for name, one in fields.items() if isinstance(one, dict) and "default" in one)
     for one, other in (("email_1", "phone_1"), ("phone_1", "email_1")):
         if any(where[:2] == ("appointment", other) for where in found):
@@ -156,23 +169,15 @@ def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
     for scope in scopes[:MAX_SCOPES]:
         whole = scope.payload if isinstance(scope.payload, Mapping) else {}
         known |= dict.fromkeys(path for path, _ in leaves({**whole, **scope.names}))
-    near = difflib.get_close_matches(
-        text[:MAX_PATH_LENGTH], [one for one in known if len(one) <= MAX_PATH_LENGTH]
-    )
-    meant = next((one for one in near if _is_like(one, text)), None)
+    alike = [one for one in known if len(one) <= MAX_PATH_LENGTH and _is_like(one, text)]
+    meant = next(iter(difflib.get_close_matches(text[:MAX_PATH_LENGTH], alike, n=1)), None)
     return f"; did you mean {meant!r}?" if meant else ""
 
 
 def _is_like(one: str, other: str) -> bool:
-    """Return True if one path may be a misspelling of the other.
-
-    Parents and last keys are compared. Two dissimilar keys of the same object are separate values
-    and not a misspelling.
-    """
-    parents, keys = zip(*(path.rpartition(".")[::2] for path in (one, other)), strict=True)
-    return parents[0] != parents[1] or bool(
-        difflib.get_close_matches(keys[0], [keys[1]], cutoff=LIKENESS)
-    )
+    """Return True if the last keys of two paths are similar. Otherwise, the values differ too."""
+    keys = [path.rpartition(".")[2].casefold() for path in (one, other)]
+    return bool(difflib.get_close_matches(keys[0], keys[1:], cutoff=LIKENESS))
 
 
 def _exists(used: UsedPath, scope: Scope) -> bool:
@@ -264,7 +269,7 @@ def _starts_with(used: UsedPath, parts: Sequence[str]) -> bool:
 
 
 def _warn_of_notes_without_braces(source: Source, scopes: Sequence[Scope]) -> None:
-    lines = source.document.data["appointment"].get("notes", [])
+    lines = source.sections.get("appointment", {}).get("notes", [])
     listed = isinstance(lines, list)
     for number, line in enumerate(lines if listed else [lines]):
         where = ("appointment", "notes", str(number)) if listed else ("appointment", "notes")

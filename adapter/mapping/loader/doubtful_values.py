@@ -20,7 +20,7 @@ MOVED: Final = (
     "{at} seems to say that this tour was moved, and no condition reads it: make sure that "
     "starts_at reads the new time, and that dedupe is the same as for the first booking"
 )
-#: Fields whose values are the renter's, so that they describe no tour.
+#: Fields whose values describe the renter and not a tour.
 RENTERS: Final = re.compile(r"(first_|last_)?name|(email|phone)_\d")
 #: Maximum length of a value in a warning.
 MOST_SHOWN: Final = 40

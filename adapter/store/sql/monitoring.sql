@@ -170,3 +170,22 @@ WHERE allowed > 0 ORDER BY used::float8 / allowed DESC LIMIT 1
 -- name: data_folder
 -- Return the server's data folder if it is on this machine and this user may read the setting.
 SELECT setting FROM pg_settings WHERE name = 'data_directory' AND inet_server_addr() IS NULL
+
+-- name: held_for_paths
+-- Return the paths for which leads are held because their webhooks lack them, according to the mappings in use.
+SELECT b.source, split_part(b.reason, ' is not in the payload', 1) AS path,
+    bool_or(b.reason LIKE '%%(there is %%') AS has_new_name, count(*) AS leads, min(b.created_at) AS since
+FROM (
+    SELECT source, event_id, created_at, reasons -> 0 ->> 'reason' AS reason FROM bookings
+    WHERE state >= 'held' AND state <= 'held' ORDER BY state DESC, id DESC LIMIT %(limit)s
+) b JOIN events e ON e.id = b.event_id
+    JOIN format_counts f ON f.source = b.source AND f.mapping_hash = e.mapping_hash
+WHERE b.reason LIKE '%% is not in the payload%%'
+GROUP BY 1, 2 ORDER BY 1, 4 DESC
+
+-- name: rejected_leads
+-- Count the latest rejected requests that may be leads, by source.
+SELECT source, count(*) AS requests, max(received_at) AS latest_at
+FROM (SELECT * FROM rejections ORDER BY id DESC LIMIT %(limit)s) r
+WHERE can_retry AND reason = ANY(%(reasons)s) AND received_at > %(since)s
+GROUP BY 1 ORDER BY 1
