@@ -199,6 +199,8 @@ def test_a_time_in_utc_gets_a_comment(at: str) -> None:
         ("/Date(1773520200000)/", "epoch_ms"),
         ("Mar 14, 2026, 14:30", "MMM D, YYYY, H:mm"),
         ("March 14 2026", "MMMM D YYYY"),
+        ("03/14/2026 3 de la tarde", "MM/DD/YYYY h A"),
+        ("03/14/2026 9:30 in the morning", "MM/DD/YYYY h:mm A"),
         ("1773520200", "epoch"),
         ("1773520200000", "epoch_ms"),
         ("soon", ""),
