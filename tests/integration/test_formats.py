@@ -276,6 +276,27 @@ def test_a_contact_is_only_proposed_if_its_values_are_contacts(
     assert "with it, 12 of 12 affected webhooks have email_1, now 0; 12 of 12 would be sent" in text
 
 
+def test_a_value_in_a_list_of_one_is_proposed(harness: Harness, shell: Shell) -> None:
+    def change(body: dict[str, Any], _: int) -> None:
+        body["contact"]["correo"] = [body["contact"].pop("email")]
+
+    (one,) = shown(harness, shell, change)
+    assert one["proposal"]["new"].strip() == "email_1: [contact.email, contact.correo]"
+
+
+def test_the_reason_for_no_proposal_is_shown(harness: Harness, shell: Shell) -> None:
+    def change(body: dict[str, Any], number: int) -> None:
+        body["contact"]["mail"] = f"writes {number}, later"
+        del body["contact"]["email"]
+
+    (one,) = shown(harness, shell, change)
+    assert one["proposal"] is None
+    assert (
+        "no edit is suggested, because the field cannot read the values at any new path: compare "
+        f"an event with the mapping (adapter show {one['events'][0]})"
+    ) in shell("sources", "rentfeed")
+
+
 def test_what_is_the_same_in_all_webhooks_or_the_agents_is_no_renter(
     harness: Harness, shell: Shell
 ) -> None:
