@@ -47,7 +47,7 @@ def come_from_several(rows: Sequence[Booking]) -> bool:
 
 
 def _one_per_person(rows: Iterable[Booking]) -> Sequence[Booking]:
-    """Return one request from each group with the same contacts, name and key."""
+    """Return one request from each group with the same contact details, name and key."""
     return [*{(one.person_keys, name_of(one), one.item_key): one for one in rows}.values()]
 
 
@@ -93,7 +93,7 @@ def left_behind(rows: Iterable[Booking]) -> Iterator[tuple[Booking, Booking]]:
 
 
 def _is_apart(row: Booking, chain: Sequence[Booking], known: Mapping[int, Booking]) -> bool:
-    """Return True if a chain of merges without shared contacts may end at another person."""
+    """Return True if a chain of merges without a shared contact may end at another person."""
     other, end = chain[0], chain[-1]
     has_same_content = row.content == other.content is not None
     if end.state in MERGED or end.is_cancellation or is_erased(row) or is_erased(end):

@@ -86,8 +86,8 @@ def decisions(period: dt.timedelta, source: str | None, as_json: bool) -> None:
     """Report the leads that the adapter handled automatically.
 
     The report contains leads that were merged, replaced, discarded or ignored automatically, and
-    contacts that several people share. To undo a decision, run `adapter release ID` with --anyway
-    or --another-person.
+    email addresses and phone numbers that several people share. To undo a decision, run `adapter
+    release ID` with --anyway or --another-person.
     """
     settings = settings_from()
     with opened_store(settings) as store:

@@ -78,7 +78,7 @@ def renter_name(booking: Booking) -> str:
 
 
 def message_name(message: Event | Rejection) -> str:
-    """Return what to call a message without leads."""
+    """Return the display name of a message without leads."""
     return f"Message from {message.source}"
 
 

@@ -410,7 +410,7 @@ def hours_text(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return an error's text as a sentence, without the commands that it suggests."""
+    """Return an error's text as a sentence, omitting the commands that it suggests."""
     if known := refusal_text(text):
         return known
     if missing := _MISSING.fullmatch(text):

@@ -390,7 +390,7 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """The exit code: 0 without problems, 1 for warnings, and 2 if something is broken."""
+        """The exit code: 0 if all is well, 1 for warnings, and 2 if something is broken."""
         return EXIT_CODES[self.level]
 
     @property

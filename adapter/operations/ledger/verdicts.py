@@ -184,7 +184,7 @@ def keys_of(line: PortalLine) -> Iterator[tuple[str, ...]]:
 
 
 def _may_be_one(one: PortalLine, other: PortalLine) -> bool:
-    """Return False if the names or contacts on two lines belong to different people."""
+    """Return False if the names or contact details on two lines show two different people."""
     contacts = [{line.email, line.phone} - {None} for line in (one, other)]
     if all(contacts) and contacts[0].isdisjoint(contacts[1]):
         return False
