@@ -438,7 +438,7 @@ def is_missing(problem: str) -> bool:
 def lead_in_short(booking: Booking) -> str:
     """Return a short description of a lead's problem.
 
-    It is more precise than its issue's, which leads with other values share.
+    It is more precise than the issue's description, which other leads with the same issue share.
     """
     first = booking.reasons[0] if booking.reasons else None
     if first is None or booking.reason in IN_SHORT:

@@ -302,9 +302,11 @@ def _doubt(
     if other := next((one for one in strong if not _is_here(line, one)), None):
         return f"This renter's lead {other.id} is for {other.community}, not for this community."
     if other := next((one for one in strong if one.is_other_name), None):
-        return f"Lead {other.id} has the same contact or ID, but another name."
+        return f"Lead {other.id} has the same contact or ID, but a different name."
     if names:
-        text = "another contact" if line.has_contact else "a name that several leads share"
+        text = (
+            "different contact details" if line.has_contact else "a name that several leads share"
+        )
         return f"Lead {names[0].id} has the same name, but {text}."
     if other := next((one for one in found if one.by == "name_in_text"), None):
         near = _is_near(line, other, rules)
