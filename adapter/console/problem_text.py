@@ -94,6 +94,8 @@ def problem_sentence(reason: Reason, booking: Booking, place: str = "") -> str:
             return "The message has only IDs. The lead itself is in the sender's system."
         case "event" | "for_each":
             return "We can't read part of this message."
+        case "accept":
+            return "We can't tell if this message is a tour request."
     if value and reason.field in _NAMES:
         return f"“{value}” doesn't look like a real name."
     return _field_sentence(label_of(reason.field), value)

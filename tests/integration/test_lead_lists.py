@@ -3,7 +3,9 @@
 import csv
 import dataclasses
 import datetime as dt
+import html
 import io
+import json
 import re
 from typing import Any
 
@@ -172,6 +174,54 @@ def test_a_message_that_cannot_be_read_is_explained_without_code(
     assert tab[1] == "1"
     row = text_of(ana.page("/leads?kind=webhooks&state=held"))
     assert "ken@example.com" in row, "so that an agent can recognize the renter"
+
+
+HTML_PAGE = b'{"html": "<h1>502 Bad Gateway</h1>"}'
+
+
+def without_tours() -> bytes:
+    handoff = sample("leasebot-handoff.json")
+    handoff["handoff"]["tours"] = []
+    return json.dumps(handoff).encode()
+
+
+@pytest.mark.parametrize(
+    ("source", "body", "short", "wrong", "todo"),
+    [
+        pytest.param(
+            "leasebot",
+            without_tours(),
+            "No tour in the message",
+            "There is no tour in this message.",
+            "Read the original message. If a renter wants a tour, call or email them and enter the "
+            "tour in Knock. Then dismiss this message.",
+            id="an empty list of tours",
+        ),
+        pytest.param(
+            "rentfeed",
+            HTML_PAGE,
+            "Maybe not a tour request",
+            "We can't tell if this message is a tour request.",
+            "Read the original message. If it isn't a tour request, dismiss it. If it is, ask an "
+            "admin to fix the mapping.",
+            id="no event type",
+        ),
+    ],
+)
+def test_a_message_without_leads_is_explained_in_plain_words(
+    harness: Harness, ana: Visitor, source: str, body: bytes, short: str, wrong: str, todo: str
+) -> None:
+    receipt = harness.receive(source, body)
+    harness.map_event(receipt.event_id)
+    for path in ("/queue", "/queue?todo=admin", "/leads?kind=webhooks&state=held"):
+        page = text_of(ana.page(path))
+        assert short in page, path
+        assert "can't be used" not in page
+    for path in (f"/leads/{receipt.event_id}", f"/leads/{receipt.event_id}/panel"):
+        agent = html.unescape(text_of(ana.page(path))).partition("Technical")[0]
+        assert wrong in agent
+        assert todo in agent
+        assert "Fix the problem" not in agent
 
 
 def test_an_ignored_message_says_why_and_who(harness: Harness, ana: Visitor) -> None:
