@@ -159,7 +159,12 @@ def lead_messages() -> str:
     """Search messages for a text. The list of leads loads this page's results after it is shown."""
     args, which = flask.request.args, _filter()
     messages = _messages(which, row_ids_from(args.get("listed", "")[:1000].split(",")))
-    return flask.render_template("console/lead_messages.html", messages=messages, query=args)
+    return flask.render_template(
+        "console/lead_messages.html",
+        messages=messages,
+        contacts=contacts_in(messages.events) if messages else {},
+        query=args,
+    )
 
 
 def _messages(which: Filter, listed: Collection[int]) -> Messages | None:

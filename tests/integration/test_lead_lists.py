@@ -224,6 +224,40 @@ def test_a_message_without_leads_is_explained_in_plain_words(
         assert "Fix the problem" not in agent
 
 
+def test_a_message_without_leads_shows_its_contact(harness: Harness, ana: Visitor) -> None:
+    number = harness.receive("leasebot", without_tours()).event_id
+    harness.map_event(number)
+    for path in (
+        "/queue",
+        f"/leads/{number}",
+        f"/leads/{number}/panel",
+        "/leads/messages?q=Marcus",
+    ):
+        agent = ana.page(path).partition("<h2>Original message")[0]
+        assert "720 209 1146" in agent, path
+
+
+def test_a_name_that_cannot_be_used_is_shown(harness: Harness, ana: Visitor) -> None:
+    number = held(harness, contact={"name": "Cal Unknown", "phone": "303-555-0142"})
+    found = ana.page("/leads/messages?q=Unknown").partition('class="leads"')[2]
+    assert "“Cal Unknown”" in text_of(found)
+    for part in ("(303) 555-0142", "Sat, Mar 14, 9:30 PM MDT", "Maple Court · rentfeed"):
+        assert part in text_of(found)
+    with harness.pipeline.store.transaction() as tx:
+        tx.connection.execute(
+            "UPDATE bookings SET is_cancellation = true, reason = 'cancellation' WHERE id = %s",
+            [number],
+        )
+    for path in ("/queue", f"/leads/{number}", f"/leads/{number}/panel"):
+        page = ana.page(path)
+        assert "“Cal Unknown”" in page, path
+        assert "No name" not in page
+        assert "so they are in the notes" not in page
+    assert "We couldn't use these values: name “Cal Unknown”." in html.unescape(
+        text_of(ana.page(f"/leads/{number}"))
+    )
+
+
 def test_an_ignored_message_says_why_and_who(harness: Harness, ana: Visitor) -> None:
     payload = lead(1) | {"eventType": "price_alert"}
     receipt = harness.receive("rentfeed", payload)
