@@ -124,7 +124,8 @@ def _today() -> dt.date:
 def _unread_time(reason: Reason) -> str:
     """Return an unusable tour time in the sender's words, or "" if the sender sent none."""
     value, text = value_text(reason), reason.reason
-    if " is not in the payload (there is" in text:  # the sender has renamed the value
+    is_object = (reason.value or "").startswith("{")
+    if is_object or " is not in the payload (there is" in text:  # the sender has renamed the value
         return f"{value}, date not read" if value else "Time not read"
     if not value or text.startswith(TO_FETCH):
         return ""
