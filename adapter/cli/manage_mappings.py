@@ -9,7 +9,8 @@ import click
 
 from adapter.cli import formatting, output
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, opened_store, valid_sources
+from adapter.cli.leads import as_json, opened_store
+from adapter.cli.valid_mappings import valid_sources
 from adapter.exceptions import NotPossible
 from adapter.models import MappingVersion, utc_now
 from adapter.operations import serializers

@@ -19,8 +19,8 @@ from adapter.cli.leads import (
     opened_store,
     read_period,
     source_option,
-    valid_sources,
 )
+from adapter.cli.valid_mappings import valid_sources
 from adapter.exceptions import StoreUnavailable
 from adapter.mapping import overlay, registry
 from adapter.models import utc_now

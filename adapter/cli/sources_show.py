@@ -9,8 +9,9 @@ import click
 
 from adapter.cli import output, report_formatting
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, opened_store, valid_sources
+from adapter.cli.leads import as_json, opened_store
 from adapter.cli.sources import describe_sources
+from adapter.cli.valid_mappings import valid_sources
 from adapter.exceptions import ConfigurationError
 from adapter.mapping import registry
 from adapter.mapping.problems import MappingErrors

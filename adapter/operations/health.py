@@ -19,12 +19,15 @@ from typing import Final
 from adapter.exceptions import StoreUnavailable
 from adapter.models import FormatChange, MappingVersion, shown_user
 from adapter.operations.serializers import age_of, ago, with_ages
-from adapter.operations.todo import MANY, MANY_WITH_NEW_NAME
 from adapter.settings import Settings
 from adapter.store import Database, MailFailures, Pause, WebhookSummary
 from adapter.store.database_clock import DANGEROUS_OFFSET
 from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
 
+#: If this many of a source's leads lack the same value, the sender has changed its format. If the
+#: leads have a value with a similar name instead, two are enough.
+MANY: Final = 3
+MANY_WITH_NEW_NAME: Final = 2
 #: An outdated mapping counts only if its process reported it within this time. A process that was
 #: replaced reports nothing more.
 OUTDATED_SEEN: Final = dt.timedelta(seconds=12)
