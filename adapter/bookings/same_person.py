@@ -7,6 +7,7 @@ contact but have different names, the later one needs review.
 
 import enum
 import functools
+import itertools
 import re
 import unicodedata
 from collections.abc import Mapping, Set
@@ -32,7 +33,8 @@ def relation(one: Booking, other: Booking) -> Relation:
     shared = one.person_keys & other.person_keys
     agree = names_agree(one.appointment, other.appointment)
     has_erased = is_erased(one) or is_erased(other)
-    if len(shared) > 1 or (shared and agree is not False and not has_erased):
+    has_two = len(shared) > 1 and not _share_no_name(one, other)
+    if has_two or (shared and agree is not False and not has_erased):
         return Relation.SAME
     if one.item_key is not None and one.item_key == other.item_key:
         return _relation_under_one_key(one, other)
@@ -66,6 +68,15 @@ def has_another_contact(one: Booking, other: Booking) -> bool:
 def is_one_full_name(one: Booking, other: Booking) -> bool:
     """Return True if two requests have the same name, with at least two words."""
     return len(name_of(one)) > 1 and name_of(one) == name_of(other)
+
+
+def _share_no_name(one: Booking, other: Booking) -> bool:
+    """Return True if both requests have a name, and no word of one is a word of the other.
+
+    An agent who books for several renters may enter the same email and phone for all of them.
+    """
+    names = _words(one.appointment), _words(other.appointment)
+    return all(names) and not any(_match(*words) for words in itertools.product(*names))
 
 
 def _have_one_first_name(one: Booking, other: Booking) -> bool:

@@ -140,12 +140,12 @@ def _fix_key(name: str) -> str:
 def _with_fix(
     entered: PlaygroundInput, fix: MappingFix, proposal: Proposal
 ) -> tuple[PlaygroundInput, MappingFix]:
-    """Fill in a suggested mapping edit, and add the message as a test if the checks require one."""
+    """Fill in a suggested mapping edit, and add the message as a test if it has new fields."""
     entered = dataclasses.replace(
         entered, mapping=proposal.text, reason=" ".join(fix.sentences)[:MAX_REASON]
     )
     with trial():
-        is_new = registry.has_new_fields(_checked(entered).errors)
+        is_new = registry.has_new_fields(_checked(entered).problems)
     text = _text_with_sample(entered) if is_new else None
     if text is None:
         return entered, fix

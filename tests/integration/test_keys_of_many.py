@@ -185,6 +185,16 @@ def test_a_cancellation_stops_the_renters_own_lead(player: Harness) -> None:
     assert [one.reason for one in canceled] == ["cancellation_done"] * 2
 
 
+def test_renters_for_whom_an_agent_enters_one_email_and_phone_need_review(player: Harness) -> None:
+    agent = {"email": "agent@example.com", "phone": "303-555-0142"}
+    leads = [
+        sent(player, "form", asks(name, at, ref=name, **agent))
+        for name, at in zip(NAMES, TIMES, strict=True)
+    ]
+    assert states(player, leads) == [PENDING, HELD, HELD]
+    assert [one.reason for one in leads[1:]] == ["another_person"] * 2
+
+
 def test_renters_with_a_shared_address_and_one_key_are_not_one_person(
     opened: Database, upstream: SandboxClient, tmp_path: Path
 ) -> None:
