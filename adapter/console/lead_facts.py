@@ -22,7 +22,7 @@ class LeadFacts:
     before: Mapping[int, Sequence[Booking]] = dataclasses.field(default_factory=dict)
     #: The renter's cancellation that still needs review, by the ID of the tour in Knock.
     cancellations: Mapping[int, Booking] = dataclasses.field(default_factory=dict)
-    #: The change by which a user reported a booking as no longer in Knock, by the booking's ID.
+    #: The change that a user made to report a booking as no longer in Knock, by the booking's ID.
     gone: Mapping[int, Change] = dataclasses.field(default_factory=dict)
     #: The pause that keeps a pending booking from being sent, by the booking's ID.
     pauses: Mapping[int, Pause] = dataclasses.field(default_factory=dict)
