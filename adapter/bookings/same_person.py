@@ -74,6 +74,13 @@ def _have_one_first_name(one: Booking, other: Booking) -> bool:
     return bool(fewer and more) and _match(fewer[0], more[0])
 
 
+def have_other_first_names(one: Booking, other: Booking) -> bool:
+    """Return True if two requests have different names, and not only the last names differ."""
+    has_both = all(row.appointment.get("first_name") for row in (one, other))
+    is_other_name = names_agree(one.appointment, other.appointment) is False
+    return has_both and is_other_name and not _have_one_first_name(one, other)
+
+
 def are_two_people(one: Booking, other: Booking) -> bool:
     """Return True if two requests have different names and share no contact."""
     is_other_name = names_agree(one.appointment, other.appointment) is False

@@ -37,7 +37,7 @@ MAX_SEARCHED: Final = 20_000
 MAX_MESSAGES: Final = 50
 _CONTACTS: Final = (
     re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}"),
-    re.compile(r"(?<!\d)(?:\+?1[ .-]?)?\(?\d{3}\)?[ .-]?\d{3}[ .-]\d{4}(?!\d)"),
+    re.compile(r"(?<!\d)(?:(?:\+?1[ .-]?)?\(?\d{3}\)?[ .-]?\d{3}[ .-]\d{4}|\+1\d{10})(?!\d)"),
 )
 
 
@@ -49,11 +49,12 @@ def contacts_in(events: Iterable[Event]) -> Mapping[int, str]:
     """
     with services.store.transaction() as tx:
         full = [event_of(tx, one.id) for one in list(events)[:MAX_MESSAGES]]
-    return {one.id: text for one in full if one and (text := _contact_in(one.body))}
+    return {one.id: text for one in full if one and (text := contact_in(one))}
 
 
-def _contact_in(body: bytes) -> str:
-    text = body[:MAX_SEARCHED].decode("utf-8", "replace")
+def contact_in(event: Event) -> str:
+    """Return the first email address or phone number in a message, or ""."""
+    text = event.body[:MAX_SEARCHED].decode("utf-8", "replace")
     found = (pattern.search(text) for pattern in _CONTACTS)
     return next((match[0] for match in found if match), "")
 

@@ -174,8 +174,8 @@ class FormatStatistics:
         paths = {one.name for one in missing if one.kind is FormatKind.PATH} | {
             one.name for one in new
         }
-        used = (one for one in source.used_paths if one.path.text in paths)
-        fields = {part for one in used for part in one.field.split(".")}
+        used = (one.where for one in source.used_paths if one.path.text in paths)
+        fields = {where[1] if where[0] == "appointment" else where[0] for where in used}
         is_known = (one.kind is FormatKind.FIELD and _is_of(one.name, fields) for one in missing)
         return [*(one for one, known in zip(missing, is_known, strict=True) if not known), *new]
 
@@ -293,7 +293,7 @@ def is_new(count: Count, span: int) -> bool:
 def _is_of(field: str, fields: Collection[str]) -> bool:
     """Return True if a field, or one that belongs with it, is among the reported ``fields``."""
     groups = (
-        {"starts_at", "appointment_date", "appointment_time", "date", "time", "from"},
+        {"starts_at", "appointment_date", "appointment_time"},
         {"name", "first_name", "last_name"},
     )
     alike = next((group for group in groups if field in group), {field})

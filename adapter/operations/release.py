@@ -150,8 +150,13 @@ class Repairs:
             raise TimeNotAvailable(times)
 
     def _is_renters_own(self, booking: Booking) -> bool:
+        """Return True if the renter has another tour at this time that is not in Knock yet.
+
+        A tour of someone else with the same email address or phone number does not count.
+        """
         with self._store.statement() as tx:
-            return tx.free_times.has_renters_tour(booking)
+            rows = tx.bookings.of_keys(booking.match_keys, self._clock())
+        return any(_is_same_unsent_tour(one, booking) for one in Related.to(booking, rows).same)
 
     def _edited(
         self, booking: Booking, changes: Mapping[str, Any], fingerprints: Fingerprints
@@ -203,6 +208,13 @@ class Repairs:
             is_report = booking is not None and booking.reason == "cancellation"
             action = "reported_canceled" if is_report else "discarded"
             tx.audit.record(action, by=by, at=now, lead_id=lead_id)
+
+
+def _is_same_unsent_tour(one: Booking, tour: Booking) -> bool:
+    is_unsent = one.state in (BookingState.PENDING, BookingState.SENDING, BookingState.SUBMITTED)
+    is_tour = one.kind is Kind.APPOINTMENT and not one.is_cancellation
+    is_same = (one.community, one.starts_at) == (tour.community, tour.starts_at)
+    return is_unsent and is_tour and is_same
 
 
 def _booking(tx: Transaction, booking_id: int) -> Booking:
@@ -263,8 +275,8 @@ def _send_again(
 ) -> None:
     if booking.reason == "maybe_gone" and booking.because_of is not None:
         tx.bookings.mark_gone([booking.because_of], now=now)
+    tx.bookings.update(edited)  # other requests are compared with the changed one
     _reconcile_with(tx, edited, now, is_confirmed=is_confirmed)
-    tx.bookings.update(edited)
     if booking.state is BookingState.UNKNOWN:
         tx.attempts.deny(booking.id, now=now)
     due_at = now + hold_for

@@ -73,8 +73,8 @@ def todo_of(issue: Issue, leads: int, changed: Changed = ()) -> Todo:
 
 def _lacks_details(issue: Issue) -> bool:
     """Return True if the renter cannot be called yet, or need not be called."""
-    is_contact = issue.field in ("name", "first_name", "last_name", "email_1", "phone_1")
-    is_missing = issue.state == "held" and is_contact
+    fields = ("accept", "name", "first_name", "last_name", "email_1", "phone_1")
+    is_missing = issue.state == "held" and issue.field in fields
     is_code = issue.code in ("contact_of_many", "undone")
     return is_missing or is_code or issue.message == IDS_ONLY_REASON
 
