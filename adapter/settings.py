@@ -517,7 +517,7 @@ class Settings:
     prospect_hours: int = setting("ADAPTER_PROSPECT_HOURS", 72, integer(1, 8760),
         "A guest card is retried for this many hours and then becomes `expired`.")
     sync_lag_hours: int = setting("ADAPTER_SYNC_LAG_HOURS", 13, integer(1, 240),
-        "Number of hours by which Propexo's lists may lag behind Knock. The adapter searches for "
+        "Number of hours that Propexo's lists may lag behind Knock. The adapter searches for "
         "an `unknown` booking for this long.")
     payload_days: int = setting("ADAPTER_PAYLOAD_DAYS", 90, integer(1, 36500),
         "Payloads are deleted after this many days, but never before the tour is over.")

@@ -86,7 +86,7 @@ def _have_one_first_name(one: Booking, other: Booking) -> bool:
 
 
 def have_other_first_names(one: Booking, other: Booking) -> bool:
-    """Return True if two requests have different names, and not only the last names differ."""
+    """Return True if two requests' names differ in more than the last name."""
     has_both = all(row.appointment.get("first_name") for row in (one, other))
     is_other_name = names_agree(one.appointment, other.appointment) is False
     return has_both and is_other_name and not _have_one_first_name(one, other)

@@ -23,11 +23,11 @@ class LeadFacts:
     before: Mapping[int, Sequence[Booking]] = dataclasses.field(default_factory=dict)
     #: The renter's cancellation that still needs review, by the ID of the tour in Knock.
     cancellations: Mapping[int, Booking] = dataclasses.field(default_factory=dict)
-    #: The change by which a user reported a booking as no longer in Knock, by the booking's ID.
+    #: The change that a user made to report a booking as no longer in Knock, by the booking's ID.
     gone: Mapping[int, Change] = dataclasses.field(default_factory=dict)
     #: The pause that keeps a pending booking from being sent, by the booking's ID.
     pauses: Mapping[int, Pause] = dataclasses.field(default_factory=dict)
-    #: The other leads with the sender's ID of a booking that nothing else on the page names, by ID.
+    #: Other leads that the sender gave a booking's ID and the page does not name elsewhere, by ID.
     same_id: Mapping[int, Sequence[Booking]] = dataclasses.field(default_factory=dict)
     #: What users did, newest first, except views.
     actions: Sequence[AuditEntry] = ()
@@ -94,7 +94,7 @@ def _has_moved(story: LeadHistory, assignment: AuditEntry, at: dt.datetime) -> b
 def _with_same_id(
     tx: Transaction, story: LeadHistory, linked: Collection[int], now: dt.datetime
 ) -> Mapping[int, Sequence[Booking]]:
-    """Return the newest other leads for which the sender used a booking's ID, by booking ID."""
+    """Return the newest other leads that the sender gave a booking's ID, by booking ID."""
     keys = {one.item_key: one.id for one in story.current if one.item_key is not None}
     if not keys:
         return {}

@@ -24,7 +24,7 @@ MOST_EXAMINED: Final = 500
 PART: Final = 10
 #: Maximum number of changed leads to list in a preview.
 MOST_LISTED: Final = 20
-#: Maximum number of tours in Knock for which to look for a newer tour.
+#: Maximum number of tours in Knock to check for a newer tour.
 MOST_COMPARED: Final = 20
 _ON_THEIR_WAY: Final = (BookingState.PENDING, BookingState.SENDING, BookingState.SUBMITTED)
 

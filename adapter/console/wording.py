@@ -145,8 +145,7 @@ _REFUSALS: Final[Mapping[str, str]] = {
     "Dismiss that one first.",
     "Booking it again would email": "This renter already has this tour. Booking it again would "
     "email them again.",
-    # This also matches the stored reasons of older leads, which say "another name".
-    "someone with a": "Someone with a different name has the same email or phone. "
+    "someone with a different name": "Someone with a different name has the same email or phone. "
     "If it's someone else, choose “This is a different person”.",
     "the sender canceled it": "The renter canceled this tour. If they want it after all, check the "
     "box below.",

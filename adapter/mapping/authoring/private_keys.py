@@ -23,7 +23,7 @@ PRIVATE: Final = re.compile(
     r"|home(owner|ownership)(status)?|(call)?recording(url|link|file)?|avatar(url)?|photo(url)?"
     r"|profile(photo|picture|image|url)|linkedin(url)?|facebook(url)?|instagram)"
 )
-#: Keys next to a value that say when and by which program it was set.
+#: Keys next to a value that say when it was set, and which program set it.
 RECORD: Final = re.compile(
     r"timestamp|source(type|id|label|vid)|(updated|created)(by(userid)?|at|date)|(is)?selected"
 )
