@@ -302,7 +302,8 @@ def _list_page(
     start = (page - 1) * PAGE_SIZE
     shown = found[start : start + PAGE_SIZE]
     groups, rows = review_groups(), rows_with_leads(shown)
-    numbers = counts(groups, which, known())
+    snoozed = dataclasses.replace(which, is_snoozed=True)
+    numbers = counts(groups, dataclasses.replace(which, is_snoozed=False), known())
     return flask.render_template(
         "console/queue.html",
         which=which,
@@ -311,7 +312,7 @@ def _list_page(
         counts=numbers,
         total=sum(numbers.values()),
         everything=leads_that_need_you(),
-        snoozed=sum(sum(group.snoozed) for group in groups),
+        snoozed=sum(counts(groups, snoozed, known()).values()),
         mine=sum(group.assigned.count(flask.g.user.name) for group in groups),
         is_capped=any(group.leads >= MOST_COUNTED for group in groups),
         sources=sorted({group.issue.source for group in groups}),

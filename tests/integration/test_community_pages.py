@@ -83,6 +83,7 @@ def test_a_property_is_assigned_with_three_clicks_and_taken_back(
     ana = visit()
     page = ana.page("/communities")
     assert "The Residences at Cherry Creek" in page
+    assert "Mon\N{EN DASH}Sun 7:00 AM\N{EN DASH}9:00 PM" in page, "if a community has none"
     page = ana.page(link_to(page, "The Residences"))
     assert "rentfeed sent 4 leads for <b><bdi>The Residences" in page
     chosen = link_to(page, "Maple Court")
