@@ -119,6 +119,7 @@ def communities() -> str:
         yaml=yaml_of(live.overrides.aliases, live.added),
         added={one.key for one in live.added},
         known=sorted(_communities().values(), key=lambda one: one.title),
+        lead_sources=_lead_sources(),
         not_readable=_not_readable(models),
     )
 
@@ -386,6 +387,23 @@ def _communities(source: str | None = None) -> Mapping[str, Community]:
     return {
         key: one for loaded in services.sources.values() for key, one in loaded.communities.items()
     }
+
+
+def _lead_sources() -> Mapping[str, Sequence[str]]:
+    """Return the sources with a name for each community, keyed by community.
+
+    Each source knows only its own assigned properties.
+    """
+    pairs = {
+        (key, name)
+        for loaded in services.sources.values()
+        for key, one in loaded.communities.items()
+        for name in one.known_as
+    }
+    found: dict[str, list[str]] = {}
+    for key, name in sorted(pairs):
+        found.setdefault(key, []).append(name)
+    return found
 
 
 def _choices(name: PropertyName, query: str, known: Sequence[Community]) -> list[Choice]:
