@@ -71,6 +71,7 @@ def test_mine_counts_only_my_snoozed_leads(harness: Harness, visit: Visit) -> No
     assert re.findall(snoozed, ana.page("/queue")) == [("snoozed=1", "2")]
     page = ana.page("/queue?mine=1")
     assert re.findall(snoozed, page) == [("mine=1&snoozed=1", "1")]
+    assert "assigned to ana" in ana.page("/queue?mine=1&snoozed=1")
     page = ana.page("/queue?mine=1&snoozed=1")
     assert re.findall(r'<a href="([^"]+)">All <span[^>]*>(\d)<', page) == [
         ("/console/queue?mine=1", "0")
