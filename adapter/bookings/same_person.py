@@ -57,7 +57,7 @@ def _relation_under_one_key(one: Booking, other: Booking) -> Relation:
 
 
 def has_another_contact(one: Booking, other: Booking) -> bool:
-    """Return True if both requests have contacts but share none of them."""
+    """Return True if both requests have contact details but share none of them."""
     is_here = one.community == other.community
     contacts = [row.person_keys if is_here else _contacts(row) for row in (one, other)]
     return all(contacts) and contacts[0].isdisjoint(contacts[1])
@@ -72,6 +72,13 @@ def _have_one_first_name(one: Booking, other: Booking) -> bool:
     """Return True if only the last names differ. Families share an email, but not a first name."""
     fewer, more = (_words_of(row.appointment.get("first_name")) for row in (one, other))
     return bool(fewer and more) and _match(fewer[0], more[0])
+
+
+def have_other_first_names(one: Booking, other: Booking) -> bool:
+    """Return True if two requests have different names, and not only the last names differ."""
+    has_both = all(row.appointment.get("first_name") for row in (one, other))
+    is_other_name = names_agree(one.appointment, other.appointment) is False
+    return has_both and is_other_name and not _have_one_first_name(one, other)
 
 
 def are_two_people(one: Booking, other: Booking) -> bool:
@@ -108,7 +115,7 @@ def _match(one: str, other: str) -> bool:
 
 
 def is_erased(booking: Booking) -> bool:
-    """Return True if the renter's data was erased, so that only hashes of the contacts are left."""
+    """Return True if the renter's data was erased, leaving only hashes of the contact details."""
     return bool(booking.person_keys) and not booking.appointment.keys() & _PERSONAL
 
 

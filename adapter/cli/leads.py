@@ -53,7 +53,7 @@ def opened_store(settings: Settings) -> Iterator[Database]:
 
 
 def valid_sources(settings: Settings, folder: Path | None = None) -> Mapping[str, Source]:
-    """Load the mappings for a command that only reads. Print the errors of invalid ones first."""
+    """Load the valid mappings for a read-only command, after printing the errors in the others."""
     loaded = registry.load_valid(folder or settings.mappings_dir, settings.policy)
     for problem in loaded.problems:
         if not problem.warning:

@@ -96,7 +96,7 @@ def pull(source: str | None, as_json: bool) -> None:
 def rollback(source: str, version: int, reason: str, as_json: bool) -> None:
     """Go back to an earlier VERSION of a source's mapping, or to its file if VERSION is 0.
 
-    The command checks the version first. All processes use the version within seconds.
+    The command checks the version first. All processes switch to it within seconds.
     """
     with _opened() as (live, operation):
         seen = _number(live, source)

@@ -73,7 +73,7 @@ def show(name: str, write_draft: bool, as_json: bool) -> None:
 def _source(
     settings: Settings, store: Database, name: str, files: Mapping[str, Source]
 ) -> Source | None:
-    """Return a mapping to explain changes with, even if its samples or tests fail.
+    """Return a mapping for explaining changes, even if its samples or tests fail.
 
     Return None if it cannot be read at all.
     """

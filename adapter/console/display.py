@@ -85,7 +85,7 @@ def _unused_name(booking: Booking) -> str:
 
 
 def message_name(message: Event | Rejection) -> str:
-    """Return what to call a message without leads."""
+    """Return the display name of a message without leads."""
     return f"Message from {message.source}"
 
 
@@ -124,7 +124,8 @@ def _today() -> dt.date:
 def _unread_time(reason: Reason) -> str:
     """Return an unusable tour time in the sender's words, or "" if the sender sent none."""
     value, text = value_text(reason), reason.reason
-    if " is not in the payload (there is" in text:  # the sender has renamed the value
+    is_object = (reason.value or "").startswith("{")
+    if is_object or " is not in the payload (there is" in text:  # the sender has renamed the value
         return f"{value}, date not read" if value else "Time not read"
     if not value or text.startswith(TO_FETCH):
         return ""

@@ -439,7 +439,7 @@ def _shared(booking: Booking, other: Booking | None) -> frozenset[str]:
 
 
 def _notes_reasons(booking: Booking) -> Sequence[Reason]:
-    """Return a booking's reasons, without the reason that its mapping gave for holding it."""
+    """Return a booking's reasons, except the one that its mapping gave for holding it."""
     return booking.reasons[booking.reason == "held_by_mapping" :]
 
 

@@ -268,7 +268,7 @@ def fold(key: str) -> str:
 
 
 def _unfolded(row: Entry) -> list[Entry]:
-    """Split a row of several leads into a row per lead, each with its own issue and tour."""
+    """Split a row of several leads into one row per lead, each with its own issue and tour."""
     own = {
         number: (group.issue, tour)
         for group in review_groups()
@@ -412,7 +412,7 @@ def place_name(event: Event | None, value: str) -> str:
 
 
 def _names(entry: Entry, bookings: Mapping[int, Booking], contacts: Mapping[int, str]) -> list[str]:
-    """Return the first renters' names in a row, or their contacts if it combines several leads."""
+    """Return the first renters' names in a row. For several leads, fall back on contact details."""
     known = [bookings[number] for number in entry.ids[:MOST_NAMED] if number in bookings]
     if len(entry.ids) == 1:
         return [name for name in map(full_name, known) if name]

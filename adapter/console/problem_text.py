@@ -64,7 +64,7 @@ def agent_advice(issue: Issue) -> Advice:
 def problem_sentences(
     booking: Booking, reasons: Sequence[Reason], place: str = ""
 ) -> Iterator[str]:
-    """Yield a sentence for each reason for review, without repetitions.
+    """Yield a sentence for each reason for review, without repeating any.
 
     ``place`` is the name of the property in the message, if it is known.
     """

@@ -32,7 +32,7 @@ class Message:
         return self.name or (NO_NAME if self.bookings else message_name(self.event))
 
 
-#: Maximum number of bytes per message, and of messages per list, that are searched for contacts.
+#: Maximum number of bytes per message, and of messages per list, to search for contact details.
 MAX_SEARCHED: Final = 20_000
 MAX_MESSAGES: Final = 50
 _CONTACTS: Final = (
@@ -75,7 +75,7 @@ def messages_of(tx: Transaction, events: Sequence[Event]) -> list[Message]:
 
 
 def names_of(tx: Transaction, lead_ids: Iterable[int]) -> Mapping[int, str]:
-    """Return renters' names, or else their contacts, keyed by booking or event ID.
+    """Return renters' names, or else an email or phone, keyed by booking or event ID.
 
     Leads without either are left out.
     """
@@ -92,7 +92,7 @@ def first_leads(tx: Transaction, lead_ids: Iterable[int]) -> dict[int, Booking]:
 
 
 def _current(bookings: Iterable[Booking]) -> Mapping[int, Sequence[Booking]]:
-    """Return bookings grouped by event, without bookings replaced by remapping."""
+    """Return bookings grouped by event, except those replaced by remapping."""
     by_event: dict[int, list[Booking]] = {}
     for booking in bookings:
         if booking.reason != REPLAYED:

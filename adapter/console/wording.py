@@ -148,8 +148,9 @@ _REFUSALS: Final[Mapping[str, str]] = {
     "Dismiss that one first.",
     "Booking it again would email": "This renter already has this tour. Booking it again would "
     "email them again.",
-    "someone with another name": "Someone with a different name has the same email or phone. If "
-    "it's someone else, choose “This is a different person”.",
+    # This also matches the stored reasons of older leads, which say "another name".
+    "someone with a": "Someone with a different name has the same email or phone. "
+    "If it's someone else, choose “This is a different person”.",
     "the sender canceled it": "The renter canceled this tour. If they want it after all, check the "
     "box below.",
     "has no attribution for": "This community isn't set up for this lead source yet. Ask an admin "
@@ -244,7 +245,7 @@ def in_knock_sentence(booking: Booking) -> str:
 
 def phone_text(number: object) -> str:
     """Format a North American phone number, such as ``(303) 555-0142``."""
-    match = re.fullmatch(r"\+?1?(\d{3})(\d{3})(\d{4})", str(number or ""))
+    match = re.fullmatch(r"(?:\+?1)?(\d{3})(\d{3})(\d{4})", str(number or ""))
     return "({}) {}-{}".format(*match.groups()) if match else str(number or "")
 
 
@@ -350,17 +351,36 @@ def date_text(text: str) -> str:
     return f"{day:%b} {day.day}, {day.year}"
 
 
+#: The end of a shortened JSON string, with the beginning of a character's escape.
+_CUT: Final = re.compile(r"(\\ud[89ab][0-9a-f]{2})?(\\u?[0-9a-f]{0,3})?\.\.\.$")
+
+
 def value_text(reason: Reason) -> str:
-    """Return the value that a reason for review refers to, formatted for users, or ""."""
+    """Return the value that a reason for review refers to, formatted for users, or "".
+
+    Objects and nested lists have no format that users can read.
+    """
     text = reason.value or ""
     try:
         value = json.loads(text)
     except ValueError:
-        return text.strip('"')
-    parts = [one for one in value if one is not None] if isinstance(value, list) else [value]
+        return _shortened_text(text)
+    parts = value if isinstance(value, list) else [value]
+    parts = [one for one in parts if one not in (None, "...")]  # nested values are left out
     if all(isinstance(one, str | int | float) for one in parts):
-        return ", ".join(map(str, parts))
-    return text
+        return ", ".join(one if isinstance(one, str) else json.dumps(one) for one in parts)
+    return ""
+
+
+def _shortened_text(text: str) -> str:
+    """Return the beginning of a string whose JSON was shortened, with "..." at its end."""
+    if text.startswith(("{", "[")):
+        return ""
+    start = _CUT.sub("", text)
+    try:
+        return str(json.loads(f'{start}"')) + "..."
+    except ValueError:
+        return text.strip('"')
 
 
 def fault_text(text: str) -> str:
@@ -419,7 +439,7 @@ def hours_text(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return an error's text as a sentence, without the commands that it suggests."""
+    """Return an error's text as a sentence, omitting the commands that it suggests."""
     if known := refusal_text(text):
         return known
     if missing := _MISSING.fullmatch(text):

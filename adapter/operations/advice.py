@@ -352,12 +352,13 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     ),
 }
 
+_PICK: Final = "Pick the community, and then book the tour."
 #: The problem and how to solve it, by a reason's field.
 BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
     "starts_at": ("We couldn't read the tour time.", _CALL),
     "community": (
         "We don't recognize the property that {source} sent: {value}.",
-        "Pick the community, and then book the tour.",
+        _PICK,
     ),
     "attribution_id": (
         "Knock needs to know where this lead came from, and that isn't set up here.",
@@ -376,6 +377,7 @@ BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
         "Ask an admin to look at this message.",
     ),
 }
+_NO_COMMUNITY: Final = ("{source} didn't say which property the renter wants.", _PICK)
 #: The problem in a few words, by the beginning of a reason's message, and by its field.
 SHORT_MESSAGE: Final[Mapping[str, str]] = {
     NO_TIME: "No tour time",
@@ -459,7 +461,7 @@ def is_missing(problem: str) -> bool:
 def lead_in_short(booking: Booking) -> str:
     """Return a short description of a lead's problem.
 
-    It is more precise than its issue's, which leads with other values share.
+    It is more precise than the issue's description, which other leads with the same issue share.
     """
     first = booking.reasons[0] if booking.reasons else None
     if first is None or booking.reason in IN_SHORT:
@@ -514,6 +516,8 @@ def _template(issue: Issue) -> tuple[str, str] | None:
     """
     if issue.code in BY_CODE:
         return BY_CODE[issue.code]
+    if issue.field == "community" and any(text in issue.message for text in _MISSING):
+        return _NO_COMMUNITY
     for beginning, sentences in BY_MESSAGE.items():
         if issue.message.startswith(beginning):
             return sentences

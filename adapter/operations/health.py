@@ -390,7 +390,7 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """The exit code: 0 without problems, 1 for warnings, and 2 if something is broken."""
+        """The exit code: 0 if all is well, 1 for warnings, and 2 if something is broken."""
         return EXIT_CODES[self.level]
 
     @property
@@ -445,7 +445,7 @@ def verdict_of(
 def _is_unreported(
     problem: Problem, names: Container[str], reported: Container[tuple[str, str]]
 ) -> bool:
-    """Return True if no similar problem of the same source is reported."""
+    """Return True if no similar problem is reported for the same source."""
     known = {"format_suspected": "format_changed", "leads_rejected": "source_refused"}
     return problem.source in names and (known[problem.code], problem.source) not in reported
 
@@ -732,7 +732,7 @@ def _processes(facts: Facts) -> Iterator[Problem]:
 
 
 def _is_outdated(process: Process) -> bool:
-    """Return True if a process reported lately that its mappings have been outdated for long."""
+    """Return True if a process recently reported that its mappings have long been outdated."""
     age = (process.outdated_for or dt.timedelta()) - process.seen_ago
     return age >= OUTDATED_AFTER and process.seen_ago < OUTDATED_SEEN
 

@@ -102,7 +102,7 @@ class CompiledMapping:
     validate: Callable[[Mapping[str, Any], Container[str], Kind], Mapping[str, Sequence[str]]]
     without_time: WithoutTime
     policy: Policy
-    #: ``readers`` and ``for_each``, without the readers that the dedupe key does not need.
+    #: ``readers`` and ``for_each``, except readers that the dedupe key does not need.
     key_readers: Sequence[NamedReader] = dataclasses.field(init=False)
     key_levels: Sequence[ForEach] = dataclasses.field(init=False)
 
