@@ -79,7 +79,7 @@ _READ_NOW: Final = Advice(
 )
 #: What to do if the renter canceled a tour that did not come from here.
 _NOT_OURS: Final = Advice(
-    wrong="The renter canceled a tour that isn't one of our leads.",
+    wrong="The renter canceled a tour that we didn't book.",
     todo="Look for the renter in Knock. If they have a tour there, cancel it.",
 )
 #: The label of the check box that allows any tour time.
@@ -463,6 +463,11 @@ def _explained(
 ) -> tuple[Advice, Sequence[str]]:
     """Return the advice for a booking's main problem, and a sentence for each other problem."""
     advice = agent_advice(issue)
+    shared = sorted(_shared(booking, story.others.get(booking.because_of or 0)))
+    if booking.reason == "another_person" and shared:
+        labels = " and ".join(label_of(name).lower() for name in shared)
+        wrong = f"Someone with a different name has the same {labels}."
+        return dataclasses.replace(advice, wrong=wrong), ()
     if booking.reason == "cancellation" and booking.because_of is None:
         return _NOT_OURS, ()
     if trouble is not None:

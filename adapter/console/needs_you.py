@@ -17,7 +17,7 @@ from adapter.console.readable import is_held_by_mapping, readable_leads
 from adapter.console.renters import contacts_in
 from adapter.console.stored_messages import event_of
 from adapter.mapping.format_profile import places_of
-from adapter.models import Booking, Event, FormatChange, FormatKind
+from adapter.models import Booking, BookingState, Event, FormatChange, FormatKind
 from adapter.operations.advice import label_of, lead_in_short
 from adapter.operations.aliases import names_in
 from adapter.operations.todo import (
@@ -33,7 +33,7 @@ from adapter.operations.todo import (
     new_name,
     renamed_path,
 )
-from adapter.store import MOST_COUNTED, Group, Issue, Transaction
+from adapter.store import MOST_COUNTED, Filter, Group, Issue, Transaction
 
 PAGE_SIZE: Final = 50
 #: Maximum number of renters to name in a row.
@@ -105,6 +105,9 @@ class FormatTrouble:
 def _sentence(issue: Issue) -> str:
     """Describe a format change for users."""
     path, name = missing_path(issue), new_name(issue)
+    if path and _is_partial(issue.source):
+        instead = f"“{renamed_path(path, name)}” instead of “{path}”" if name else f"no “{path}”"
+        return f"Some of this sender's messages have {instead}."
     if path and name:
         return f"This sender's messages now have “{renamed_path(path, name)}” instead of “{path}”."
     if path:
@@ -115,6 +118,13 @@ def _sentence(issue: Issue) -> str:
         return change_sentence(own[0])
     what = "tour time" if issue.field == "starts_at" else "email address or phone number"
     return f"We can no longer read the {what} in this sender's messages."
+
+
+def _is_partial(source: str) -> bool:
+    """Return True if a source's newest lead was read, so its format has not changed for good."""
+    with services.store.transaction() as tx:
+        newest = tx.search.bookings(Filter(source=source), limit=1)
+    return bool(newest) and newest[0].state is not BookingState.HELD
 
 
 def change_sentence(change: FormatChange) -> str:
@@ -302,7 +312,8 @@ def _list_page(
     start = (page - 1) * PAGE_SIZE
     shown = found[start : start + PAGE_SIZE]
     groups, rows = review_groups(), rows_with_leads(shown)
-    numbers = counts(groups, which, known())
+    snoozed = dataclasses.replace(which, is_snoozed=True)
+    numbers = counts(groups, dataclasses.replace(which, is_snoozed=False), known())
     return flask.render_template(
         "console/queue.html",
         which=which,
@@ -311,7 +322,7 @@ def _list_page(
         counts=numbers,
         total=sum(numbers.values()),
         everything=leads_that_need_you(),
-        snoozed=sum(sum(group.snoozed) for group in groups),
+        snoozed=sum(counts(groups, snoozed, known()).values()),
         mine=sum(group.assigned.count(flask.g.user.name) for group in groups),
         is_capped=any(group.leads >= MOST_COUNTED for group in groups),
         sources=sorted({group.issue.source for group in groups}),

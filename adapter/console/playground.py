@@ -258,7 +258,8 @@ def roll_back_mapping() -> Any:
     flask.flash(f"{what}. New messages will use it within seconds.", "good")
     lost = _lost(before, services.sources.get(name), events)
     if lost:
-        flask.flash(f"This mapping can't book {lost} of the latest {len(events)} messages.", "warn")
+        text = f"{lost} of the latest {len(events)} messages could be booked before"
+        flask.flash(f"{text} and can't be now.", "warn")
     return flask.redirect(flask.url_for("console.playground", source=name, done=1))
 
 

@@ -79,12 +79,16 @@ def names_of(tx: Transaction, lead_ids: Iterable[int]) -> Mapping[int, str]:
 
     Leads without either are left out.
     """
+    names = {number: name_or_contact(one) for number, one in first_leads(tx, lead_ids).items()}
+    return {number: name for number, name in names.items() if name}
+
+
+def first_leads(tx: Transaction, lead_ids: Iterable[int]) -> dict[int, Booking]:
+    """Return bookings by booking or event ID. For an event, return its first current booking."""
     ids = list(dict.fromkeys(lead_ids))
     events = _current(tx.bookings.of_events(ids))
     leads = {number: bookings[0] for number, bookings in events.items()}
-    leads |= {one.id: one for one in tx.bookings.of_ids(ids)}
-    names = {number: name_or_contact(one) for number, one in leads.items()}
-    return {number: name for number, name in names.items() if name}
+    return leads | {one.id: one for one in tx.bookings.of_ids(ids)}
 
 
 def _current(bookings: Iterable[Booking]) -> Mapping[int, Sequence[Booking]]:

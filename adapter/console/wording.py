@@ -88,13 +88,16 @@ _TEST_FLAG: Final = re.compile(r"(?i)(?:is[_-]?)?test(?:[_-]?(?:mode|lead|messag
 _MISSING: Final = re.compile(
     r"(.*) is not in the payload(?: \(there is ['\"](.*)['\"]\))?", re.DOTALL
 )
+#: Part of a sentence about a field, for the form that has the check box.
+OR_CHECK: Final = ", or check the box to book it anyway"
 #: The text for users for each fault, by the beginning of the original text.
 _FAULTS: Final[Mapping[str, str]] = {
     "is missing: set it, for example": "Choose a date and time.",
     "is missing: set it": "Pick a community.",
-    "is not available in Knock": "This time is not available in Knock. Choose another time, or "
-    "check the box to book it anyway.",
-    "has passed or is too soon": "This time has passed, or is only minutes away.",
+    "is not available in Knock": "This time is not available in Knock. Choose another time"
+    f"{OR_CHECK}.",
+    "has passed": "This time has passed. Choose a later time.",
+    "is too soon": "This time is only minutes away. Choose a later time.",
     "write it as": "Choose a date and time.",
     "has an impossible year": "Check the year.",
     "set the community too": "Pick a community too.",
@@ -181,7 +184,7 @@ def state_word(
     if isinstance(booking_or_state, Booking):
         if booking_or_state.is_cancellation and booking_or_state.state is BookingState.HELD:
             return "Canceled by the renter"
-        if booking_or_state.reason in _CANCELED:
+        if booking_or_state.reason in _CANCELED or _is_needless(booking_or_state):
             return "Canceled by the renter"
         if is_done_cancellation(booking_or_state):
             return CANCELED_IN_KNOCK
@@ -190,6 +193,12 @@ def state_word(
         known = _in_knock(booking_or_state)
         return known[0] if known else STATES[booking_or_state.state]
     return STATES.get(booking_or_state, booking_or_state)
+
+
+def _is_needless(booking: Booking) -> bool:
+    """Return True for a cancellation of a tour that is not in Knock, so nobody had to act."""
+    is_over = booking.state is BookingState.DISCARDED and booking.reason == "cancellation_done"
+    return booking.is_cancellation and is_over
 
 
 def is_done_cancellation(booking: Booking) -> bool:

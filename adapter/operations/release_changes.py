@@ -131,8 +131,10 @@ def _time_fault(
 ) -> str | None:
     if booking.starts_at is None:
         return "is missing: set it, for example 2026-03-14T14:30"
+    if booking.starts_at <= now:
+        return "has passed"
     if booking.starts_at <= now + dt.timedelta(minutes=settings.notice_minutes):
-        return "has passed or is too soon"
+        return "is too soon"
     if is_any_hour:
         return None
     zone = ZoneInfo(booking.timezone) if booking.timezone else None

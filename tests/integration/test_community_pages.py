@@ -83,6 +83,7 @@ def test_a_property_is_assigned_with_three_clicks_and_taken_back(
     ana = visit()
     page = ana.page("/communities")
     assert "The Residences at Cherry Creek" in page
+    assert "Mon\N{EN DASH}Sun 7:00 AM\N{EN DASH}9:00 PM" in page, "if a community has none"
     page = ana.page(link_to(page, "The Residences"))
     assert "rentfeed sent 4 leads for <b><bdi>The Residences" in page
     chosen = link_to(page, "Maple Court")
@@ -216,7 +217,10 @@ def test_an_admin_sets_the_tour_hours_of_an_added_community(harness: Harness, vi
     assert 'value="18:00"' not in ana.page(path), "nothing was saved"
 
     ana.post(path, **hours | {"closes_tue": "18:00", "check": "yes", "pms": "yardi"})
+    aliases_of(harness).add(alias(harness, "elm-row", attribution_id="att_1"))
+    ana.client.application.extensions["pipeline"].live.refresh()
     page = ana.page("/communities")
+    assert '<td data-t="Lead sources">rentfeed</td>' in page
     assert "Mon\u2013Tue 9:00 AM\u20136:00 PM" in page
     assert "Only available times" in page
     assert "mon-tue: 9:00 AM-6:00 PM" in page, "in the YAML to copy"

@@ -1970,7 +1970,7 @@ def test_another_community_asks_for_the_time_again(ana: Reader, upstream: Sandbo
     assert booking.state is HELD
     asked = ana.release(booking.id, community="harbor-flats")
     assert asked.status_code == 409
-    assert "It was shown in MST, but this community is in PST" in asked.text
+    assert "It was shown in Mountain time, but this community is in Pacific time" in asked.text
     (zone,) = set(re.findall(r'name="zone" value="([^"]*)"', asked.text))
     assert zone == "America/Los_Angeles"
     done = ana.release(

@@ -457,6 +457,39 @@ def test_mine_says_how_many_leads_need_someone(harness: Harness, ana: Visitor) -
     assert "No leads are snoozed." in ana.page("/queue?snoozed=1")
 
 
+def test_the_form_names_the_zone_and_what_is_wrong_with_a_time(
+    harness: Harness, ana: Visitor
+) -> None:
+    """Check that the zone fits tours in summer and winter, and that a past time is called so."""
+    number = held(harness)
+    page = ana.page(f"/leads/{number}")
+    assert "Tour time (Mountain time)" in page
+    unseen = dict(re.findall(r'name="(zone|version|csrf)" value="([^"]*)"', page))
+    for at, wrong in (
+        ("2026-03-01T10:00", "This time has passed. Choose a later time."),
+        ("2026-03-02T11:05", "This time is only minutes away. Choose a later time."),
+    ):
+        answer = ana.client.post(
+            f"/console/leads/{number}/release", data=unseen | {"starts_at": at}
+        )
+        assert answer.status_code == 409
+        assert wrong in answer.text
+
+
+def test_lists_say_why_a_lead_was_dismissed(harness: Harness, ana: Visitor) -> None:
+    number = held(harness)
+    move(harness, number, BookingState.DISCARDED, why="No longer looking")
+    assert "Dismissed No longer looking" in text_of(ana.page("/leads"))
+    with harness.pipeline.store.transaction() as tx:
+        tx.connection.execute(
+            "UPDATE bookings SET is_cancellation = true, reason = 'cancellation_done' "
+            "WHERE id = %s",
+            [number],
+        )
+    page = text_of(ana.page("/leads"))
+    assert "Canceled by the renter The renter canceled a tour that isn't in Knock." in page
+
+
 def test_lists_show_when_a_message_that_was_read_again_arrived(
     harness: Harness, ana: Visitor
 ) -> None:

@@ -167,6 +167,8 @@ def test_a_lead_with_a_shared_contact_says_which_tour_it_would_cancel(
     (second,) = harness.mapped("rentfeed", lead(2, day=15, name="Lara Ortiz", **shared))
     assert (second.state, second.reason) == (BookingState.HELD, "another_person")
     ana = visit()
+    wrong = "Someone with a different name has the same email. The other lead: Liam Ortiz"
+    assert wrong in task_of(ana.page(f"/leads/{second.id}"))
     said = (
         "If you click “Book tour”, Knock treats both leads as one person and cancels Liam Ortiz's "
         "tour on Saturday, Mar 14, 2:30 PM MDT."
@@ -199,14 +201,21 @@ def test_a_cancellation_says_whether_we_have_its_tour_and_when_it_is_done(
     assert "The renter canceled this tour." in task_of(ana.page(f"/leads/{number}/panel"))
     ana.post(f"/leads/{number}/discard", reason="Canceled in Knock", seen="on")
     page = ana.page(f"/leads/{number}/panel")
-    assert "Done: someone canceled the tour in Knock." in task_of(page)
+    assert (
+        "Done: someone canceled the tour in Knock, or added a note to the guest card."
+        in task_of(page)
+    )
     assert ">Canceled in Knock</span>" in page
     assert "Dismissed" not in page.partition('class="story"')[0]
     (other,) = harness.mapped("rentfeed", lead(2))
     stray = canceled(harness, other, because_of=None)
-    assert "The renter canceled a tour that isn't one of our leads." in task_of(
-        ana.page(f"/leads/{stray}/panel")
-    )
+    page = ana.page(f"/leads/{stray}/panel")
+    assert "The renter canceled a tour that we didn't book." in task_of(page)
+    (reason,) = re.findall(r'name="reason" value="(The renter[^"]+)"', page)
+    ana.post(f"/leads/{stray}/discard", reason=reason)
+    page = ana.page(f"/leads/{stray}/panel")
+    assert "Dismissed: The renter has no tour in Knock" in task_of(page)
+    assert "someone canceled the tour" not in page
 
 
 def test_a_finished_lead_does_not_lead_to_the_next_one_in_needs_you(
