@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from adapter.parsing.date_formats import PART_OF_DAY
+
 #: Date patterns and their formats. A first number above 12 is a day; otherwise, it is a month.
 DATES: Final = (
     (r"\d{4}-\d{2}-\d{2}", "YYYY-MM-DD"),
@@ -27,6 +29,8 @@ TIMES: Final = (
     (r"\d{1,2}:\d{2}:\d{2} ?[AaPp]\.? ?[Mm]\.?", "h:mm:ss A"),
     (r"\d{1,2}:\d{2}", "H:mm"),
     (r"\d{1,2}:\d{2}:\d{2}", "H:mm:ss"),
+    (rf"(?i:\d{{1,2}} {PART_OF_DAY})", "h A"),
+    (rf"(?i:\d{{1,2}}:\d{{2}} {PART_OF_DAY})", "h:mm A"),
 )
 #: Unix timestamps, and other formats that programs use for a date with a time.
 WHOLE: Final = (

@@ -61,6 +61,21 @@ _WEEKDAY_NAMES: Final = (
     ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche"),
 )
 
+NOON_TO_8: Final = (12, *range(1, 9))
+#: The hours that may precede a part of the day, in English, Spanish and French without accents, and
+#: how many hours later they are in the 24-hour day. At other hours, the words have two meanings: in
+#: Spanish, "12 de la mañana" may be noon.
+PARTS_OF_DAY: Final[Mapping[str, tuple[Sequence[int], int]]] = {
+    **dict.fromkeys(("manana", "madrugada", "morning", "matin"), (range(1, 12), 0)),
+    **dict.fromkeys(("tarde", "afternoon", "apres-midi"), (NOON_TO_8, 12)),
+    **dict.fromkeys(("noche", "night", "evening", "soir"), (range(5, 12), 12)),
+}
+#: A regular expression for a part of the day.
+PART_OF_DAY: Final = (
+    r"(?:(?:de|por|en) la|in the|at|du|de l['\u2019])\s?"
+    r"(?:ma[n\u00f1]ana|madrugada|tarde|noche|morning|afternoon|evening|night|matin|soir"
+    r"|apr[e\u00e8]s-midi)"
+)
 #: Words without token letters need no brackets. yyyy is a typo for YYYY, not a word.
 _BARE_WORD: Final = (
     r"(?<![A-Za-z])(?!(?P<same>[A-Za-z])(?P=same)*(?![A-Za-z]))"
@@ -79,7 +94,7 @@ _PATTERNS: Final = {
     "day": "[0-9]{1,2}(?:st|nd|rd|th)?",
     "minute": "[0-5][0-9]",
     "second": "[0-5][0-9](?:[.,][0-9]{1,9})?",
-    "half": r"[ap](?:\.?\s?m)?\.?",
+    "half": rf"(?:{PART_OF_DAY}|[ap](?:\.?\s?m)?\.?)",
     "offset": r"(?:(?:UTC|GMT)?\s?[+-][0-9]{2}(?::?[0-9]{2})?|Z|UTC|GMT)(?:\s?\([^()]*\))?",
     "zone": "[a-z]{1,5}",
 }
@@ -180,6 +195,11 @@ def _check_meanings(tokens: Sequence[str], meanings: Sequence[str], text: str) -
     for meaning in meanings:
         if meanings.count(meaning) > 1:
             raise ValueError(f"{text!r} contains the {meaning} twice")
+    if "hour" in meanings and "A" not in tokens and re.search(PART_OF_DAY, text, re.IGNORECASE):
+        raise ValueError(
+            f"{text!r} contains a part of the day in place of A; write h and A, which also reads "
+            "words such as 'de la tarde' and 'in the morning'"
+        )
     is_12_hour = {"h", "hh"} & set(tokens)
     if is_12_hour and "A" not in tokens:
         raise ValueError(f"{text!r} contains h, which needs A for AM or PM (use H for 0 to 23)")
@@ -215,14 +235,11 @@ def _token_pattern(token: str, *, has_fixed_width: bool) -> str:
 
 def _datetime_from_words(words: Mapping[str, str]) -> dt.datetime:
     """Convert the parts of a date to a datetime. Raise LookupError or ValueError if invalid."""
-    hour, half = int(words.get("hour", 0)), words.get("half", "").lower()
-    if half and not 1 <= hour <= 12:
-        raise ValueError("not an hour from 1 to 12")
     parsed = dt.datetime(
         _year(words.get("year", "1900")),
         _number(words.get("month", "1"), _MONTH_NAMES),
         int(words.get("day", "1").rstrip("stndrhSTNDRH")),
-        hour % 12 + (12 if half[0] == "p" else 0) if half else hour,
+        _hour(int(words.get("hour", 0)), words.get("half", "")),
         int(words.get("minute", 0)),
         int(words.get("second", "0")[:2]),
         tzinfo=_tzinfo(words),
@@ -230,6 +247,20 @@ def _datetime_from_words(words: Mapping[str, str]) -> dt.datetime:
     if "weekday" in words and _number(words["weekday"], _WEEKDAY_NAMES) != parsed.isoweekday():
         raise Unreadable("the weekday does not match the date")
     return parsed
+
+
+def _hour(hour: int, half: str) -> int:
+    """Convert an hour to the 24-hour clock. Raise ValueError if it does not fit AM, PM or a part.
+
+    ``half`` is "" for an hour that is already on that clock.
+    """
+    if not half:
+        return hour
+    part = re.split(r"[\s'\u2019]", _without_accents(half))[-1]
+    hours, later = PARTS_OF_DAY.get(part, (range(1, 13), 12 if half[0] in "pP" else 0))
+    if hour not in hours:
+        raise ValueError("not an hour from 1 to 12, or not in this part of the day")
+    return hour % 12 + later
 
 
 def _year(text: str) -> int:
@@ -243,8 +274,7 @@ def _number(text: str, languages: Sequence[Sequence[str]]) -> int:
     """
     if text.isdigit():
         return int(text)
-    plain = unicodedata.normalize("NFKD", text.lower().rstrip("."))
-    start = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    start = _without_accents(text.rstrip("."))
     (number,) = {
         number
         for names in languages
@@ -252,6 +282,11 @@ def _number(text: str, languages: Sequence[Sequence[str]]) -> int:
         if name.startswith(start)
     }
     return number
+
+
+def _without_accents(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text.lower())
+    return "".join(letter for letter in plain if not unicodedata.combining(letter))
 
 
 def _tzinfo(words: Mapping[str, str]) -> dt.tzinfo | None:

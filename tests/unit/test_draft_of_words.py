@@ -422,6 +422,28 @@ def test_the_kind_of_a_message_is_no_condition_for_the_chat(kinds: list[str]) ->
     assert draft_from_samples("acme", whole).guesses["accept"] == ("data.kind",)
 
 
+AGENT = {"name": "Ingrid Falk", "email": "ingrid@example.com", "phone": "303-555-0111"}
+
+
+@pytest.mark.parametrize("who", ["submitted_by", "booked_by", "person"])
+def test_a_name_and_a_contact_are_never_drafted_from_two_people(who: str) -> None:
+    people = [{"first_name": "Theo", "last_name": "Lund"}, {"first_name": "A", "last_name": "B"}]
+    text = mapping_from_sample("acme", "a.json", {who: AGENT, "applicants": people})
+    assert "  first_name: applicants.0.first_name   " in text
+    assert "confirm; this is the first of several people\n" in text
+    assert f"  email_1: TODO   # or phone_1, perhaps from {who}.email or {who}.phone\n" in text
+    assert "phone_1:" not in text
+    guests = [{"name": "Theo Lund", "email": "theo@example.com"}, {"name": "Ana Bo"}]
+    text = mapping_from_sample("acme", "a.json", {who: AGENT, "attendees": guests})
+    assert "  email_1: attendees.0.email   " in text
+    assert "phone_1" not in text
+
+
+def test_the_contact_beside_another_form_of_the_same_name_is_drafted() -> None:
+    data = {"lead": {"first_name": "Ingrid", "last_name": "Falk"}, "profile": AGENT}
+    assert "  email_1: profile.email   " in mapping_from_sample("acme", "a.json", data)
+
+
 def test_a_contact_in_a_message_is_also_read_from_its_own_field() -> None:
     message = "name: Rosa Vale\nemail: rosa@example.net\nmessage: hello"
     chat = {"items": [{"body": message}], "visitor": {"emailAddress": "Rosa@example.net"}}

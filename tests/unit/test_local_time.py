@@ -66,6 +66,12 @@ def reading(text: object, *formats: str, **options: Any) -> dt.datetime:
         ("MM/DD/YYYY h:mm A", "03/14/2026 2:30\u202fPM", (2026, 3, 14, 14, 30)),
         ("MM/DD/YYYY h:mmA", "03/14/2026 11:30 a. m.", (2026, 3, 14, 11, 30)),
         ("h A MM/DD/YYYY", "12am 03/14/2026", (2026, 3, 14)),
+        # Parts of the day.
+        ("MM/DD/YYYY h A", "03/14/2026 3 de la tarde", (2026, 3, 14, 15)),
+        ("MM/DD/YYYY h A", "03/14/2026 8 de la Ma\u00f1ana", (2026, 3, 14, 8)),
+        ("MM/DD/YYYY h A", "03/14/2026 12 de la tarde", (2026, 3, 14, 12)),
+        ("MM/DD/YYYY h:mm A", "03/14/2026 7:30 in the evening", (2026, 3, 14, 19, 30)),
+        ("MM/DD/YYYY h A", "03/14/2026 2 de l\u2019apr\u00e8s-midi", (2026, 3, 14, 14)),
         # Ordinals, and names of months and weekdays in any length.
         ("MMMM D, YYYY h:mm A", "March 1st, 2026 2:30 PM", (2026, 3, 1, 14, 30)),
         ("dddd D MMMM YYYY", "Saturday 14TH March 2026", (2026, 3, 14)),
@@ -107,6 +113,9 @@ def test_a_format_reads(form: str, text: str, said: tuple[int, ...]) -> None:
         ("h:mm A MM/DD/YYYY", "2:5 PM 03/14/2026"),
         ("h:mm A MM/DD/YYYY", "2:30 03/14/2026"),
         ("h:mm A MM/DD/YYYY", "2:30 XM 03/14/2026"),
+        ("MM/DD/YYYY h A", "03/14/2026 12 de la mañana"),  # noon or midnight
+        ("MM/DD/YYYY h A", "03/14/2026 1 de la noche"),
+        ("MM/DD/YYYY h A", "03/14/2026 8 mañana"),  # or tomorrow
         ("MMM D YYYY", "Ma 1 2026"),
         ("MMM D YYYY", "Marches 1 2026"),
         ("MMMM D, YYYY [at] h:mm A", "March 14, 2026 or 2:30 PM"),
@@ -164,6 +173,8 @@ def test_a_weekday_must_fit_the_date() -> None:
         ("//", "is not a date format"),
         ("h:mm", "h, which needs A"),
         ("HH:mm A", "A, which needs h instead of H"),
+        ("MM/DD/YYYY H [de la tarde]", "a part of the day in place of A"),
+        ("MM/DD/YYYY h [in the morning]", "a part of the day in place of A"),
         ("mm/DD/YYYY", "(minutes) without an hour"),
         ("HH ss", "ss without mm"),
         ("YYYY YY", "contains the year twice"),

@@ -41,7 +41,10 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
         r"(property|listing|building|unit)(street)?address",
         r"(desarrollo|propiedad|inmueble|edificio|conjunto|condominio|residence|immeuble)",
     ),
-    "dedupe": (r".*(id|uid|uuid|token|uri)|id(solicitud|cita|visita|reserva|prospecto|demande)",),
+    "dedupe": (
+        r".*(id|uid|uuid|token|uri)|id(solicitud|cita|visita|reserva|prospecto|demande)",
+        r".*(no|nr|num|number|ref|reference)",
+    ),
     "sent_at": (
         r"(.*last)?(updated|modified)(at|on|time|date|datetime|timestamp)?",
         r"(created|submitted|requested|sent|received|occurred)(at|on|time|date|datetime|timestamp)?",

@@ -21,6 +21,7 @@ from adapter.mapping.authoring.whose import (
 #: Fields that may have several paths. The first nonempty path is used.
 WITH_FALLBACKS: Final = CONTACT | {"community", "move_in_date", "starts_at"}
 MOST_FALLBACKS: Final = 3
+NAMES: Final = frozenset({"first_name", "last_name", "name"})
 #: Guesses that decide about the whole webhook.
 OF_WEBHOOK: Final = frozenset({"accept", "test", "finished"})
 #: Parts of the names of events that book no tour.
@@ -44,7 +45,7 @@ def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
             guesses[target] = _with_fallbacks(target, ranked, observed)
     guesses = {**_only_contacts(guesses, observed), **guesses}
     guesses = with_other_prices(_of_one_renter(guesses, observed), observed)
-    return _consistent(_with_both_names(guesses, observed))
+    return _of_one_person(_consistent(_with_both_names(guesses, observed)), observed)
 
 
 def _only_contacts(guesses: Guesses, observed: Observed) -> dict[str, tuple[str, ...]]:
@@ -157,6 +158,46 @@ def _of_one_renter(
         for target, paths in guesses.items()
         if target not in ("first_name", "last_name") or may_be_renters(paths[0], observed)
     }
+
+
+def _of_one_person(
+    guesses: dict[str, tuple[str, ...]], observed: Observed
+) -> dict[str, tuple[str, ...]]:
+    """Replace contacts next to the name of someone other than the person whose name is drafted."""
+    named = [paths[0] for target, paths in guesses.items() if target in NAMES]
+    found = dict(guesses)
+    for target in CONTACT - NAMES & guesses.keys():
+        kept = [one for one in guesses[target] if not _is_next_to_other(one, named, observed)]
+        if named and len(kept) < len(guesses[target]):
+            del found[target]
+            taken = {path for paths in found.values() for path in paths}
+            free = [path for path in _candidates(target, observed) if path not in taken]
+            own = [path for path in free if not _is_next_to_other(path, named, observed)]
+            ranked = sorted(own, key=lambda path: _rank(target, path, observed))
+            found |= {target: _with_fallbacks(target, ranked, observed)} if ranked else {}
+    return found
+
+
+def _is_next_to_other(path: str, named: Sequence[str], observed: Observed) -> bool:
+    """Return True if the object with a contact also has a name, and it is another person's."""
+    parent = path.rpartition(".")[0]
+    if not parent or path.split(".")[0] in observed.readers:
+        return False
+    beside = [
+        one
+        for one in observed.values
+        if one.startswith(f"{parent}.")
+        and any(_is_candidate(target, one, observed) for target in NAMES)
+    ]
+    if not beside or any(one.startswith(f"{parent}.") for one in named):
+        return False
+    rows = range(len(observed.rows))
+    pairs = [(_words_at(named, row, observed), _words_at(beside, row, observed)) for row in rows]
+    return any(own and other and not own & other for own, other in pairs)
+
+
+def _words_at(paths: Sequence[str], row: int, observed: Observed) -> set[str]:
+    return {word for path in paths for word in _words(observed.values[path][row])}
 
 
 def _with_both_names(

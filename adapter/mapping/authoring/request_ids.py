@@ -13,11 +13,20 @@ from adapter.mapping.authoring.whose import RENTER, STAFF
 
 #: Last words of keys whose values are IDs.
 IDS: Final = frozenset({"id", "uid", "uuid", "token", "uri", "sid", "vid"})
+#: Last words of keys whose values are the numbers of requests, and the words before them. Other
+#: numbers, such as those of units and phones, are shared.
+NUMBERS: Final = frozenset({"no", "nr", "num", "number", "ref", "reference"})
+NUMBERED: Final = frozenset(
+    {"lead", "submission", "appointment", "booking", "inquiry", "request", "entry", "tour"}
+    | {"showing", "viewing", "reservation", "confirmation", "solicitud", "cita", "reserva"}
+)
+#: Minimum length of such a number. A shorter one may count a renter's requests.
+SHORTEST_NUMBER: Final = 4
 #: Objects whose ID is different in each request.
 REQUESTS: Final = frozenset(
     {"lead", "submission", "response", "appointment", "booking", "call", "event", "conversation"}
     | {"message", "applicant", "inquiry", "request", "entry", "leadgen", "prospect", "responder"}
-    | {"tour", "showing", "viewing", "visit", "reservation"}
+    | {"tour", "showing", "viewing", "visit", "reservation", "confirmation"}
     | {"solicitud", "cita", "visita", "reserva", "prospecto", "demande"}
 )
 #: Objects whose ID is the same in many requests.
@@ -49,9 +58,19 @@ def identifies(path: str, filled: Sequence[Any], observed: Observed) -> bool:
     is_unique = _is_unique(path, observed)
     if not is_unique or len(filled) != len(observed.rows) or STAFF & {*words_in(path)}:
         return False
-    if _is_of_batch(path, observed):
+    if _is_of_batch(path, observed) or _is_short_number(path, filled):
         return False
     return is_request_id(path) or (len(observed.rows) > 1 and _may_be_request_id(path))
+
+
+def _is_number(path: str) -> bool:
+    """Return True if a path's key is that of a request's number, such as ``request_no``."""
+    words = words_in(path.rpartition(".")[2])
+    return len(words) > 1 and words[-1] in NUMBERS and words[-2] in NUMBERED
+
+
+def _is_short_number(path: str, filled: Sequence[Any]) -> bool:
+    return _is_number(path) and any(len(str(value)) < SHORTEST_NUMBER for value in filled)
 
 
 def _is_unique(path: str, observed: Observed) -> bool:
@@ -110,7 +129,7 @@ def _id_owner(path: str) -> list[str]:
     names = [words_in(name) for name in names_in(path) if not name.isdigit() and name != "data"]
     if names and names[-1][:1] == ["id"] and len(names[-1]) > 1:  # as in Spanish and French
         return names[-1][1:]
-    if not names or not names[-1] or names[-1][-1] not in IDS:
+    if not names or not names[-1] or not (names[-1][-1] in IDS or _is_number(path)):
         return []
     if names[-1][:-1] or len(names) == 1:
         return names[-1][:-1]

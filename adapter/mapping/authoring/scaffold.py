@@ -66,6 +66,7 @@ COMMUNITY_HINT: Final = (
 )
 DEDUPE_HINT: Final = "# the path of the booking's ID, several paths, or body if there is no ID"
 REPEAT_HINT: Final = "# there is no ID: equal values count as a repeat; confirm"
+FIRST_HINT: Final = "; this is the first of several people"
 NAME_HINT: Final = "# or 'last_name: { always: Unknown }' if the sender never has a name"
 NO_LAST_NAME: Final = "last_name: { always: Unknown }   # only a first name was found: confirm"
 NO_RENTER: Final = (
@@ -469,14 +470,16 @@ class Draft:
             if name == "last_name" and name not in self.guesses:
                 yield NO_LAST_NAME
             else:
-                yield field_line(name, self.guesses.get(name), hint=NAME_HINT)
+                paths = self.guesses.get(name)
+                is_first = paths and re.search(r"\.0\.", paths[0])
+                yield field_line(name, paths, hint=NAME_HINT) + (FIRST_HINT if is_first else "")
 
     def _lost_lines(self) -> Iterator[str]:
         lost = self.lost()
         if lost:
             more = f" and {len(lost) - MOST_LOST} more" if len(lost) > MOST_LOST else ""
-            yield f"# {TODO}: Nothing above reads these values, which are in lists inside lists. To"
-            yield "# read those of a renter, see 'Lists in lists' in docs/mapping.md:"
+            yield f"# {TODO}: Nothing above reads all of these values, which are in lists inside"
+            yield "# lists. To read those of a renter, see 'Lists in lists' in docs/mapping.md:"
             yield from (f"#   {path}" for path in lost[:MOST_LOST])
             yield from [f"#  {more}"] if more else ()
 

@@ -21,7 +21,7 @@ OTHERS: Final = frozenset(
     | {"manager", "consultant", "specialist", "representative", "rep", "leasing", "sales"}
 )
 #: A user of the sender's program who made or changed the request.
-MADE_BY: Final = re.compile(r"(created|updated|modified|assigned)_?by", re.IGNORECASE)
+MADE_BY: Final = re.compile(r"(created|updated|modified|assigned|referred)_?by", re.IGNORECASE)
 #: Words for a place, whose email and phone are in its object.
 PLACE: Final = frozenset({"property", "community", "listing", "building", "apartment"})
 #: Words in a path that indicate the business's own number in a chat.
