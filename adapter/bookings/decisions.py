@@ -34,9 +34,9 @@ SENTENCES: Mapping[str, str] = {
     "whether this request is newer",
     "dismissed_before": "booking {} was the same request and was discarded; the renter has asked "
     "again since",
-    "another_person": "someone with another name uses the same email or phone at this community: "
-    "booking {}. Knock may treat them as one person and cancel that tour",
-    "another_name": "the sender used the same key for someone with another name: booking {}. "
+    "another_person": "someone with a different name uses the same email or phone at this "
+    "community: booking {}. Knock may treat them as one person and cancel that tour",
+    "another_name": "the sender used the same key for someone with a different name: booking {}. "
     "Neither has an email or phone that shows whether they are one person",
     "shared_key": "booking {} has the same key and replaced this request, but is or may be from "
     "another person",

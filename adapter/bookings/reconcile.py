@@ -53,7 +53,7 @@ class Related:
     unclear: tuple[Booking, ...]
     #: Requests from other people.
     different: tuple[Booking, ...]
-    #: Requests from anyone whose contacts Knock may link to this person's.
+    #: Requests from anyone whose email or phone Knock may link to this person.
     nearby: tuple[Booking, ...] = ()
     #: Keys shared by so many requests that the requests were not read.
     crowded: frozenset[int] = frozenset()

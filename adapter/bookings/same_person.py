@@ -57,7 +57,7 @@ def _relation_under_one_key(one: Booking, other: Booking) -> Relation:
 
 
 def has_another_contact(one: Booking, other: Booking) -> bool:
-    """Return True if both requests have contacts but share none of them."""
+    """Return True if both requests have contact details but share none of them."""
     is_here = one.community == other.community
     contacts = [row.person_keys if is_here else _contacts(row) for row in (one, other)]
     return all(contacts) and contacts[0].isdisjoint(contacts[1])
@@ -115,7 +115,7 @@ def _match(one: str, other: str) -> bool:
 
 
 def is_erased(booking: Booking) -> bool:
-    """Return True if the renter's data was erased, so that only hashes of the contacts are left."""
+    """Return True if the renter's data was erased, leaving only hashes of the contact details."""
     return bool(booking.person_keys) and not booking.appointment.keys() & _PERSONAL
 
 

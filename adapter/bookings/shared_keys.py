@@ -48,7 +48,7 @@ def come_from_several(rows: Sequence[Booking]) -> bool:
 
 
 def _one_per_person(rows: Iterable[Booking]) -> Sequence[Booking]:
-    """Return one request from each group with the same contacts, name and key."""
+    """Return one request from each group with the same contact details, name and key."""
     return [*{(one.person_keys, name_of(one), one.item_key): one for one in rows}.values()]
 
 

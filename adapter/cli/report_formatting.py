@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from adapter.cli.formatting import table
@@ -13,6 +13,7 @@ from adapter.operations.health import Level, Verdict
 from adapter.operations.report_serializers import rejection_as_dict
 from adapter.operations.serializers import ago, utc
 from adapter.operations.status import OUTCOMES, Overview, SourceState
+from adapter.operations.todo import may_be_format_change
 from adapter.store import DecisionCount, Group, Pause, RejectionSummary
 
 #: Maximum number of names to list for a shared contact.
@@ -66,23 +67,30 @@ def _place_of(secret: Mapping[str, Any], secrets: Sequence[Mapping[str, Any]]) -
     return f"{secret['name']} ({ordinal} of {len(secrets)}), {age}"
 
 
-def _unknown_lines(source: str, unknown: Iterable[Mapping[str, Any]]) -> list[str]:
+def _unknown_lines(source: str, unknown: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return lines that list a source's unknown community names and explain how to fix them."""
-    lines = [
-        f"  unknown community {_value(one['value'])} ({one['path'] or 'no path'}): "
-        f"{one['waiting']} held, last one {utc(one['last_at'])}"
-        for one in unknown
-    ]
-    hint = "  add them to communities.yaml under known_as, then: "
-    return [*lines, f"{hint}adapter replay --source {source} --state held"] if lines else []
+    lines = [_unknown_line(one) for one in unknown]
+    names = [one["value"] for one in unknown if one["value"] is not None]
+    todo = "add them to communities.yaml under known_as" if names else "fix the mapping"
+    if names and len(names) < len(lines):
+        todo += ", or fix the mapping"
+    hint = f"  {todo}, then: adapter replay --source {source} --state held"
+    return [*lines, hint] if lines else []
 
 
-def _value(value: Any) -> str:
-    return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+def _unknown_line(one: Mapping[str, Any]) -> str:
+    at = one["path"] or "no path"
+    what = f"unknown community {json.dumps(one['value'], ensure_ascii=False)} ({at})"
+    if one["value"] is None:
+        what = f"no community ({at} has no value)"
+    return f"  {what}: {one['waiting']} held, last one {utc(one['last_at'])}"
 
 
-def group_text(group: Group) -> str:
-    """Format a group of leads that need review because of the same problem."""
+def group_text(group: Group, changed: Collection[str] = ()) -> str:
+    """Format a group of leads that need review because of the same problem.
+
+    ``changed`` contains the sources whose format has changed.
+    """
     issue, advice = group.issue, advice_for(group.issue)
     count = "1 lead" if group.leads == 1 else f"{group.leads} leads"
     soonest = f", soonest tour {utc(group.soonest_at)}" if group.soonest_at else ""
@@ -92,6 +100,8 @@ def group_text(group: Group) -> str:
         f"  {advice.wrong}",
         f"  {advice.todo}",
     ]
+    if issue.source in changed and may_be_format_change(issue):
+        lines.append(f"  {issue.source} has changed its format: adapter sources {issue.source}")
     return "\n".join([*lines, f"  see {group.at}"] if group.at else lines)
 
 

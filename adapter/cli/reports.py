@@ -19,8 +19,8 @@ from adapter.cli.leads import (
     opened_store,
     read_period,
     source_option,
-    valid_sources,
 )
+from adapter.cli.valid_mappings import valid_sources
 from adapter.exceptions import StoreUnavailable
 from adapter.mapping import overlay, registry
 from adapter.models import utc_now
@@ -54,7 +54,9 @@ def queue(group: str | None, limit: int, as_json: bool) -> None:
         names = registry.names_in(settings.mappings_dir)
         verdict = verdict_of(store, names, settings, utc_now())
         groups, pauses = tx.review_queue.groups(utc_now()), tx.send_queue.pauses()
-    texts = [*map(report_formatting.group_text, groups)] or ["Nothing needs review."]
+        changed = {one.source for one in tx.formats.changes(names)}
+    texts = [report_formatting.group_text(one, changed) for one in groups]
+    texts = texts or ["Nothing needs review."]
     head = "\n".join((verdict.headline, *verdict.notes, *report_formatting.pause_lines(pauses)))
     data = {"groups": [group_as_dict(one) for one in groups], "pauses": pauses}
     output.show(verdict_as_dict(verdict) | data, "\n\n".join([head, *texts]), as_json=as_json)
@@ -86,8 +88,8 @@ def decisions(period: dt.timedelta, source: str | None, as_json: bool) -> None:
     """Report the leads that the adapter handled automatically.
 
     The report contains leads that were merged, replaced, discarded or ignored automatically, and
-    contacts that several people share. To undo a decision, run `adapter release ID` with --anyway
-    or --another-person.
+    email addresses and phone numbers that several people share. To undo a decision, run `adapter
+    release ID` with --anyway or --another-person.
     """
     settings = settings_from()
     with opened_store(settings) as store:

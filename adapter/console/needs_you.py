@@ -14,6 +14,7 @@ from adapter.console.context import bp, services
 from adapter.console.display import full_name, name_or_contact, renter_name
 from adapter.console.form_input import row_id_from
 from adapter.console.readable import is_held_by_mapping, readable_leads
+from adapter.console.renters import contacts_in
 from adapter.console.stored_messages import event_of
 from adapter.mapping.format_profile import places_of
 from adapter.models import Booking, Event, FormatChange, FormatKind
@@ -57,6 +58,8 @@ class Row:
     #: The first lead, and the first renters' names.
     lead: Booking | Event
     names: Sequence[str]
+    #: The email address or phone number in a message without leads, or "".
+    contact: str
     #: True if the row has more leads than it names.
     has_others: bool
     #: When the first lead was received.
@@ -265,7 +268,7 @@ def fold(key: str) -> str:
 
 
 def _unfolded(row: Entry) -> list[Entry]:
-    """Split a row of several leads into a row per lead, each with its own issue and tour."""
+    """Split a row of several leads into one row per lead, each with its own issue and tour."""
     own = {
         number: (group.issue, tour)
         for group in review_groups()
@@ -346,11 +349,13 @@ def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
         folded = _folded_places(tx, found, bookings)
     leads: dict[int, Booking | Event] = {**events, **bookings}
     received |= {number: event.received_at for number, event in events.items()}
+    contacts = contacts_in(events.values())
     return [
         Row(
             entry=entry,
             lead=leads[entry.ids[0]],
-            names=_names(entry, bookings),
+            names=_names(entry, bookings, contacts),
+            contact=contacts.get(entry.ids[0], ""),
             has_others=len(entry.ids) > MOST_NAMED,
             received_at=received[entry.ids[0]],
             place=places.get(entry.issue, ""),
@@ -405,12 +410,13 @@ def place_name(event: Event | None, value: str) -> str:
     return names[0].title or names[0].name if names else value.strip('"')
 
 
-def _names(entry: Entry, bookings: Mapping[int, Booking]) -> list[str]:
-    """Return the first renters' names in a row, or their contacts if it combines several leads."""
+def _names(entry: Entry, bookings: Mapping[int, Booking], contacts: Mapping[int, str]) -> list[str]:
+    """Return the first renters' names in a row. For several leads, fall back on contact details."""
     known = [bookings[number] for number in entry.ids[:MOST_NAMED] if number in bookings]
     if len(entry.ids) == 1:
         return [name for name in map(full_name, known) if name]
-    counts = Counter(filter(None, map(name_or_contact, known)))
+    of_messages = [contacts.get(number, "") for number in entry.ids[:MOST_NAMED]]
+    counts = Counter(filter(None, [*map(name_or_contact, known), *of_messages]))
     return [name if n == 1 else f"{name} ({n} leads)" for name, n in counts.items()]
 
 

@@ -286,7 +286,7 @@ def _text_with_sample(entered: PlaygroundInput) -> str | None:
     """Return the edited mapping with the selected webhook added as a test, or None on failure."""
     try:
         delivery, now = _delivery(entered)
-        # Without assigned names, because `adapter check` does not know them.
+        # Leave out assigned names, because `adapter check` does not know them.
         return with_sample(_draft(entered), entered.mapping, delivery, now)
     except (MappingErrors, PayloadError, NotFound, RecursionError):  # JSON can be nested deeply
         return None

@@ -80,7 +80,7 @@ def read_again() -> str:
 
 @bp.get("/read-again/count")
 def count_readable() -> str:
-    """Render how many of a source's waiting leads can be read now, among the leads tried so far."""
+    """Render how many of a source's waiting leads can now be read, based on those tried so far."""
     part = part_of(_source_name(), flask.request.args)
     return flask.render_template("console/_readable.html", part=part)
 

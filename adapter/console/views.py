@@ -26,7 +26,7 @@ from adapter.console.time_html import ago_text, reader_zone
 from adapter.mapping import registry
 from adapter.models import Booking, BookingState
 from adapter.operations import csv_export, serializers
-from adapter.operations.advice import DECISIONS, Advice, label_of, lead_in_short
+from adapter.operations.advice import DECISIONS, Advice, in_short, label_of, lead_in_short
 from adapter.operations.allowed_actions import (
     RELEASABLE,
     can_be_booked_unchanged,
@@ -72,6 +72,8 @@ def template_helpers() -> dict[str, Any]:
         "file_line": lambda at: at.rpartition("/")[2],
         "most_counted": MOST_COUNTED,
         "short_of": _short_of,
+        "event_in_short": lambda event: in_short(Issue.of_event(event)),
+        "event_advice": lambda event: agent_advice(Issue.of_event(event)),
         "bookings_are_stuck": _are_bookings_stuck,
         "mappings_not_in_use": lambda: registry.changed_since_load(
             services.settings.mappings_dir, services.sources
@@ -157,7 +159,12 @@ def lead_messages() -> str:
     """Search messages for a text. The list of leads loads this page's results after it is shown."""
     args, which = flask.request.args, _filter()
     messages = _messages(which, row_ids_from(args.get("listed", "")[:1000].split(",")))
-    return flask.render_template("console/lead_messages.html", messages=messages, query=args)
+    return flask.render_template(
+        "console/lead_messages.html",
+        messages=messages,
+        contacts=contacts_in(messages.events) if messages else {},
+        query=args,
+    )
 
 
 def _messages(which: Filter, listed: Collection[int]) -> Messages | None:

@@ -145,8 +145,9 @@ _REFUSALS: Final[Mapping[str, str]] = {
     "Dismiss that one first.",
     "Booking it again would email": "This renter already has this tour. Booking it again would "
     "email them again.",
-    "someone with another name": "Someone with a different name has the same email or phone. If "
-    "it's someone else, choose “This is a different person”.",
+    # This also matches the stored reasons of older leads, which say "another name".
+    "someone with a": "Someone with a different name has the same email or phone. "
+    "If it's someone else, choose “This is a different person”.",
     "the sender canceled it": "The renter canceled this tour. If they want it after all, check the "
     "box below.",
     "has no attribution for": "This community isn't set up for this lead source yet. Ask an admin "
@@ -429,7 +430,7 @@ def hours_text(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return an error's text as a sentence, without the commands that it suggests."""
+    """Return an error's text as a sentence, omitting the commands that it suggests."""
     if known := refusal_text(text):
         return known
     if missing := _MISSING.fullmatch(text):

@@ -294,7 +294,8 @@ def _item_fields(item: Item) -> Iterator[str]:
     yield from item.appointment.keys() - NOT_READ
     if item.community is not None:
         yield "community"
-    if item.starts_at is not None:
+    # Without a community, a local time is readable, although it cannot be converted to UTC.
+    if item.starts_at is not None or item.wall_time is not None:
         yield "starts_at"
     if item.sent_at is not None:
         yield "sent_at"

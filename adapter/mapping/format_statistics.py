@@ -174,8 +174,8 @@ class FormatStatistics:
         paths = {one.name for one in missing if one.kind is FormatKind.PATH} | {
             one.name for one in new
         }
-        used = (one for one in source.used_paths if one.path.text in paths)
-        fields = {part for one in used for part in one.field.split(".")}
+        used = (one.where for one in source.used_paths if one.path.text in paths)
+        fields = {where[1] if where[0] == "appointment" else where[0] for where in used}
         is_known = (one.kind is FormatKind.FIELD and _is_of(one.name, fields) for one in missing)
         return [*(one for one, known in zip(missing, is_known, strict=True) if not known), *new]
 
@@ -203,7 +203,7 @@ class FormatStatistics:
                 )
 
     def _is_swapped(self, feature: Feature, count: Count, gap: int) -> bool:
-        """Return True if all webhooks had a path, and those since then have a new one beside it."""
+        """Return True if all webhooks had a path until a new path appeared in its place."""
         is_steady = count.longest_gap == 0 and count.seen >= FEWEST_BEFORE_SWAP
         if feature.kind is not FormatKind.PATH or not is_steady or gap < FEWEST_SWAPPED:
             return False
@@ -264,7 +264,7 @@ class FormatStatistics:
 
 
 def _parent(path: str) -> list[str]:
-    """Return the names in a path, without its last key and the indexes of items."""
+    """Return the names in a path, except its last key and any list indexes."""
     return [one for one in path.split(".")[:-1] if one != "*" and not one.isdigit()]
 
 
@@ -293,7 +293,7 @@ def is_new(count: Count, span: int) -> bool:
 def _is_of(field: str, fields: Collection[str]) -> bool:
     """Return True if a field, or one that belongs with it, is among the reported ``fields``."""
     groups = (
-        {"starts_at", "appointment_date", "appointment_time", "date", "time", "from"},
+        {"starts_at", "appointment_date", "appointment_time"},
         {"name", "first_name", "last_name"},
     )
     alike = next((group for group in groups if field in group), {field})

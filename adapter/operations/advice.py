@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from adapter.mapping.engine.mapping import IDS_ONLY_REASON
+from adapter.mapping.engine.mapping import IDS_ONLY_REASON, NO_ITEMS
 from adapter.mapping.engine.tour_time import (
     EDGE_OF_DAY,
     NO_TIME,
@@ -343,21 +343,41 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
         _CALL,
     ),
     "the time happens twice": ("This time happens twice: clocks fall back that night.", _CALL),
+    NO_ITEMS: (
+        "There is no tour in this message.",
+        (
+            "Read the original message. If a renter wants a tour, call or email them and enter the "
+            "tour in Knock. Then dismiss this message."
+        ),
+    ),
 }
 
+_PICK: Final = "Pick the community, and then book the tour."
 #: The problem and how to solve it, by a reason's field.
 BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
     "starts_at": ("We couldn't read the tour time.", _CALL),
     "community": (
         "We don't recognize the property that {source} sent: {value}.",
-        "Pick the community, and then book the tour.",
+        _PICK,
     ),
     "attribution_id": (
         "Knock needs to know where this lead came from, and that isn't set up here.",
         "Ask an admin to set up the attribution for {source}.",
     ),
     "event": ("We can't read this message: {message}.", "Ask an admin to look at this message."),
+    "accept": (
+        "We can't tell if this message is a tour request.",
+        (
+            "Read the original message. If it isn't a tour request, dismiss it. If it is, ask an "
+            "admin to fix the mapping."
+        ),
+    ),
+    "for_each": (
+        "We can't read the list of tours in this message.",
+        "Ask an admin to look at this message.",
+    ),
 }
+_NO_COMMUNITY: Final = ("{source} didn't say which property the renter wants.", _PICK)
 #: The problem in a few words, by the beginning of a reason's message, and by its field.
 SHORT_MESSAGE: Final[Mapping[str, str]] = {
     NO_TIME: "No tour time",
@@ -384,12 +404,15 @@ SHORT_MESSAGE: Final[Mapping[str, str]] = {
     "it matches two formats": "Date can be read in two ways",
     "the year is not": "Year can't be right",
     NOT_A_TOUR: "A range of times, no exact time",
+    NO_ITEMS: "No tour in the message",
 }
 SHORT_FIELD: Final[Mapping[str, str]] = {
     "starts_at": "Can't read the tour time",
     "community": "Property not recognized",
     "attribution_id": "Lead source not set up in Knock",
     "event": "Can't read the message",
+    "accept": "Maybe not a tour request",
+    "for_each": "Can't read the list of tours",
 }
 #: The beginning of reasons that Propexo gave for rejecting a booking.
 SAYS: Final = "Propexo says: "
@@ -438,7 +461,7 @@ def is_missing(problem: str) -> bool:
 def lead_in_short(booking: Booking) -> str:
     """Return a short description of a lead's problem.
 
-    It is more precise than its issue's, which leads with other values share.
+    It is more precise than the issue's description, which other leads with the same issue share.
     """
     first = booking.reasons[0] if booking.reasons else None
     if first is None or booking.reason in IN_SHORT:
@@ -493,6 +516,8 @@ def _template(issue: Issue) -> tuple[str, str] | None:
     """
     if issue.code in BY_CODE:
         return BY_CODE[issue.code]
+    if issue.field == "community" and any(text in issue.message for text in _MISSING):
+        return _NO_COMMUNITY
     for beginning, sentences in BY_MESSAGE.items():
         if issue.message.startswith(beginning):
             return sentences

@@ -355,7 +355,7 @@ class Aliases:
         return [event for event in events if event is not None and event.kept == "all"]
 
     def _record(self, tx: Transaction, action: str, alias: Alias, event_id: int | None) -> None:
-        # Without the name, which comes from a payload. A webhook that contains it is named instead.
+        # Leave out the name, which comes from a payload. Name a webhook that contains it instead.
         detail = f"{alias.source}: {alias.community}"
         tx.audit.record(action, by=self._by, at=self._clock(), lead_id=event_id, detail=detail)
 

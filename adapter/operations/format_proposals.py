@@ -373,7 +373,7 @@ def proposal_lines(one: ExplainedChange) -> Iterator[str]:
     if one.values:
         yield f"new value: {', '.join(json.dumps(v, ensure_ascii=False) for v in one.values[:5])}"
     yield from (f"not met: {text}" for text in one.unmet)
-    yield f"affected events: {_ids(one.events) or 'none of them still has a payload'}"
+    yield f"affected events: {_ids(one.events) or 'none whose payload is stored'}"
     if one.sent_without:
         yield f"already sent to Knock without it, so add it there: {_ids(one.sent_without)}"
     if one.by_hand:
@@ -406,7 +406,9 @@ def _no_proposal(one: ExplainedChange) -> str:
             "no edit is suggested: change the condition, then run `adapter replay --source "
             f"{one.change.source} --state ignored`"
         )
-    return "no edit is suggested: compare an event with the mapping (adapter show EVENT)"
+    if not one.events:
+        return "no edit is suggested, because no stored payload shows the change"
+    return f"no edit is suggested: compare an event with the mapping (adapter show {one.events[0]})"
 
 
 def _ids(ids: Sequence[int]) -> str:

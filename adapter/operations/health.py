@@ -19,13 +19,16 @@ from typing import Final
 from adapter.exceptions import StoreUnavailable
 from adapter.models import FormatChange, MappingVersion, shown_user
 from adapter.operations.serializers import age_of, ago, with_ages
-from adapter.operations.todo import MANY, MANY_WITH_NEW_NAME
 from adapter.settings import Settings
 from adapter.store import Database, MailFailures, Pause, WebhookSummary
 from adapter.store.database_clock import DANGEROUS_OFFSET
 from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
 from adapter.store.rows import Row
 
+#: If this many of a source's leads lack the same value, the sender has changed its format. If the
+#: leads have a value with a similar name instead, two are enough.
+MANY: Final = 3
+MANY_WITH_NEW_NAME: Final = 2
 #: An outdated mapping counts only if its process reported it within this time. A process that was
 #: replaced reports nothing more.
 OUTDATED_SEEN: Final = dt.timedelta(seconds=12)
@@ -391,7 +394,7 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """The exit code: 0 without problems, 1 for warnings, and 2 if something is broken."""
+        """The exit code: 0 if all is well, 1 for warnings, and 2 if something is broken."""
         return EXIT_CODES[self.level]
 
     @property
@@ -455,7 +458,7 @@ def verdict_of(
 def _is_unreported(
     problem: Problem, names: Container[str], reported: Container[tuple[str, str]]
 ) -> bool:
-    """Return True if no similar problem of the same source is reported."""
+    """Return True if no similar problem is reported for the same source."""
     known = {"format_suspected": "format_changed", "leads_rejected": "source_refused"}
     return problem.source in names and (known[problem.code], problem.source) not in reported
 
@@ -742,7 +745,7 @@ def _processes(facts: Facts) -> Iterator[Problem]:
 
 
 def _is_outdated(process: Process) -> bool:
-    """Return True if a process reported lately that its mappings have been outdated for long."""
+    """Return True if a process recently reported that its mappings have long been outdated."""
     age = (process.outdated_for or dt.timedelta()) - process.seen_ago
     return age >= OUTDATED_AFTER and process.seen_ago < OUTDATED_SEEN
 

@@ -72,7 +72,7 @@ class Repairs:
 
         Two options override a decision to merge, replace, hold or cancel the booking because of
         another one. With ``is_wanted_anyway``, it becomes the person's latest request. With
-        ``is_another_person``, contacts that both bookings share are moved to the notes.
+        ``is_another_person``, contact details that both bookings share are moved to the notes.
 
         ``changes`` contains appointment fields, ``community`` (its key) and ``starts_at`` (ISO
         8601; without an offset, in the community's time zone). If a guest card that was sent gets a
@@ -227,7 +227,7 @@ def _booking(tx: Transaction, booking_id: int) -> Booking:
 def _without_shared_contact(
     tx: Transaction, booking: Booking, changes: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Return the changes, with contacts that another person's lead shares moved to the notes."""
+    """Return the changes, and move contact details shared with the other person to the notes."""
     other = tx.bookings.get(booking.because_of or 0)
     if other is None or other.is_cancellation:
         raise NotPossible(f"booking {booking.id} was not matched to another person: release it")

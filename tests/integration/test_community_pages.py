@@ -15,6 +15,7 @@ from adapter.operations.serializers import person
 from adapter.settings import Settings
 from tests.harness import SECRETS, Harness, load_cached, settle
 from tests.integration.test_put_in_place import alias, aliases_of, at_unknown, elm_row
+from tests.leads import lead
 from tests.paths import MAPPINGS
 from tests.users import PASSWORD, user
 
@@ -121,6 +122,24 @@ def test_a_property_is_assigned_with_three_clicks_and_taken_back(
         assert "1 min ago" in ana.page(path), path
         assert "just now" not in ana.page(path).partition('class="leads"')[2], path
     assert "read the message again" not in story
+
+
+def test_an_assignment_explains_only_the_leads_that_it_moved(
+    harness: Harness, visit: Visit
+) -> None:
+    [unknown] = harness.mapped("rentfeed", at_unknown(1))
+    [other] = harness.mapped("rentfeed", lead(2, time="9:30 PM"))
+    ana = visit()
+    chosen = link_to(ana.page(link_to(ana.page("/communities"), "The Residences")), "Maple Court")
+    form = {name: text for name, [text] in parse_qs(urlsplit(chosen).query).items()}
+    ana.post("/communities/assign", **form)
+    harness.clock.advance(30)
+    harness.replays.replay(other.event_id, by="ana", dry_run=False)
+    assigned = "ana assigned this property to Maple Court."
+    assert assigned in ana.page(f"/leads/{unknown.event_id}")
+    page = ana.page(f"/leads/{other.event_id}")
+    assert "ana read the message again." in page
+    assert assigned not in page
 
 
 def test_what_is_in_knock_is_listed_when_it_is_taken_back(harness: Harness, visit: Visit) -> None:

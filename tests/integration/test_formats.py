@@ -499,6 +499,61 @@ def test_a_name_that_lost_a_part_is_noticed_after_four_webhooks_although_it_is_b
     assert "last_name: [contact.last, contact.first, contact.given]" in one.proposal.new
 
 
+def test_the_time_of_a_lead_without_a_community_is_no_change_of_its_own(
+    harness: Harness, shell: Shell
+) -> None:
+    edited(harness, "community: [listing.propertyId, listing.propertyName]", BY_ID)
+    received(harness, *map(lead, range(30)))
+    bodies = [lead(number) for number in range(100, 112)]
+    for body in bodies:
+        body["listing"]["propertyNumber"] = body["listing"].pop("propertyId")
+    for event in received(harness, *bodies):
+        harness.map_event(event)
+    (one,) = changes(harness)
+    assert (one.kind, one.name) == (FormatKind.PATH, "listing.propertyId")
+    queue = shell("queue")
+    assert "  rentfeed didn't say which property the renter wants.\n" in queue
+    assert "  rentfeed has changed its format: adapter sources rentfeed" in queue
+    sources = shell("sources")
+    assert "  no community (listing.propertyId has no value): 12 held, last one " in sources
+    assert "  fix the mapping, then: adapter replay --source rentfeed --state held" in sources
+    harness.mapped("rentfeed", lead(200) | {"listing": {"propertyId": "99"}})
+    assert "add them to communities.yaml under known_as, or fix the mapping, " in shell("sources")
+
+
+BY_ID = "community: listing.propertyId"
+
+
+def test_a_missing_path_comes_before_an_unreadable_field(harness: Harness) -> None:
+    received(harness, *map(lead, range(30)))
+    bodies = [lead(number) for number in range(100, 112)]
+    for body in bodies:
+        body["contact"]["fullName"] = body["contact"].pop("name")
+        body["tour"]["date"] = "2026-03-14"
+    received(harness, *bodies)
+    assert [one.name for one in changes(harness)] == ["contact.name", "starts_at"]
+
+
+def test_a_field_that_can_be_read_again_has_no_affected_events(
+    harness: Harness, shell: Shell
+) -> None:
+    change = FormatChange(
+        source="rentfeed",
+        kind=FormatKind.FIELD,
+        name="starts_at",
+        since=harness.clock.at,
+        first_event=received(harness, lead(1))[0],
+        affected=1,
+        of=1,
+    )
+    source = harness.pipeline.sources["rentfeed"]
+    found = explain(harness.pipeline.store, source, change, harness.settings.policy)
+    assert [*proposal_lines(found)] == [
+        "affected events: none whose payload is stored",
+        "no edit is suggested, because no stored payload shows the change",
+    ]
+
+
 def test_a_part_of_a_name_in_a_template_is_proposed(harness: Harness) -> None:
     edited(harness, NAMES[0], '  name: "{contact.first} {contact.last}"\n')
     received(harness, *map(two_names, range(30)))

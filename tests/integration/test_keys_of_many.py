@@ -412,7 +412,7 @@ def test_a_dry_run_says_that_another_person_stays_held(player: Harness) -> None:
     assert (planned.outcome, planned.fields) == ("held", {})
     assert planned.not_booked == [held.reasons[-1].reason]
     line, total = _lines([planned], dry_run=True)
-    assert "(form): still held: someone with another name uses the same" in line
+    assert "(form): still held: someone with a different name uses the same" in line
     assert total == "1 of 1 events would be replayed, 1 of them still held"
     note = [*_lines([planned] * 2, dry_run=True)][-1]
     assert note.startswith("Each event was judged by itself.")

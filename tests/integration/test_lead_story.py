@@ -130,6 +130,31 @@ def test_the_story_names_the_user_who_booked_a_tour_again(
     assert "This replaced" not in page
 
 
+def test_messages_with_one_id_name_each_other(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    """Check that only identical messages are called repeats."""
+    (first,) = harness.mapped("rentfeed", lead(1, name="Key Keyes"))
+    harness.receive("rentfeed", lead(1, name="Key Keyes"))
+    ana = visit()
+    page = ana.page(f"/leads/{first.id}")
+    assert "The sender sent this message 2 times. We used it once." in page
+    assert "used the same ID" not in page
+
+    receipt = harness.receive("rentfeed", lead(1, name="Kim Other", email="kim@example.com"))
+    assert receipt.changed_id is not None
+    harness.map_event(receipt.changed_id)
+    (second,) = harness.story(receipt.changed_id).bookings
+    page = ana.page(f"/leads/{first.id}")
+    assert "The sender sent 3 messages with this ID." in page
+    assert "We used it once" not in page
+    assert "rentfeed used the same ID for Kim Other, Sat, Mar 14, 2:30 PM MDT" in text_of(page)
+    assert f"/console/leads/{second.id}#b{second.id}" in page
+    page = text_of(ana.page(f"/leads/{second.id}"))
+    assert "rentfeed used the same ID for Key Keyes, Sat, Mar 14, 2:30 PM MDT" in page
+
+
 def test_a_lead_with_a_shared_contact_says_which_tour_it_would_cancel(
     harness: Harness,
     upstream: SandboxClient,

@@ -409,6 +409,28 @@ def test_a_chat_is_searched_like_an_email() -> None:
     assert "read:" not in mapping_from_sample("acme", "a.json", options)
 
 
+@pytest.mark.parametrize("kinds", [["Offline"], ["ToVisitor", "ToOperator"]])
+def test_the_kind_of_a_message_is_no_condition_for_the_chat(kinds: list[str]) -> None:
+    chats = [
+        {"id": "C1", "visitor": {"email": "rosa@example.net"}, "items": items}
+        for items in ([{"kind": "Left"}], [{"kind": kind} for kind in kinds])
+    ]
+    assert "accept" not in draft_from_samples("acme", chats).guesses
+    flags = [{"items": [{"isTest": False, "finished": True}] * len(kinds)}]
+    assert not {"test", "finished"} & draft_from_samples("acme", flags).guesses.keys()
+    whole = [{"data": [{"kind": kind, "email": "rosa@example.net"}]} for kind in ("new", "old")]
+    assert draft_from_samples("acme", whole).guesses["accept"] == ("data.kind",)
+
+
+def test_a_contact_in_a_message_is_also_read_from_its_own_field() -> None:
+    message = "name: Rosa Vale\nemail: rosa@example.net\nmessage: hello"
+    chat = {"items": [{"body": message}], "visitor": {"emailAddress": "Rosa@example.net"}}
+    text = mapping_from_sample("acme", "a.json", chat)
+    assert "  email_1: [email, visitor.emailAddress]   " in text
+    other = chat | {"visitor": {"emailAddress": "office@example.com"}}
+    assert "  email_1: email   " in mapping_from_sample("acme", "a.json", other)
+
+
 def test_dates_and_times_of_a_form_with_other_names_are_drafted_if_they_are_in_parts() -> None:
     day = {"year": "2026", "month": "3", "day": "14"}
     data = {"q5_workshopDate": day, "q4_workshopTime": {"hour": "2", "minute": "30", "ampm": "PM"}}

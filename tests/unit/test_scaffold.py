@@ -264,6 +264,32 @@ def test_the_tests_of_a_draft_expect_cancellations_and_test_webhooks() -> None:
 
 
 @pytest.mark.parametrize(
+    ("statuses", "line"),
+    [
+        (["canceled", "new"], "expect_some: { last_name: TODO }   #"),
+        (["new", "canceled", "new"], "expect_some: [{ last_name: TODO }, { last_name: TODO }]   #"),
+        (["canceled", "canceled"], "cancellation: true"),
+    ],
+)
+def test_the_test_of_several_leads_expects_those_that_book(statuses: list[str], line: str) -> None:
+    leads = [
+        {
+            "id": f"A{n}",
+            "email": f"rosa{n}@example.net",
+            "start_time": "2026-03-14T14:30",
+            "status": s,
+        }
+        for n, s in enumerate(statuses)
+    ]
+    one, several = {"leads": leads[:1]}, {"leads": leads}
+    draft = draft_from_samples("acme", [several, one])
+    tests = draft.text("a.json", "b.json", payloads=[several, one]).partition("\ntests:\n")[2]
+    assert f"payload: a.json\n    {line}" in tests
+    first = "cancellation: true" if statuses[0] == "canceled" else "expect_some: { last_name: TODO"
+    assert f"payload: b.json\n    {first}" in tests
+
+
+@pytest.mark.parametrize(
     ("booked", "canceled", "line"),
     [
         ({"status": "booked"}, {"status": "cancelled"}, 'status: "cancelled"'),

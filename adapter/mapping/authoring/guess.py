@@ -6,7 +6,7 @@ from typing import Final
 
 from adapter.mapping.authoring.field_keys import KEYS, VALUES, Guesses, matching_pattern
 from adapter.mapping.authoring.foreign import with_other_prices
-from adapter.mapping.authoring.observe import Observed
+from adapter.mapping.authoring.observe import Observed, is_blank
 from adapter.mapping.authoring.payload_keys import SPANISH_NAME, key_of, words_around, words_in
 from adapter.mapping.authoring.plausible import EVENT, HELD_EVENT, STARTS, VISITS, is_plausible
 from adapter.mapping.authoring.request_ids import identifies, is_event_id, is_request_id
@@ -21,6 +21,8 @@ from adapter.mapping.authoring.whose import (
 #: Fields that may have several paths. The first nonempty path is used.
 WITH_FALLBACKS: Final = CONTACT | {"community", "move_in_date", "starts_at"}
 MOST_FALLBACKS: Final = 3
+#: Guesses that decide about the whole webhook.
+OF_WEBHOOK: Final = frozenset({"accept", "test", "finished"})
 #: Parts of the names of events that book no tour.
 NOT_A_LEAD: Final = re.compile(
     r"start(ed)?(?![a-z])|ended|rejected|reminder|no[-_ ]?show|opened|viewed|abandoned|partial"
@@ -93,10 +95,25 @@ def _is_candidate(target: str, path: str, observed: Observed) -> bool:
         return False
     if is_of_another(target, path) and not has_renters_type(path, observed):
         return False
+    if target in OF_WEBHOOK and _is_of_part(path, observed):
+        return False
     filled = observed.filled(path)
     if target == "dedupe":
         return bool(filled) and identifies(path, filled, observed)
     return bool(filled) and is_plausible(target, path, filled, observed)
+
+
+def _is_of_part(path: str, observed: Observed) -> bool:
+    """Return True if a path leads into a list that is only a part of the webhook.
+
+    The first message of a chat is such a part. A list with a single item that has the renter's
+    contact details is the webhook itself.
+    """
+    part = observed.list_above(path)
+    is_first = re.search(r"\.\d+\.", f".{path}.") is not None
+    return bool(part) and (
+        is_first or not any(one.startswith(f"{part}.") for one in contact_paths(observed))
+    )
 
 
 def _has_value_of(target: str, path: str, observed: Observed) -> bool:
@@ -114,10 +131,19 @@ def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> t
     filled = observed.is_filled(ranked[0])
     for path in ranked[1:] if target in WITH_FALLBACKS else ():
         more = observed.is_filled(path)
-        if any(new and not old for new, old in zip(more, filled, strict=True)):
+        is_optional = target in CONTACT and observed.is_label(ranked[0])
+        is_same = is_optional and _are_same(ranked[0], path, observed)
+        if is_same or any(new and not old for new, old in zip(more, filled, strict=True)):
             chosen.append(path)
             filled = [new or old for new, old in zip(more, filled, strict=True)]
     return tuple(chosen[:MOST_FALLBACKS])
+
+
+def _are_same(path: str, other: str, observed: Observed) -> bool:
+    """Return True if two paths have the same value in each lead that has both values."""
+    pairs = zip(observed.values[path], observed.values[other], strict=True)
+    both = [(one, two) for one, two in pairs if not (is_blank(one) or is_blank(two))]
+    return bool(both) and all(str(one).casefold() == str(two).casefold() for one, two in both)
 
 
 def _of_one_renter(

@@ -56,6 +56,17 @@ class Observed:
             return self.is_of_item(self.read_paths[first])
         return any(first == name for name, _ in self.each)
 
+    def is_label(self, path: str) -> bool:
+        """Return True if a path is a label in a text, which other webhooks may not have."""
+        return self.mail is not None and self.read_paths.get(path) == self.mail.name
+
+    def list_above(self, path: str) -> str:
+        """Return the path of the innermost list that a path leads into, or "" if there is none."""
+        parts = path.split(".")
+        above = (".".join(parts[:length]) for length in range(len(parts) - 1, 0, -1))
+        lists = (one for one in above if any(isinstance(read(row, one), list) for row in self.rows))
+        return next(lists, "")
+
     def beside(self, path: str) -> list[str]:
         """Return the keys of the object that contains the value at a path."""
         parent = path.rpartition(".")[0]

@@ -71,7 +71,7 @@ HARMLESS: Final = re.compile(
     r"true|false|null|none|1\d{9}(?:\d{3})?|\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*|[A-Z]+(?:_[A-Z0-9]+)+"
     r"|[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|https?://\S*"
 )
-#: A word that may be a name, and words in the keys of other words.
+#: A word that may be a name, and parts of keys whose values are not names.
 _ONE_NAME: Final = re.compile(r"[^\W\d_a-z][a-z\u00df-\u00ff'\u2019]+(?:-[^\W\d_]+)?")
 _NO_NAMES: Final = frozenset(
     {"type", "kind", "status", "state", "source", "medium", "campaign", "channel", "format", "mode"}

@@ -44,6 +44,11 @@ CONTACT_HINT: Final = "# or internet, chat, call, email, sms: confirm"
 #: Without a signature, there is no secret.
 SCHEME_HINT: Final = "# hmac, hash, token or basic; or { scheme: none }, without secrets"
 PROSPECT_HINT: Final = "if you add 'without_time: prospect'; with a tour time, write expect_some"
+#: The outcomes of a lead in a draft's test, with hints for users.
+LEAD_HINTS: Final = {
+    "expect_some": "adapter map --as-test prints the rest",
+    "prospect_some": PROSPECT_HINT,
+}
 IGNORED_HINT: Final = "this event books no tour; add the event that does under 'accept'"
 OTHERS: Final = "any other value is ignored"
 BOOKED: Final = re.compile(r"book|creat|schedul", re.IGNORECASE)
@@ -191,29 +196,46 @@ class Draft:
 
     def _outcome(self, payload: Any) -> str:
         """Return the line in a draft's test that states the expected outcome for a payload."""
-        rows = observe([payload]).rows[:1] if payload is not None else ()
-        tests = [read(row, path) for row in rows for path in self.guesses.get("test", ())[:1]]
-        if any(str(value).lower() in ("true", "1") for value in tests):
-            return "ignored: true"
-        if any(says_canceled(path, read(row, path)) for row in rows for path in self.canceled):
-            return "cancellation: true"
-        done = [read(row, path) for row in rows for path in self.guesses.get("finished", ())[:1]]
-        events = [read(row, path) for row in rows for path in self.guesses.get("accept", ())[:1]]
-        chat = [read(row, path) not in values for row in rows for path, values in self.chat.items()]
-        if False in done or True in chat or any(one in self.ignored for one in events):
-            return "ignored: true"
-        if self.accepted and any(one not in self.accepted for one in events):
-            return "ignored: true"
-        if self._has_no_time(rows):
-            return f"prospect_some: {{ last_name: {TODO} }}   # {PROSPECT_HINT}"
-        return f"expect_some: {{ last_name: {TODO} }}   # adapter map --as-test prints the rest"
+        rows = self._rows_of(payload)
+        outcomes = [self._outcome_of(row) for row in rows] or ["expect_some"]
+        leads = [one for one in outcomes if one in LEAD_HINTS]
+        if not leads:
+            return f"{'cancellation' if 'cancellation' in outcomes else 'ignored'}: true"
+        kind = min(leads)
+        one = f"{{ last_name: {TODO} }}"
+        each = one if leads.count(kind) == 1 else f"[{', '.join([one] * leads.count(kind))}]"
+        return f"{kind}: {each}   # {LEAD_HINTS[kind]}"
 
-    def _has_no_time(self, rows: Sequence[Mapping[str, Any]]) -> bool:
-        """Return True if no value in a sample can be a tour time."""
+    def _rows_of(self, payload: Any) -> Sequence[Mapping[str, Any]]:
+        """Return the data of each lead in a payload, with the lists of leads of all samples."""
+        if payload is None:
+            return ()
+        return observe([*self.samples, payload]).rows[len(self.observed.rows) :]
+
+    def _outcome_of(self, row: Mapping[str, Any]) -> str:
+        """Return the expected outcome of a lead in the samples, which is a key of a test."""
+        if any(str(value).lower() in ("true", "1") for value in self._first_value(row, "test")):
+            return "ignored"
+        if any(says_canceled(path, read(row, path)) for path in self.canceled):
+            return "cancellation"
+        events = self._first_value(row, "accept")
+        chat = [read(row, path) not in values for path, values in self.chat.items()]
+        is_unfinished = False in self._first_value(row, "finished") or True in chat
+        is_other = bool(self.accepted) and any(one not in self.accepted for one in events)
+        if is_unfinished or is_other or any(one in self.ignored for one in events):
+            return "ignored"
+        return "prospect_some" if self._has_no_time(row) else "expect_some"
+
+    def _first_value(self, row: Mapping[str, Any], target: str) -> list[Any]:
+        """Return the value at the most likely path for a field, or [] if there is no such path."""
+        return [read(row, path) for path in self.guesses.get(target, ())[:1]]
+
+    def _has_no_time(self, row: Mapping[str, Any]) -> bool:
+        """Return True if no value of a lead can be a tour time."""
         if self.observed.mail or dates_in(self.observed, self.guesses):
             return False
         paths = [path for target in ("starts_at", "date") for path in self.guesses.get(target, ())]
-        return all(is_blank(read(row, path)) for row in rows for path in paths)
+        return all(is_blank(read(row, path)) for path in paths)
 
     def text(
         self,

@@ -60,9 +60,11 @@ FROM jsonb_to_recordset(%(changes)s) AS c (kind text, name text, value text, sin
     first_event bigint, affected bigint, of bigint, new_paths jsonb)
 
 -- name: all_format_changes
--- Return the format changes of these sources. Changes that affect the most webhooks come first.
+-- Return the format changes of these sources. Changes that affect the most webhooks come first. An
+-- unreadable field comes last, because it may be a consequence of another change.
 SELECT source, kind, name, value, since, first_event, affected, of, new_paths FROM format_changes
-WHERE source = ANY(%(sources)s) ORDER BY source, affected DESC, kind, name
+WHERE source = ANY(%(sources)s)
+ORDER BY source, affected DESC, kind = 'field', kind, name
 
 -- name: events_since
 -- Return a source's events from an ID on that still have a payload, oldest first.

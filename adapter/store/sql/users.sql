@@ -47,7 +47,7 @@ INSERT INTO audit_log (at, by, action, lead_id, detail)
 VALUES (%(at)s, %(by)s, %(action)s, %(lead_id)s, %(detail)s)
 
 -- name: audit_entries
--- Return audit entries, newest first, optionally without actions that start with a word.
+-- Return audit entries, newest first, optionally excluding actions that start with a word.
 SELECT * FROM audit_log
 WHERE (%(by)s::text IS NULL OR by = %(by)s) AND (%(lead_id)s::bigint IS NULL OR lead_id = %(lead_id)s)
     AND (%(action)s::text IS NULL OR action = %(action)s)
