@@ -78,20 +78,10 @@ _NO_NAMES: Final = frozenset(
     | {"method", "reason", "category", "topic", "event", "action", "country", "language", "locale"}
     | {"currency", "timezone", "zone", "device", "browser", "os", "platform", "pet", "pets", "plan"}
     | {"unit", "size", "priority", "stage", "role", "intent", "version", "label", "title", "day"}
-    | {
-        "month",
-        "weekday",
-        "period",
-        "frequency",
-        "time",
-        "option",
-        "key",
-        "field",
-        "model",
-        "level",
-    }
+    | {"month", "weekday", "period", "frequency", "time", "option", "key", "field", "model"}
+    | {"level"}
     | {"service", "agent", "bot", "property", "community", "listing", "building", "form", "page"}
-    | {"tour", "appointment", "portal", "website", "site", "provider", "via", "medium", "term"}
+    | {"tour", "appointment", "portal", "website", "site", "provider", "via", "term"}
 )
 #: Keys of a question in a list of answers.
 _QUESTIONS: Final = frozenset(map(key_of, QUESTION_WORDS))
