@@ -526,7 +526,7 @@ class LeadHistory:
     #: Attempts by booking ID.
     attempts: Mapping[int, tuple[Attempt, ...]]
     history: tuple[Change, ...]
-    #: How many times the webhook was repeated.
+    #: How many more webhooks had the same dedupe key.
     duplicates: int
     #: The other leads that the bookings and the history refer to, by ID.
     others: Mapping[int, Booking]
@@ -536,6 +536,8 @@ class LeadHistory:
     messages: tuple[Message, ...] = ()
     #: Emails with a link to choose a tour time.
     emails: tuple[InvitationMail, ...] = ()
+    #: True if at least one of the duplicates differed, so that it is an event of its own.
+    has_versions: bool = False
 
     @property
     def current(self) -> tuple[Booking, ...]:

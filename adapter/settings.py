@@ -51,7 +51,7 @@ PLACEHOLDER_EMAILS = frozenset(
 
 #: Characters that may surround a value by accident: whitespace and a byte order mark.
 BLANKS = " \t\r\n\v\f\u00a0\u200b\ufeff"
-#: A variable that names a file with settings, and the file that is read without it, if it exists.
+#: A variable that names a file with settings, and the file to read if the variable is not set.
 ENV_FILE = "ADAPTER_ENV_FILE"
 DEFAULT_ENV_FILE = Path("/etc/knock-lead-adapter/env")
 #: Variables that Kubernetes sets in every container for a service named `adapter` or `adapter-…`.
@@ -420,7 +420,7 @@ class Policy:
         "Comma-separated email addresses that are treated as missing.")
     shared_contacts: frozenset[str] = setting("ADAPTER_SHARED_CONTACTS", frozenset(), read_contacts,
         "Comma-separated email addresses and phone numbers (+13035550100) that many people share. "
-        "The adapter does not use these contacts to identify a person.")
+        "The adapter does not use them to identify a person.")
     tour_types: Mapping[str, str] = setting("ADAPTER_TOUR_TYPES", {}, spelling_of("tour_type"),
         "Propexo's spelling of tour types: in_person=…,self_guided=…,video=…. If unset, the tour "
         "type goes into the notes.")
@@ -517,13 +517,13 @@ class Settings:
     prospect_hours: int = setting("ADAPTER_PROSPECT_HOURS", 72, integer(1, 8760),
         "A guest card is retried for this many hours and then becomes `expired`.")
     sync_lag_hours: int = setting("ADAPTER_SYNC_LAG_HOURS", 13, integer(1, 240),
-        "Number of hours by which Propexo's lists may lag behind Knock. The adapter searches for "
+        "Number of hours that Propexo's lists may lag behind Knock. The adapter searches for "
         "an `unknown` booking for this long.")
     payload_days: int = setting("ADAPTER_PAYLOAD_DAYS", 90, integer(1, 36500),
         "Payloads are deleted after this many days, but never before the tour is over.")
     lead_days: int = setting("ADAPTER_LEAD_DAYS", 730, integer(1, 36500),
-        "Names, contacts and notes are deleted after this many days. IDs, states and times are "
-        "kept.")
+        "Names, contact details and notes are deleted after this many days. IDs, states and times "
+        "are kept.")
     source_weights: Mapping[str, int] = setting("ADAPTER_SOURCE_WEIGHTS", {}, read_weights,
         "Weight of each source when bookings are sent, such as rentfeed=3,website=1. The default "
         "weight is 1.")

@@ -47,8 +47,8 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "booking_not_checked": (
         (
-            "A booking could not be checked because of an error. The adapter repeats the check in "
-            "an hour."
+            "A booking could not be checked because of an error. The adapter will check it "
+            "again in an hour."
         ),
         BUG,
     ),
@@ -238,7 +238,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         NOTHING,
     ),
     "reconcile_read_failed": (
-        "A search in Propexo failed. The adapter repeats the search.",
+        "A search in Propexo failed. The adapter will search again.",
         NOTHING,
     ),
     "request_cut_off": (
@@ -269,7 +269,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Propexo's write log is not available, so a copied database cannot be recognized.",
         "Make sure that no other installation uses a copy of the adapter's database.",
     ),
-    "run_failed": ("An error interrupted a task. The adapter repeats the task.", BUG),
+    "run_failed": ("An error interrupted a task. The adapter will run the task again.", BUG),
     "run_postponed": ("A task is waiting for PostgreSQL.", NOTHING),
     "secret_not_reloaded": (
         "A file with a secret cannot be read. The previous value stays in use.",
@@ -280,7 +280,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Remove the whitespace or quotes where `variable` is set.",
     ),
     "sending_resumed": ("Propexo works again, and bookings are sent.", NOTHING),
-    "sending_still_stopped": ("A test of Propexo failed. The adapter repeats the test.", NOTHING),
+    "sending_still_stopped": ("A test of Propexo failed. The adapter will test again.", NOTHING),
     "sending_stopped": (
         (
             "Propexo rejects the API token, or several POSTs in a row had no clear response. "

@@ -38,7 +38,7 @@ TOO_SHORT: Final = "calendar_too_short"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Answered:
-    """Knock's answer to whether a tour's time is available."""
+    """The result of asking Knock whether a tour's time is available."""
 
     booking_id: int
     answer: Answer

@@ -73,9 +73,9 @@ class Confirmer:
     def _is_early(self, tx: Transaction, record: KnockRecord, now: dt.datetime) -> bool:
         """Return True if the tour may belong to a booking whose guest card is still unknown.
 
-        Propexo may send a tour before the contacts of its guest card. Only the first webhook about
-        a tour names its guest card and its start, so an update cannot be distinguished from another
-        tour's.
+        Propexo may send a tour before its guest card's contact details. Only the first webhook
+        about a tour names its guest card and its start, so an update cannot be distinguished from
+        another tour's.
         """
         status = knock_records.status_of(record)
         if record.model is not Model.EVENTS or status is None or _is_off(tx, record):

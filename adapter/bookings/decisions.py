@@ -34,9 +34,9 @@ SENTENCES: Mapping[str, str] = {
     "whether this request is newer",
     "dismissed_before": "booking {} was the same request and was discarded; the renter has asked "
     "again since",
-    "another_person": "someone with another name uses the same email or phone at this community: "
-    "booking {}. Knock may treat them as one person and cancel that tour",
-    "another_name": "the sender used the same key for someone with another name: booking {}. "
+    "another_person": "someone with a different name uses the same email or phone at this "
+    "community: booking {}. Knock may treat them as one person and cancel that tour",
+    "another_name": "the sender used the same key for someone with a different name: booking {}. "
     "Neither has an email or phone that shows whether they are one person",
     "shared_key": "booking {} has the same key and replaced this request, but is or may be from "
     "another person",
@@ -45,8 +45,8 @@ SENTENCES: Mapping[str, str] = {
     "not_proved": "one of the two senders is not verified (scheme: none), and the same person has "
     "another request: booking {}",
     "canceled_before": "the sender canceled this request before it arrived: booking {}",
-    "original_canceled": "the sender canceled booking {}, with which this request was merged",
-    "original_dismissed": "booking {}, with which this request was merged, was discarded",
+    "original_canceled": "the sender canceled booking {}, which this request was merged with",
+    "original_dismissed": "booking {}, which this request was merged with, was discarded",
     "asked_again": "this is once again the renter's latest request, after booking {}",
     "carried_out_late": "Propexo may have processed this request after booking {}, which has the "
     "same email or phone, so Knock may have this tour instead of that one",
@@ -54,7 +54,7 @@ SENTENCES: Mapping[str, str] = {
     "canceled_by_renter": "the renter canceled it with the link before it was sent",
     "cancellation": "booking {} was sent to Knock: cancel its tour there, or, if it is a "
     "guest card, note there that the renter canceled",
-    "original_changed": "booking {}, with which this request was merged, was changed to another "
+    "original_changed": "booking {}, which this request was merged with, was changed to another "
     "person or community",
     "cancellation_merged": "another request is for the same tour, which may be in Knock: "
     "booking {}",

@@ -30,7 +30,7 @@ def with_link(appointment: Mapping[str, Any], url: str) -> dict[str, Any]:
 
 
 def without_link(appointment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the appointment without the renter's link in its notes."""
+    """Return the appointment with the renter's link removed from its notes."""
     lines = str(appointment.get("notes") or "").split("\n")
     text = "\n".join(line for line in lines if not line.startswith(LINK_LABEL))
     rest = {name: value for name, value in appointment.items() if name != "notes"}

@@ -1,8 +1,8 @@
 """Predict which tours Knock keeps, based on how Knock identifies people.
 
 Knock identifies a prospect only by email and phone, and cancels the prospect's tour when it books
-another one. If a request has contacts of two prospects, or a contact that was overwritten since, we
-do not know which tour Knock cancels, so any of them may still exist.
+another one. If a request matches two prospects, or has an email or phone that was overwritten
+since, we do not know which tour Knock cancels, so any of them may still exist.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from adapter.models import Booking, BookingState, Kind
 
 @dataclasses.dataclass(slots=True)
 class _Card:
-    """A prospect in Knock, with the contacts and bookings that may belong to it."""
+    """A prospect in Knock, with the contact details and bookings that may belong to it."""
 
     contacts: frozenset[int] = frozenset()
     former: frozenset[int] = frozenset()

@@ -135,7 +135,7 @@ def contacts_of(record: KnockRecord) -> tuple[Set[str], Set[str]]:
 def is_theirs(record: KnockRecord, booking: Booking) -> bool:
     """Return True if a record definitely belongs to a booking's renter.
 
-    It has the same guest card, or the same contacts. A contact may be missing only if the record
+    It has the same guest card, or the same email and phone. One may be missing only if the record
     contains the renter's last name, because roommates may share a phone and tour together.
     """
     community = record.id_of("communityid")
@@ -186,7 +186,7 @@ def _contacts_in_texts(record: KnockRecord) -> Set[str]:
 
 
 def is_complete_card(record: KnockRecord, request: Mapping[str, Any]) -> bool:
-    """Return True if a guest card contains all contacts and the last name in a request.
+    """Return True if a guest card contains a request's last name and all its contact details.
 
     One matching contact is not enough to prove that the request created the card, because roommates
     may share a phone.
@@ -199,7 +199,7 @@ def is_complete_card(record: KnockRecord, request: Mapping[str, Any]) -> bool:
 def is_incomplete(record: KnockRecord, request: Mapping[str, Any]) -> bool:
     """Return True if a guest card has no contact yet and may still be the renter's.
 
-    Propexo may first list only its ID and name, and the contacts later.
+    Propexo may first list only its ID and name, and the contact details later.
     """
     return not any(contacts_of(record)) and _may_have_name(record, request)
 

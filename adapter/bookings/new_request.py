@@ -70,7 +70,7 @@ def decide_new(
     """Return the decision on a new request, or None to keep the state set by its mapping.
 
     ``same`` contains the person's other requests, ``unclear`` the requests of people who may be the
-    same person, and ``nearby`` all requests whose contacts Knock may link to the new one's.
+    same person, and ``nearby`` all requests whose email or phone Knock may link to it.
     ``has_sent_at`` is True if the sender reported the time of the request. ``open_sources`` are
     sources that anyone can send to. ``is_contact_of_many`` is True if so many requests share the
     email or phone that some were not read.

@@ -53,7 +53,7 @@ class Related:
     unclear: tuple[Booking, ...]
     #: Requests from other people.
     different: tuple[Booking, ...]
-    #: Requests from anyone whose contacts Knock may link to this person's.
+    #: Requests from anyone whose email or phone Knock may link to this person.
     nearby: tuple[Booking, ...] = ()
     #: Keys shared by so many requests that the requests were not read.
     crowded: frozenset[int] = frozenset()
@@ -259,31 +259,39 @@ def apply(
     """Store decisions on a person's requests, and update affected requests from other people."""
     changed = [row for row in (*related.same, booking) if row.id in decisions]
     rows = {row.id: row for row in (*related.nearby, booking)}
+    left = _left_behind(rows, changed, decisions, now)
     for row in changed:
-        decision = _checked(tx, row, decisions[row.id], now)
-        move(tx, row, decision, now)
-        keep_words(tx, row, decision, (*related.same, booking), now)
-        rows[row.id] = decision.changed(row)
-    left = _hold_left_behind(tx, rows.values(), now)
+        if row.id not in left:
+            decision = _checked(tx, row, decisions[row.id], now)
+            move(tx, row, decision, now)
+            keep_words(tx, row, decision, (*related.same, booking), now)
+    hidden = (*MERGED, BookingState.PENDING)  # other states already need review
+    moved = [rows[number] for number in left if rows[number].state in hidden]
+    for row in moved:
+        move(tx, row, held("shared_key", left[row.id]), now)
     for row in changed:
         if steps and not {*row.match_keys} <= {*booking.match_keys}:
             reconcile(tx, row, now, steps=steps - 1)
-    for row in left if steps else ():
+    for row in moved if steps else ():
         reconcile(tx, row, now, steps=steps - 1)
 
 
-def _hold_left_behind(
-    tx: Transaction, rows: Iterable[Booking], now: dt.datetime
-) -> Sequence[Booking]:
-    """Hold open requests that were merged with another person's, and return them."""
-    left = [
-        (row, end)
-        for row, end in left_behind(rows)
+def _left_behind(
+    rows: Mapping[int, Booking],
+    changed: Iterable[Booking],
+    decisions: Mapping[int, Decision],
+    now: dt.datetime,
+) -> dict[int, Booking]:
+    """Return the open requests that the decisions would merge with another person's, by ID.
+
+    The values are the other people's requests. Requests that were merged earlier count too.
+    """
+    after = {**rows, **{row.id: decisions[row.id].changed(row) for row in changed}}
+    return {
+        row.id: end
+        for row, end in left_behind(after.values())
         if row.starts_at is None or is_current(row, now)
-    ]
-    for row, end in left:
-        move(tx, row, held("shared_key", end), now)
-    return [row for row, _ in left]
+    }
 
 
 def keep_words(

@@ -7,6 +7,7 @@ contact but have different names, the later one needs review.
 
 import enum
 import functools
+import itertools
 import re
 import unicodedata
 from collections.abc import Mapping, Set
@@ -32,7 +33,8 @@ def relation(one: Booking, other: Booking) -> Relation:
     shared = one.person_keys & other.person_keys
     agree = names_agree(one.appointment, other.appointment)
     has_erased = is_erased(one) or is_erased(other)
-    if len(shared) > 1 or (shared and agree is not False and not has_erased):
+    has_two = len(shared) > 1 and not _share_no_name(one, other)
+    if has_two or (shared and agree is not False and not has_erased):
         return Relation.SAME
     if one.item_key is not None and one.item_key == other.item_key:
         return _relation_under_one_key(one, other)
@@ -57,7 +59,7 @@ def _relation_under_one_key(one: Booking, other: Booking) -> Relation:
 
 
 def has_another_contact(one: Booking, other: Booking) -> bool:
-    """Return True if both requests have contacts but share none of them."""
+    """Return True if both requests have contact details but share none of them."""
     is_here = one.community == other.community
     contacts = [row.person_keys if is_here else _contacts(row) for row in (one, other)]
     return all(contacts) and contacts[0].isdisjoint(contacts[1])
@@ -68,10 +70,26 @@ def is_one_full_name(one: Booking, other: Booking) -> bool:
     return len(name_of(one)) > 1 and name_of(one) == name_of(other)
 
 
+def _share_no_name(one: Booking, other: Booking) -> bool:
+    """Return True if both requests have a name, and no word of one is a word of the other.
+
+    An agent who books for several renters may enter the same email and phone for all of them.
+    """
+    names = _words(one.appointment), _words(other.appointment)
+    return all(names) and not any(_match(*words) for words in itertools.product(*names))
+
+
 def _have_one_first_name(one: Booking, other: Booking) -> bool:
     """Return True if only the last names differ. Families share an email, but not a first name."""
     fewer, more = (_words_of(row.appointment.get("first_name")) for row in (one, other))
     return bool(fewer and more) and _match(fewer[0], more[0])
+
+
+def have_other_first_names(one: Booking, other: Booking) -> bool:
+    """Return True if two requests' names differ in more than the last name."""
+    has_both = all(row.appointment.get("first_name") for row in (one, other))
+    is_other_name = names_agree(one.appointment, other.appointment) is False
+    return has_both and is_other_name and not _have_one_first_name(one, other)
 
 
 def are_two_people(one: Booking, other: Booking) -> bool:
@@ -108,7 +126,7 @@ def _match(one: str, other: str) -> bool:
 
 
 def is_erased(booking: Booking) -> bool:
-    """Return True if the renter's data was erased, so that only hashes of the contacts are left."""
+    """Return True if the renter's data was erased, leaving only hashes of the contact details."""
     return bool(booking.person_keys) and not booking.appointment.keys() & _PERSONAL
 
 

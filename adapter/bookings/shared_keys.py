@@ -10,6 +10,7 @@ from adapter.bookings.person import MERGED, are_versions, order
 from adapter.bookings.same_person import (
     Relation,
     are_two_people,
+    have_other_first_names,
     is_erased,
     is_one_full_name,
     name_of,
@@ -47,7 +48,7 @@ def come_from_several(rows: Sequence[Booking]) -> bool:
 
 
 def _one_per_person(rows: Iterable[Booking]) -> Sequence[Booking]:
-    """Return one request from each group with the same contacts, name and key."""
+    """Return one request from each group with the same contact details, name and key."""
     return [*{(one.person_keys, name_of(one), one.item_key): one for one in rows}.values()]
 
 
@@ -93,7 +94,10 @@ def left_behind(rows: Iterable[Booking]) -> Iterator[tuple[Booking, Booking]]:
 
 
 def _is_apart(row: Booking, chain: Sequence[Booking], known: Mapping[int, Booking]) -> bool:
-    """Return True if a chain of merges without shared contacts may end at another person."""
+    """Return True if a chain of merges may end at another person.
+
+    Shared contacts show that it does not, unless the last request has another first name.
+    """
     other, end = chain[0], chain[-1]
     has_same_content = row.content == other.content is not None
     if end.state in MERGED or end.is_cancellation or is_erased(row) or is_erased(end):
@@ -101,9 +105,8 @@ def _is_apart(row: Booking, chain: Sequence[Booking], known: Mapping[int, Bookin
     if has_same_content or not (is_of_another_person(row, end) or is_only_by_key(row, other)):
         return False
     rows = [one for one in known.values() if are_versions(one, row) or one is row]
-    return not _share_contacts((row, *chain)) and (
-        is_of_another_person(row, end) or are_several(rows)
-    )
+    is_linked = _share_contacts((row, *chain)) and not have_other_first_names(row, end)
+    return not is_linked and (is_of_another_person(row, end) or are_several(rows))
 
 
 def _share_contacts(chain: Sequence[Booking]) -> bool:

@@ -149,7 +149,8 @@ def story_text(
         )
     if story.duplicates:
         times = "once" if story.duplicates == 1 else f"{story.duplicates} times"
-        lines.append(f"  sent again {times}; not booked again")
+        what = "at least once with changes" if story.has_versions else "not booked again"
+        lines.append(f"  sent again {times}; {what}")
     lines += [f"  {reason_line(reason)}" for reason in event.reasons]
     for booking in story.bookings:
         lines += ["", *_booking_lines(booking, story.attempts[booking.id])]

@@ -4,8 +4,7 @@ import contextlib
 import datetime as dt
 import getpass
 import re
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -14,8 +13,6 @@ from adapter.bookings.reconcile import replacing_in_knock
 from adapter.cli import formatting, output
 from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
-from adapter.mapping import registry
-from adapter.mapping.source import Source
 from adapter.models import BookingState, Clock, EventState, utc_now
 from adapter.operations import serializers
 from adapter.operations.health import verdict_of
@@ -50,15 +47,6 @@ def opened_store(settings: Settings) -> Iterator[Database]:
         if newer := store.check_schema().newer:
             click.echo(f"warning: {newer}", err=True)
         yield store
-
-
-def valid_sources(settings: Settings, folder: Path | None = None) -> Mapping[str, Source]:
-    """Load the mappings for a command that only reads. Print the errors of invalid ones first."""
-    loaded = registry.load_valid(folder or settings.mappings_dir, settings.policy)
-    for problem in loaded.problems:
-        if not problem.warning:
-            click.echo(f"adapter: {problem}", err=True)
-    return loaded.sources
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

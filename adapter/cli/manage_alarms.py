@@ -57,7 +57,7 @@ def alarms(context: click.Context, limit: int, as_json: bool) -> None:
 
 
 def _current(alarm: Alarm, problems: Problems, now: dt.datetime) -> Alarm:
-    """Return an alarm with its present numbers while it lasts, and with ages as of ``now``."""
+    """Return an alarm with ages as of ``now`` and, while it lasts, with its current numbers."""
     problem = problems.get(alarm.key) if alarm.ended_at is None else None
     sentence = problem.sentence if problem is not None else with_ages(alarm.sentence, now)
     return dataclasses.replace(alarm, sentence=sentence)

@@ -10,7 +10,8 @@ import click
 
 from adapter.cli import formatting, output
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, opened_store, valid_sources
+from adapter.cli.leads import as_json, opened_store
+from adapter.cli.valid_mappings import valid_sources
 from adapter.mapping.engine.tables import key_from_value
 from adapter.models import Alias, utc_now
 from adapter.operations import serializers

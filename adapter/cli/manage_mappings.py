@@ -9,7 +9,8 @@ import click
 
 from adapter.cli import formatting, output
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, opened_store, valid_sources
+from adapter.cli.leads import as_json, opened_store
+from adapter.cli.valid_mappings import valid_sources
 from adapter.exceptions import NotPossible
 from adapter.models import MappingVersion, utc_now
 from adapter.operations import serializers
@@ -96,7 +97,7 @@ def pull(source: str | None, as_json: bool) -> None:
 def rollback(source: str, version: int, reason: str, as_json: bool) -> None:
     """Go back to an earlier VERSION of a source's mapping, or to its file if VERSION is 0.
 
-    The command checks the version first. All processes use the version within seconds.
+    The command checks the version first. All processes switch to it within seconds.
     """
     with _opened() as (live, operation):
         seen = _number(live, source)

@@ -28,7 +28,7 @@ def progress(*, is_logged: bool = True) -> Iterator[Callable[[str], None]]:
     """Yield a function that shows progress messages on standard error.
 
     On a terminal, each message overwrites the previous one. Elsewhere, such as in a cron job's
-    log, only the last one is printed, or none without ``is_logged``.
+    log, only the last one is printed, or none unless ``is_logged``.
     """
     is_terminal, last = sys.stderr.isatty(), ""
 

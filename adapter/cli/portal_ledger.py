@@ -10,7 +10,8 @@ import click
 
 from adapter.cli import formatting, output
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, opened_store, valid_sources
+from adapter.cli.leads import as_json, opened_store
+from adapter.cli.valid_mappings import valid_sources
 from adapter.exceptions import NotPossible, PayloadError
 from adapter.mapping.portal_yaml import PortalRules, rules_for, rules_from_file
 from adapter.models import utc_now

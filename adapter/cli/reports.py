@@ -19,8 +19,8 @@ from adapter.cli.leads import (
     opened_store,
     read_period,
     source_option,
-    valid_sources,
 )
+from adapter.cli.valid_mappings import valid_sources
 from adapter.exceptions import StoreUnavailable
 from adapter.mapping import overlay, registry
 from adapter.models import utc_now
@@ -88,8 +88,8 @@ def decisions(period: dt.timedelta, source: str | None, as_json: bool) -> None:
     """Report the leads that the adapter handled automatically.
 
     The report contains leads that were merged, replaced, discarded or ignored automatically, and
-    contacts that several people share. To undo a decision, run `adapter release ID` with --anyway
-    or --another-person.
+    email addresses and phone numbers that several people share. To undo a decision, run `adapter
+    release ID` with --anyway or --another-person.
     """
     settings = settings_from()
     with opened_store(settings) as store:

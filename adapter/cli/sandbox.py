@@ -53,7 +53,7 @@ def _catalog_from(file: Path) -> Catalog:
     "--job-seconds",
     type=click.FloatRange(0, 86400),
     default=0.5,
-    help="Number of seconds for which a job remains PENDING.",
+    help="Number of seconds that a job remains PENDING.",
 )
 @click.option(
     "--rate-limit",

@@ -10,7 +10,8 @@ from adapter import signatures
 from adapter.cli import output, report_formatting
 from adapter.cli.help import examples
 from adapter.cli.lazy import LazyGroup
-from adapter.cli.leads import as_json, opened_store, valid_sources
+from adapter.cli.leads import as_json, opened_store
+from adapter.cli.valid_mappings import valid_sources
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.operations import report_serializers

@@ -9,8 +9,9 @@ import click
 
 from adapter.cli import output, report_formatting
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, opened_store, valid_sources
+from adapter.cli.leads import as_json, opened_store
 from adapter.cli.sources import describe_sources
+from adapter.cli.valid_mappings import valid_sources
 from adapter.exceptions import ConfigurationError
 from adapter.mapping import registry
 from adapter.mapping.problems import MappingErrors
@@ -73,7 +74,7 @@ def show(name: str, write_draft: bool, as_json: bool) -> None:
 def _source(
     settings: Settings, store: Database, name: str, files: Mapping[str, Source]
 ) -> Source | None:
-    """Return a mapping to explain changes with, even if its samples or tests fail.
+    """Return a mapping for explaining changes, even if its samples or tests fail.
 
     Return None if it cannot be read at all.
     """

@@ -85,7 +85,7 @@ def pause() -> Any:
 def resume() -> Any:
     """End a pause, so that the paused bookings are sent."""
     _pauses().resume(**_scope())
-    flask.flash("Resumed. Waiting bookings are going out now.", "good")
+    flask.flash("Resumed. Any waiting bookings will be sent now.", "good")
     return _back_from_pause()
 
 

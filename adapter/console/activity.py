@@ -79,7 +79,7 @@ NAMES: Final[Mapping[str, str]] = {
     "discarded": "Dismissed a lead",
     "reported_canceled": "Reported a canceled tour",
     "replayed": "Read a message again",
-    "replayed_by_force": "Read a finished message again",
+    "replayed_by_force": "Read a closed message again",
     "undone": "Undid a booking",
     "brought_back": "Brought a lead back",
     "snoozed": "Snoozed a lead",
@@ -111,7 +111,7 @@ NAMES: Final[Mapping[str, str]] = {
     "community_added": "Added a community",
     "community_changed": "Changed a community",
     "mapping_put_in_place": "Published a mapping",
-    "mapping_rolled_back": "Rolled a mapping back",
+    "mapping_rolled_back": "Rolled back a mapping",
     "alarm_acknowledged": "Acknowledged an alarm",
     "alarm_snoozed": "Snoozed an alarm",
 }
@@ -143,15 +143,17 @@ MOST_NAMED: Final = 3
 MOST_READ: Final = 250
 #: The ID of a lead in a detail that lists leads.
 _NUMBER: Final = re.compile(r"\d+")
+#: The beginnings of actions that only show data.
+_LOOKS: Final = ("looked", "searched")
 
 
 @bp.get("/audit")
 def audit() -> str:
-    """Show users' actions, newest first. Page views are listed only on request."""
+    """Show users' actions, newest first. Page views and searches are listed only on request."""
     args = flask.request.args
     by, action = _known_name(args.get("by", "").strip()), args.get("action", "")
     lead_id, before = row_id_from(args.get("lead", "").removeprefix("#")), args.get("before")
-    hidden = None if args.get("looks") or action else "looked"
+    hidden = () if args.get("looks") or action else _LOOKS
     with services.store.transaction() as tx:
         entries = tx.audit.entries(
             by=by or None,
@@ -159,7 +161,7 @@ def audit() -> str:
             lead_id=lead_id,
             before=row_id_from(before),
             limit=MOST_READ,
-            except_action=hidden,
+            except_actions=hidden,
         )
         runs = list(_runs(entries))[:PAGE_SIZE]
         names = names_of(tx, (one for run in runs for entry in run for one in _leads_in(entry)))
@@ -241,7 +243,7 @@ def _sentence_of_click(run: Sequence[AuditEntry], names: Mapping[int, str]) -> M
     first = run[-1]
     if len(run) == 1:
         return sentence(first, names)
-    text = "took {leads}" if _is_own(first) else MANY[first.action]
+    text = "assigned {leads} to themselves" if _is_own(first) else MANY[first.action]
     did = Markup(escape(text)).format(leads=_leads(run), detail=shown_user(first.detail))  # noqa: S704 - escaped
     return Markup("{}: {}").format(did, _named(run, names))
 
@@ -269,7 +271,7 @@ def sentence(entry: AuditEntry, names: Mapping[int, str]) -> Markup:
     """Describe a user's action as a phrase that follows the user's name."""
     text = SENTENCES.get(entry.action)
     if _is_own(entry):
-        text = "took {a_lead}"
+        text = "assigned {a_lead} to themselves"
     if text is None:
         text = entry.action.replace("_", " ") + " {lead}" * bool(entry.lead_id) + " {detail}"
     values = {name: value(entry, names) for name, value in _VALUES.items() if f"{{{name}}}" in text}

@@ -10,7 +10,7 @@ from werkzeug.datastructures import MultiDict
 
 from adapter.console.context import services
 from adapter.console.problem_text import REQUIRED
-from adapter.console.time_html import ago_text, zone_named
+from adapter.console.time_html import ago_text, zone_title
 from adapter.console.wording import (
     cents_from_dollars,
     choice_word,
@@ -176,16 +176,9 @@ def _label(name: str, zone: str) -> str:
     if name == "community":
         return "Community"
     if name == "starts_at":
-        letters = zone_letters(zone) if zone else ""
-        return f"Tour time ({letters})" if letters else "Tour time (community's local time)"
+        # Without an abbreviation such as MST, which depends on the day of the tour.
+        return f"Tour time ({zone_title(zone)})" if zone else "Tour time (community's local time)"
     return label_of(name)
-
-
-def zone_letters(zone: str) -> str:
-    """Return a time zone's abbreviation, such as ``MST``, or its city if it has no abbreviation."""
-    known = zone_named(zone)
-    letters = services.now().astimezone(known).strftime("%Z") if known else ""
-    return letters if letters.isalpha() else zone.rpartition("/")[2].replace("_", " ")
 
 
 def _type(name: str) -> str:
@@ -243,7 +236,7 @@ def form_changes(booking: Booking, form: Mapping[str, str]) -> dict[str, Any]:
     before = current_values(booking)
     shown_zone, zone = form.get("zone", ""), zone_of(booking, form.get("community", ""))
     if shown_zone and zone and shown_zone != zone:
-        shown, right = zone_letters(shown_zone), zone_letters(zone)
+        shown, right = zone_title(shown_zone), zone_title(zone)
         text = f"Check the time. It was shown in {shown}, but this community is in {right}."
         raise NotPossible(text, {"starts_at": text})
     if booking.timezone is not None and zone != booking.timezone:

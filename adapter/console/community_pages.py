@@ -14,6 +14,7 @@ from adapter.console.context import bp, services
 from adapter.console.form_input import row_id_from
 from adapter.console.renters import names_of
 from adapter.console.stored_messages import event_of
+from adapter.console.time_html import ZONES, zone_title
 from adapter.console.wording import changed_value
 from adapter.exceptions import KeyMissing, NotPossible, UpstreamError
 from adapter.mapping.engine import Community
@@ -39,16 +40,6 @@ MOST_PROPERTIES: Final = 30
 MOST_COMMUNITIES: Final = 60
 #: Maximum number of leads already in Knock to list after an assignment is undone.
 MOST_SENT: Final = 50
-#: The time zones of the United States, by the name that people use.
-ZONES: Final = {
-    "America/New_York": "Eastern",
-    "America/Chicago": "Central",
-    "America/Denver": "Mountain",
-    "America/Phoenix": "Arizona",
-    "America/Los_Angeles": "Pacific",
-    "America/Anchorage": "Alaska",
-    "Pacific/Honolulu": "Hawaii",
-}
 NO_LIST: Final = (
     "We can't get the list of communities from Knock right now. Try again in a few minutes."
 )
@@ -91,11 +82,6 @@ def community_title(key: str | None) -> str:
     return found.title if found is not None else key or ""
 
 
-def zone_title(name: str) -> str:
-    """Return a time zone's display name, such as ``Mountain time``."""
-    return f"{ZONES[name]} time" if name in ZONES else name.replace("_", " ")
-
-
 def aliases() -> Aliases:
     """Return the operations that assign properties on behalf of the signed-in user."""
     live = services.pipeline.live
@@ -133,6 +119,7 @@ def communities() -> str:
         yaml=yaml_of(live.overrides.aliases, live.added),
         added={one.key for one in live.added},
         known=sorted(_communities().values(), key=lambda one: one.title),
+        lead_sources=_lead_sources(),
         not_readable=_not_readable(models),
     )
 
@@ -400,6 +387,23 @@ def _communities(source: str | None = None) -> Mapping[str, Community]:
     return {
         key: one for loaded in services.sources.values() for key, one in loaded.communities.items()
     }
+
+
+def _lead_sources() -> Mapping[str, Sequence[str]]:
+    """Return the sources with a name for each community, keyed by community.
+
+    Each source knows only its own assigned properties.
+    """
+    pairs = {
+        (key, name)
+        for loaded in services.sources.values()
+        for key, one in loaded.communities.items()
+        for name in one.known_as
+    }
+    found: dict[str, list[str]] = {}
+    for key, name in sorted(pairs):
+        found.setdefault(key, []).append(name)
+    return found
 
 
 def _choices(name: PropertyName, query: str, known: Sequence[Community]) -> list[Choice]:

@@ -23,8 +23,10 @@ SYSTEMS: Final = {"yardi": "Yardi"}
 
 @bp.app_context_processor
 def hours_helper() -> dict[str, Any]:
-    """Return the template function that displays tour hours."""
-    return {"hours_text": hours_text}
+    """Return the template function that displays tour hours, and the hours for all bookings."""
+    policy = services.settings.policy
+    every_day = dict.fromkeys(range(7), (policy.earliest_tour, policy.latest_tour))
+    return {"hours_text": hours_text, "booking_hours": hours_text(every_day)}
 
 
 def hours_text(hours: Hours) -> str:

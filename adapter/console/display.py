@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup, escape
 
 from adapter.console.context import services
+from adapter.console.problem_text import NAMES
 from adapter.console.time_html import clock, day_text, local_text, moment, reader_zone, tour_time
 from adapter.console.wording import phone_text, value_text
 from adapter.mapping.engine.tour_time import TO_FETCH
@@ -73,12 +74,18 @@ def full_name(booking: Booking) -> str:
 
 
 def renter_name(booking: Booking) -> str:
-    """Return the renter's full name, or ``No name`` if it is unknown or has been erased."""
-    return full_name(booking) or NO_NAME
+    """Return the renter's full name, the name that cannot be used in quotes, or ``No name``."""
+    return full_name(booking) or _unused_name(booking) or NO_NAME
+
+
+def _unused_name(booking: Booking) -> str:
+    """Return a name that the mapping could not use, in quotes, or "" if there is none."""
+    reason = next((one for one in booking.reasons if one.field in NAMES), None)
+    return f"“{text}”" if reason is not None and (text := value_text(reason)) else ""
 
 
 def message_name(message: Event | Rejection) -> str:
-    """Return what to call a message without leads."""
+    """Return the display name of a message without leads."""
     return f"Message from {message.source}"
 
 
@@ -117,7 +124,8 @@ def _today() -> dt.date:
 def _unread_time(reason: Reason) -> str:
     """Return an unusable tour time in the sender's words, or "" if the sender sent none."""
     value, text = value_text(reason), reason.reason
-    if " is not in the payload (there is" in text:  # the sender has renamed the value
+    is_object = (reason.value or "").startswith("{")
+    if is_object or " is not in the payload (there is" in text:  # the sender has renamed the value
         return f"{value}, date not read" if value else "Time not read"
     if not value or text.startswith(TO_FETCH):
         return ""

@@ -28,7 +28,7 @@ class NavigationItem:
     endpoint: str
     title: str
     icon: str
-    #: Other endpoints for which this item is highlighted as current.
+    #: Other endpoints that highlight this item as current.
     also: tuple[str, ...] = ()
 
     @property

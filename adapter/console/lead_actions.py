@@ -1,5 +1,6 @@
 """Handle the forms that act on leads: book, confirm, dismiss, snooze, assign and undo."""
 
+import dataclasses
 import datetime as dt
 import time
 from collections import Counter
@@ -24,7 +25,7 @@ from adapter.console.needs_you import (
 )
 from adapter.console.problem_text import agent_advice
 from adapter.console.time_html import local_text, reader_zone
-from adapter.console.wording import CANCELED_IN_KNOCK, error_text, fault_text, plain
+from adapter.console.wording import CANCELED_IN_KNOCK, OR_CHECK, error_text, fault_text, plain
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, BookingState, Kind, shown_user
 from adapter.operations.advice import label_of
@@ -309,7 +310,7 @@ def _fault_sentence(name: str, text: str) -> str:
     """Return a complete sentence about a problem with a field."""
     if text.startswith("Missing data for required"):
         return f"The {label_of(name).lower()} is missing."
-    return fault_text(text.partition(". If it is right")[0])
+    return fault_text(text.partition(". If it is right")[0]).replace(OR_CHECK, "")
 
 
 def _report(
@@ -417,7 +418,8 @@ def _after(panel: str, done: int | None) -> str:
 
 
 def _todo_counts() -> dict[str, int]:
-    found = counts(review_groups(), list_selection(), known())
+    shown = dataclasses.replace(list_selection(), is_snoozed=False)
+    found = counts(review_groups(), shown, known())
     return {"all": sum(found.values())} | {str(todo): number for todo, number in found.items()}
 
 

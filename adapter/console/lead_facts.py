@@ -2,7 +2,8 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from adapter.bookings.reconcile import after_in_knock, before_in_knock, replacing_in_knock
@@ -22,10 +23,12 @@ class LeadFacts:
     before: Mapping[int, Sequence[Booking]] = dataclasses.field(default_factory=dict)
     #: The renter's cancellation that still needs review, by the ID of the tour in Knock.
     cancellations: Mapping[int, Booking] = dataclasses.field(default_factory=dict)
-    #: The change by which a user reported a booking as no longer in Knock, by the booking's ID.
+    #: The change that a user made to report a booking as no longer in Knock, by the booking's ID.
     gone: Mapping[int, Change] = dataclasses.field(default_factory=dict)
     #: The pause that keeps a pending booking from being sent, by the booking's ID.
     pauses: Mapping[int, Pause] = dataclasses.field(default_factory=dict)
+    #: Other leads that the sender gave a booking's ID and the page does not name elsewhere, by ID.
+    same_id: Mapping[int, Sequence[Booking]] = dataclasses.field(default_factory=dict)
     #: What users did, newest first, except views.
     actions: Sequence[AuditEntry] = ()
     #: The changes of the property's community that caused the lead to be read again, by time.
@@ -34,11 +37,13 @@ class LeadFacts:
 
 #: Maximum time between a property's assignment and a lead that it changes.
 ONE_CLICK: Final = dt.timedelta(minutes=2)
+#: Maximum number of other leads with the same ID to show.
+MOST_WITH_SAME_ID: Final = 5
 #: An empty set of facts, for a description based only on the history.
 NO_FACTS: Final = LeadFacts()
 
 
-def load_facts(tx: Transaction, story: LeadHistory) -> LeadFacts:
+def load_facts(tx: Transaction, story: LeadHistory, now: dt.datetime) -> LeadFacts:
     """Load a lead's related bookings in Knock, pauses and user actions."""
     booked = [one for one in story.current if one.state is BookingState.BOOKED]
     cards = ((one.id, after_in_knock(tx, one)) for one in booked if one.kind is Kind.PROSPECT)
@@ -47,10 +52,15 @@ def load_facts(tx: Transaction, story: LeadHistory) -> LeadFacts:
         if tour.kind is Kind.APPOINTMENT:
             before[tour.id] += before_in_knock(tx, tour)
     actions = tx.audit.of_lead(story)
+    replaced = replacing_in_knock(tx, story.bookings)
+    tours = {number: tour for number, tour in cards if tour is not None}
+    linked = {*story.others, *(one.id for one in (*story.related, *replaced.values()))}
+    linked |= {one.id for one in itertools.chain(tours.values(), *before.values())}
     return LeadFacts(
-        replaced=replacing_in_knock(tx, story.bookings),
-        tours={number: tour for number, tour in cards if tour is not None},
+        replaced=replaced,
+        tours=tours,
         before=before,
+        same_id=_with_same_id(tx, story, linked, now),
         cancellations=tx.bookings.open_cancellations(booked),
         gone={one.id: why for one in booked if (why := tx.bookings.why_gone(one)) is not None},
         pauses=_pauses(tx, story),
@@ -64,12 +74,35 @@ def _assignments(
 ) -> Mapping[dt.datetime, AuditEntry]:
     replays = [one for one in actions if one.action == "replayed"]
     found = ((one.at, tx.audit.assignment_before(one)) for one in replays)
-    source = story.event.source
     return {
         at: one
         for at, one in found
-        if one is not None and at - one.at < ONE_CLICK and one.detail.startswith(f"{source}: ")
+        if one is not None and at - one.at < ONE_CLICK and _has_moved(story, one, at)
     }
+
+
+def _has_moved(story: LeadHistory, assignment: AuditEntry, at: dt.datetime) -> bool:
+    """Return True if a lead that was read again got or lost the community of an assignment."""
+    source, _, community = assignment.detail.partition(": ")
+    replaced = {one.booking_id for one in story.history if one.at == at and one.why == REPLAYED}
+    before = {one.community == community for one in story.bookings if one.id in replaced}
+    after = {one.community == community for one in story.bookings if one.created_at == at}
+    is_undone = assignment.action == "property_unassigned"
+    return source == story.event.source and is_undone in before and (not is_undone) in after
+
+
+def _with_same_id(
+    tx: Transaction, story: LeadHistory, linked: Collection[int], now: dt.datetime
+) -> Mapping[int, Sequence[Booking]]:
+    """Return the newest other leads that the sender gave a booking's ID, by booking ID."""
+    keys = {one.item_key: one.id for one in story.current if one.item_key is not None}
+    if not keys:
+        return {}
+    others: dict[int, list[Booking]] = {}
+    for one in reversed(tx.bookings.of_keys(keys, now)):
+        if one.item_key in keys and one.event_id != story.event.id and one.id not in linked:
+            others.setdefault(keys[one.item_key], []).append(one)
+    return {number: found[:MOST_WITH_SAME_ID] for number, found in others.items()}
 
 
 def _pauses(tx: Transaction, story: LeadHistory) -> Mapping[int, Pause]:

@@ -28,6 +28,7 @@ from adapter.console.lead_facts import LeadFacts, load_facts
 from adapter.console.needs_you import FormatTrouble, format_trouble_of, neighbors_of, place_name
 from adapter.console.problem_text import agent_advice, problem_sentences, unused_values
 from adapter.console.readable import most_similar
+from adapter.console.renters import contact_in
 from adapter.console.story import ASKED_FOR, gone_text, part_names, replaced_text, story_of
 from adapter.console.time_html import clock_in, local_text, reader_zone
 from adapter.console.wording import answer_text, shown_value
@@ -78,7 +79,7 @@ _READ_NOW: Final = Advice(
 )
 #: What to do if the renter canceled a tour that did not come from here.
 _NOT_OURS: Final = Advice(
-    wrong="The renter canceled a tour that isn't one of our leads.",
+    wrong="The renter canceled a tour that we didn't book.",
     todo="Look for the renter in Knock. If they have a tour there, cancel it.",
 )
 #: The label of the check box that allows any tour time.
@@ -254,6 +255,7 @@ def _common(
         "tours_asked_for": sum(ASKED_FOR in name for name in part_names(story).values()),
         "neighbors": neighbors_of(number if number in ids or not ids else ids[0]),
         "advice": agent_advice(Issue.of_event(story.event)),
+        "contact": "" if views else contact_in(story.event),
         "was_dismissed": story.event.state == "discarded" and story.event.kept == "all",
     }
 
@@ -266,7 +268,7 @@ def _load(key: str) -> tuple[LeadHistory, LeadFacts]:
             raise NotFound("There is no lead with this ID.")
         by, at = flask.g.user.name, services.now()
         tx.audit.record("looked", by=by, at=at, lead_id=story.event.id)
-        return story, load_facts(tx, story)
+        return story, load_facts(tx, story, at)
 
 
 def _payload(source: Source | None, story: LeadHistory) -> tuple[list[PayloadLine], str | None]:
@@ -437,7 +439,7 @@ def _shared(booking: Booking, other: Booking | None) -> frozenset[str]:
 
 
 def _notes_reasons(booking: Booking) -> Sequence[Reason]:
-    """Return a booking's reasons, without the reason that its mapping gave for holding it."""
+    """Return a booking's reasons, except the one that its mapping gave for holding it."""
     return booking.reasons[booking.reason == "held_by_mapping" :]
 
 
@@ -461,6 +463,11 @@ def _explained(
 ) -> tuple[Advice, Sequence[str]]:
     """Return the advice for a booking's main problem, and a sentence for each other problem."""
     advice = agent_advice(issue)
+    shared = sorted(_shared(booking, story.others.get(booking.because_of or 0)))
+    if booking.reason == "another_person" and shared:
+        labels = " and ".join(label_of(name).lower() for name in shared)
+        wrong = f"Someone with a different name has the same {labels}."
+        return dataclasses.replace(advice, wrong=wrong), ()
     if booking.reason == "cancellation" and booking.because_of is None:
         return _NOT_OURS, ()
     if trouble is not None:

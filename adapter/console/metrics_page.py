@@ -46,7 +46,7 @@ GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "oldest_waiting_seconds": ("Age of the oldest lead that needs review.", ()),
     "pending": ("Number of bookings in the send queue.", ()),
     "sending_stopped": ("1 while sending is suspended.", ()),
-    "oldest_pause_seconds": ("Age of the oldest pause by a user, or 0 without a pause.", ()),
+    "oldest_pause_seconds": ("Age of the oldest pause by a user, or 0 if there is none.", ()),
     "calls": ("Number of calls to Propexo in the last 60 seconds.", ()),
     "calls_allowed": ("Maximum number of calls to Propexo in 60 seconds, from the settings.", ()),
     "events_24h": ("Number of webhooks in the last 24 hours.", ("source",)),

@@ -14,9 +14,10 @@ from adapter.console.context import bp, services
 from adapter.console.display import full_name, name_or_contact, renter_name
 from adapter.console.form_input import row_id_from
 from adapter.console.readable import is_held_by_mapping, readable_leads
+from adapter.console.renters import contacts_in
 from adapter.console.stored_messages import event_of
 from adapter.mapping.format_profile import places_of
-from adapter.models import Booking, Event, FormatChange, FormatKind
+from adapter.models import Booking, BookingState, Event, FormatChange, FormatKind
 from adapter.operations.advice import label_of, lead_in_short
 from adapter.operations.aliases import names_in
 from adapter.operations.todo import (
@@ -32,7 +33,7 @@ from adapter.operations.todo import (
     new_name,
     renamed_path,
 )
-from adapter.store import MOST_COUNTED, Group, Issue, Transaction
+from adapter.store import MOST_COUNTED, Filter, Group, Issue, Transaction
 
 PAGE_SIZE: Final = 50
 #: Maximum number of renters to name in a row.
@@ -57,6 +58,8 @@ class Row:
     #: The first lead, and the first renters' names.
     lead: Booking | Event
     names: Sequence[str]
+    #: The email address or phone number in a message without leads, or "".
+    contact: str
     #: True if the row has more leads than it names.
     has_others: bool
     #: When the first lead was received.
@@ -102,6 +105,9 @@ class FormatTrouble:
 def _sentence(issue: Issue) -> str:
     """Describe a format change for users."""
     path, name = missing_path(issue), new_name(issue)
+    if path and _is_partial(issue.source):
+        instead = f"“{renamed_path(path, name)}” instead of “{path}”" if name else f"no “{path}”"
+        return f"Some of this sender's messages have {instead}."
     if path and name:
         return f"This sender's messages now have “{renamed_path(path, name)}” instead of “{path}”."
     if path:
@@ -112,6 +118,13 @@ def _sentence(issue: Issue) -> str:
         return change_sentence(own[0])
     what = "tour time" if issue.field == "starts_at" else "email address or phone number"
     return f"We can no longer read the {what} in this sender's messages."
+
+
+def _is_partial(source: str) -> bool:
+    """Return True if a source's newest lead was read, so its format has not changed for good."""
+    with services.store.transaction() as tx:
+        newest = tx.search.bookings(Filter(source=source), limit=1)
+    return bool(newest) and newest[0].state is not BookingState.HELD
 
 
 def change_sentence(change: FormatChange) -> str:
@@ -265,7 +278,7 @@ def fold(key: str) -> str:
 
 
 def _unfolded(row: Entry) -> list[Entry]:
-    """Split a row of several leads into a row per lead, each with its own issue and tour."""
+    """Split a row of several leads into one row per lead, each with its own issue and tour."""
     own = {
         number: (group.issue, tour)
         for group in review_groups()
@@ -299,7 +312,8 @@ def _list_page(
     start = (page - 1) * PAGE_SIZE
     shown = found[start : start + PAGE_SIZE]
     groups, rows = review_groups(), rows_with_leads(shown)
-    numbers = counts(groups, which, known())
+    snoozed = dataclasses.replace(which, is_snoozed=True)
+    numbers = counts(groups, dataclasses.replace(which, is_snoozed=False), known())
     return flask.render_template(
         "console/queue.html",
         which=which,
@@ -308,7 +322,7 @@ def _list_page(
         counts=numbers,
         total=sum(numbers.values()),
         everything=leads_that_need_you(),
-        snoozed=sum(sum(group.snoozed) for group in groups),
+        snoozed=sum(counts(groups, snoozed, known()).values()),
         mine=sum(group.assigned.count(flask.g.user.name) for group in groups),
         is_capped=any(group.leads >= MOST_COUNTED for group in groups),
         sources=sorted({group.issue.source for group in groups}),
@@ -346,11 +360,13 @@ def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
         folded = _folded_places(tx, found, bookings)
     leads: dict[int, Booking | Event] = {**events, **bookings}
     received |= {number: event.received_at for number, event in events.items()}
+    contacts = contacts_in(events.values())
     return [
         Row(
             entry=entry,
             lead=leads[entry.ids[0]],
-            names=_names(entry, bookings),
+            names=_names(entry, bookings, contacts),
+            contact=contacts.get(entry.ids[0], ""),
             has_others=len(entry.ids) > MOST_NAMED,
             received_at=received[entry.ids[0]],
             place=places.get(entry.issue, ""),
@@ -405,12 +421,13 @@ def place_name(event: Event | None, value: str) -> str:
     return names[0].title or names[0].name if names else value.strip('"')
 
 
-def _names(entry: Entry, bookings: Mapping[int, Booking]) -> list[str]:
-    """Return the first renters' names in a row, or their contacts if it combines several leads."""
+def _names(entry: Entry, bookings: Mapping[int, Booking], contacts: Mapping[int, str]) -> list[str]:
+    """Return the first renters' names in a row. For several leads, fall back on contact details."""
     known = [bookings[number] for number in entry.ids[:MOST_NAMED] if number in bookings]
     if len(entry.ids) == 1:
         return [name for name in map(full_name, known) if name]
-    counts = Counter(filter(None, map(name_or_contact, known)))
+    of_messages = [contacts.get(number, "") for number in entry.ids[:MOST_NAMED]]
+    counts = Counter(filter(None, [*map(name_or_contact, known), *of_messages]))
     return [name if n == 1 else f"{name} ({n} leads)" for name, n in counts.items()]
 
 

@@ -140,12 +140,12 @@ def _fix_key(name: str) -> str:
 def _with_fix(
     entered: PlaygroundInput, fix: MappingFix, proposal: Proposal
 ) -> tuple[PlaygroundInput, MappingFix]:
-    """Fill in a suggested mapping edit, and add the message as a test if the checks require one."""
+    """Fill in a suggested mapping edit, and add the message as a test if it has new fields."""
     entered = dataclasses.replace(
         entered, mapping=proposal.text, reason=" ".join(fix.sentences)[:MAX_REASON]
     )
     with trial():
-        is_new = registry.has_new_fields(_checked(entered).errors)
+        is_new = registry.has_new_fields(_checked(entered).problems)
     text = _text_with_sample(entered) if is_new else None
     if text is None:
         return entered, fix
@@ -258,7 +258,8 @@ def roll_back_mapping() -> Any:
     flask.flash(f"{what}. New messages will use it within seconds.", "good")
     lost = _lost(before, services.sources.get(name), events)
     if lost:
-        flask.flash(f"This mapping can't book {lost} of the latest {len(events)} messages.", "warn")
+        text = f"{lost} of the latest {len(events)} messages could be booked before"
+        flask.flash(f"{text} and can't be now.", "warn")
     return flask.redirect(flask.url_for("console.playground", source=name, done=1))
 
 
@@ -286,7 +287,7 @@ def _text_with_sample(entered: PlaygroundInput) -> str | None:
     """Return the edited mapping with the selected webhook added as a test, or None on failure."""
     try:
         delivery, now = _delivery(entered)
-        # Without assigned names, because `adapter check` does not know them.
+        # Leave out assigned names, because `adapter check` does not know them.
         return with_sample(_draft(entered), entered.mapping, delivery, now)
     except (MappingErrors, PayloadError, NotFound, RecursionError):  # JSON can be nested deeply
         return None

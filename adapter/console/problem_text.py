@@ -22,7 +22,8 @@ REQUIRED: Final = frozenset(
     {"attribution_id", "community", "email_1", "first_name", "last_name", "phone_1", "starts_at"}
 )
 _CONTACTS: Final = ("email_1", "phone_1")
-_NAMES: Final = frozenset({"name", "first_name", "last_name"})
+#: The fields of a renter's name.
+NAMES: Final = frozenset({"name", "first_name", "last_name"})
 #: Sentences about the tour time, by the beginning of the reason. ``{value}`` is from the message.
 _TIMES: Final[Mapping[str, str]] = {
     NO_TIME: "{source} doesn't send tour times.",
@@ -63,7 +64,7 @@ def agent_advice(issue: Issue) -> Advice:
 def problem_sentences(
     booking: Booking, reasons: Sequence[Reason], place: str = ""
 ) -> Iterator[str]:
-    """Yield a sentence for each reason for review, without repetitions.
+    """Yield a sentence for each reason for review, without repeating any.
 
     ``place`` is the name of the property in the message, if it is known.
     """
@@ -94,7 +95,9 @@ def problem_sentence(reason: Reason, booking: Booking, place: str = "") -> str:
             return "The message has only IDs. The lead itself is in the sender's system."
         case "event" | "for_each":
             return "We can't read part of this message."
-    if value and reason.field in _NAMES:
+        case "accept":
+            return "We can't tell if this message is a tour request."
+    if value and reason.field in NAMES:
         return f"“{value}” doesn't look like a real name."
     return _field_sentence(label_of(reason.field), value)
 

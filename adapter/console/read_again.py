@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import flask
@@ -11,7 +11,7 @@ from werkzeug.exceptions import NotFound
 from adapter.bookings.reconcile import replacing_in_knock
 from adapter.console.context import bp, services
 from adapter.console.form_input import row_id_from, row_ids_from
-from adapter.console.renters import messages_of, names_of
+from adapter.console.renters import first_leads, messages_of
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, BookingState, Kind
 from adapter.operations.replay import Difference
@@ -24,7 +24,7 @@ MOST_EXAMINED: Final = 500
 PART: Final = 10
 #: Maximum number of changed leads to list in a preview.
 MOST_LISTED: Final = 20
-#: Maximum number of tours in Knock for which to look for a newer tour.
+#: Maximum number of tours in Knock to check for a newer tour.
 MOST_COMPARED: Final = 20
 _ON_THEIR_WAY: Final = (BookingState.PENDING, BookingState.SENDING, BookingState.SUBMITTED)
 
@@ -74,13 +74,13 @@ def read_again() -> str:
         "console/_read_again_part.html" if is_more else "console/read_again.html",
         part=part,
         most_listed=MOST_LISTED,
-        preview_names=names_for(part.listed),
+        preview_leads=leads_for(part.listed),
     )
 
 
 @bp.get("/read-again/count")
 def count_readable() -> str:
-    """Render how many of a source's waiting leads can be read now, among the leads tried so far."""
+    """Render how many of a source's waiting leads can now be read, based on those tried so far."""
     part = part_of(_source_name(), flask.request.args)
     return flask.render_template("console/_readable.html", part=part)
 
@@ -132,10 +132,21 @@ def differences_of(event_ids: Iterable[int], *, most: int = MOST_READ) -> Iterat
             return
 
 
-def names_for(preview: Collection[Difference]) -> Any:
-    """Return the renters' names for a preview, keyed by message ID."""
+def leads_for(preview: Iterable[Difference]) -> Mapping[int, Booking]:
+    """Return the first lead of each message in a preview, with its new name, by message ID."""
+    found = {one.event_id: one for one in preview}
     with services.store.transaction() as tx:
-        return names_of(tx, [one.event_id for one in preview])
+        leads = first_leads(tx, found)
+    return {number: _named(lead, found[number]) for number, lead in leads.items()}
+
+
+def _named(lead: Booking, difference: Difference) -> Booking:
+    """Return a lead with the name that reading its message again would give it."""
+    keys = {name: f"0.{name}" for name in ("first_name", "last_name")}
+    new = {
+        name: difference.fields[key][1] for name, key in keys.items() if key in difference.fields
+    }
+    return dataclasses.replace(lead, appointment={**lead.appointment, **new})
 
 
 @bp.post("/read-again")

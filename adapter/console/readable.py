@@ -1,4 +1,4 @@
-"""Find leads in review that the current mapping can book, although an earlier version could not.
+"""Find leads in review that the current mapping can book, but an earlier version could not.
 
 Each lead is tried once per version of its mapping.
 """
@@ -86,7 +86,7 @@ def _tried(numbers: Sequence[int], hashes: Mapping[str, str]) -> dict[tuple[str,
 
 
 def _until(tx: Transaction, booking: Booking) -> float:
-    """Return the last time when the current mapping can book a lead, or NEVER."""
+    """Return the time until which the current mapping can book a lead, or NEVER."""
     event, source = event_of(tx, booking.event_id), services.sources.get(booking.source)
     if event is None or source is None or event.kept != "all":
         return NEVER

@@ -1,6 +1,6 @@
 """Serve the pages about webhooks that failed verification."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import flask
@@ -14,7 +14,7 @@ from adapter.exceptions import PayloadError
 from adapter.models import WebhookRequest
 from adapter.operations import readmit
 from adapter.operations.readmit import Retried
-from adapter.store import Rejection
+from adapter.store import Rejection, RejectionSummary
 
 MAX_REJECTIONS: Final = 200
 #: The problem and how to solve it, by reason.
@@ -77,13 +77,26 @@ def rejections() -> str:
         counts = tx.rejections.counts()
         found = tx.rejections.newest(source=source, limit=MAX_REJECTIONS)
         lost = tx.encryption.undecryptable_rejections()
+    hopeless = {name for name, number in counts.items() if _is_hopeless(name, number, found)}
     if text:
         record_action("searched_rejected", detail=source or "")
         ids = set(_containing(text, [source] if source else [*counts]))
         found = [one for one in found if one.id in ids]
     return flask.render_template(
-        "console/rejections.html", counts=counts, found=found, lost=lost, source=source, text=text
+        "console/rejections.html",
+        counts=counts,
+        found=found,
+        lost=lost,
+        source=source,
+        text=text,
+        hopeless=hopeless,
     )
+
+
+def _is_hopeless(source: str, number: int, found: Iterable[RejectionSummary]) -> bool:
+    """Return True if none of a source's rejected webhooks can be verified again."""
+    own = [one for one in found if one.source == source]
+    return len(own) == number and not any(one.can_retry for one in own)
 
 
 def _containing(text: str, sources: list[str]) -> Iterator[int]:

@@ -32,12 +32,12 @@ class Message:
         return self.name or (NO_NAME if self.bookings else message_name(self.event))
 
 
-#: Maximum number of bytes per message, and of messages per list, that are searched for contacts.
+#: Maximum number of bytes per message, and of messages per list, to search for contact details.
 MAX_SEARCHED: Final = 20_000
 MAX_MESSAGES: Final = 50
 _CONTACTS: Final = (
     re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}"),
-    re.compile(r"(?<!\d)(?:\+?1[ .-]?)?\(?\d{3}\)?[ .-]?\d{3}[ .-]\d{4}(?!\d)"),
+    re.compile(r"(?<!\d)(?:(?:\+?1[ .-]?)?\(?\d{3}\)?[ .-]?\d{3}[ .-]\d{4}|\+1\d{10})(?!\d)"),
 )
 
 
@@ -49,11 +49,12 @@ def contacts_in(events: Iterable[Event]) -> Mapping[int, str]:
     """
     with services.store.transaction() as tx:
         full = [event_of(tx, one.id) for one in list(events)[:MAX_MESSAGES]]
-    return {one.id: text for one in full if one and (text := _contact_in(one.body))}
+    return {one.id: text for one in full if one and (text := contact_in(one))}
 
 
-def _contact_in(body: bytes) -> str:
-    text = body[:MAX_SEARCHED].decode("utf-8", "replace")
+def contact_in(event: Event) -> str:
+    """Return the first email address or phone number in a message, or ""."""
+    text = event.body[:MAX_SEARCHED].decode("utf-8", "replace")
     found = (pattern.search(text) for pattern in _CONTACTS)
     return next((match[0] for match in found if match), "")
 
@@ -74,20 +75,24 @@ def messages_of(tx: Transaction, events: Sequence[Event]) -> list[Message]:
 
 
 def names_of(tx: Transaction, lead_ids: Iterable[int]) -> Mapping[int, str]:
-    """Return renters' names, or else their contacts, keyed by booking or event ID.
+    """Return renters' names, or else an email or phone, keyed by booking or event ID.
 
     Leads without either are left out.
     """
-    ids = list(dict.fromkeys(lead_ids))
-    events = _current(tx.bookings.of_events(ids))
-    leads = {number: bookings[0] for number, bookings in events.items()}
-    leads |= {one.id: one for one in tx.bookings.of_ids(ids)}
-    names = {number: name_or_contact(one) for number, one in leads.items()}
+    names = {number: name_or_contact(one) for number, one in first_leads(tx, lead_ids).items()}
     return {number: name for number, name in names.items() if name}
 
 
+def first_leads(tx: Transaction, lead_ids: Iterable[int]) -> dict[int, Booking]:
+    """Return bookings by booking or event ID. For an event, return its first current booking."""
+    ids = list(dict.fromkeys(lead_ids))
+    events = _current(tx.bookings.of_events(ids))
+    leads = {number: bookings[0] for number, bookings in events.items()}
+    return leads | {one.id: one for one in tx.bookings.of_ids(ids)}
+
+
 def _current(bookings: Iterable[Booking]) -> Mapping[int, Sequence[Booking]]:
-    """Return bookings grouped by event, without bookings replaced by remapping."""
+    """Return bookings grouped by event, except those replaced by remapping."""
     by_event: dict[int, list[Booking]] = {}
     for booking in bookings:
         if booking.reason != REPLAYED:

@@ -51,8 +51,6 @@ SENTENCES: Final[Mapping[str, str]] = {
     "sending_paused": "Propexo asked us to pause briefly. Bookings will resume automatically.",
     "sandbox": "Test mode is on.",
 }
-#: Problems that only the health page shows, where it lists their leads.
-ON_HEALTH_PAGE: Final = frozenset({"format_suspected", "leads_rejected"})
 #: The reason that sending is stopped, by reason code.
 STOPPED: Final[Mapping[str, str]] = {
     "not_authorized": "Propexo rejected our key",
@@ -72,13 +70,9 @@ MAX_REASON: Final = 60
 
 
 def current_verdict() -> Verdict:
-    """Return the adapter's health, including early signs that the worker has stopped.
-
-    The health page shows the problems in :data:`ON_HEALTH_PAGE` with their leads.
-    """
-    found = verdict_of(services.store, services.sources, services.settings, services.now())
-    shown = tuple(one for one in found.problems if one.code not in ON_HEALTH_PAGE)
-    verdict = dataclasses.replace(found, problems=shown)
+    """Return the adapter's health, including early signs that the worker has stopped."""
+    parts = (services.store, services.sources, services.settings, services.now())
+    verdict = verdict_of(*parts, includes_suspicions=False)
     silent = _silence(verdict)
     if silent is None:
         return verdict

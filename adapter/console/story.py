@@ -80,7 +80,7 @@ _WHYS: Final[Mapping[str, str]] = {
     "calendar_unreadable": "We couldn't read Knock's calendar. Sending to Knock anyway.",
     "calendar_too_short": "Knock's calendar doesn't go that far yet. Sending to Knock anyway.",
 }
-#: The actions by which a user books a lead.
+#: The actions that users take to book a lead.
 _RELEASES: Final = frozenset({"released", "edited_and_released"})
 #: The name of a tour that the message itself requested.
 ASKED_FOR: Final = "Tour"

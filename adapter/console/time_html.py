@@ -19,6 +19,16 @@ ZONE_COOKIE: Final = "console_zone"
 UTC_COOKIE: Final = "console_utc"
 #: Days that are at least this many days ago are shown with their year.
 LONG_AGO: Final = 90
+#: The time zones of the United States, by the name that people use.
+ZONES: Final = {
+    "America/New_York": "Eastern",
+    "America/Chicago": "Central",
+    "America/Denver": "Mountain",
+    "America/Phoenix": "Arizona",
+    "America/Los_Angeles": "Pacific",
+    "America/Anchorage": "Alaska",
+    "Pacific/Honolulu": "Hawaii",
+}
 _ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+){0,2}")
 
 
@@ -31,6 +41,11 @@ def zone_named(name: str) -> ZoneInfo | None:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, OSError, ValueError):
         return None
+
+
+def zone_title(name: str) -> str:
+    """Return a time zone's display name, such as ``Mountain time``."""
+    return f"{ZONES[name]} time" if name in ZONES else name.replace("_", " ")
 
 
 def reader_zone() -> ZoneInfo:

@@ -38,7 +38,7 @@ _UNDO: Final[Mapping[str, tuple[Callable[[int], object], str, str]]] = {
 
 @bp.post("/undo")
 def undo_many() -> Any:
-    """Undo an action on several leads, and report the leads for which it is too late."""
+    """Undo an action on several leads, and report the leads that it is too late for."""
     args = flask.request.args
     undo, one, several = _UNDO.get(args.get("act", "release"), (None, "", ""))
     if undo is None:

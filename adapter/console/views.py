@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from adapter.bookings.reconcile import replacing_in_knock
 from adapter.console.context import bp, one_at_a_time, services
-from adapter.console.display import duration, form_value, message_name, renter_name
+from adapter.console.display import duration, form_value, message_name, name_or_contact, renter_name
 from adapter.console.form_input import filter_from, row_id_from, row_ids_from
 from adapter.console.lead_page import format_advice
 from adapter.console.needs_you import (
@@ -21,12 +21,14 @@ from adapter.console.needs_you import (
     review_groups,
 )
 from adapter.console.problem_text import agent_advice
-from adapter.console.renters import contacts_in, names_of, received_times
+from adapter.console.read_again import leads_for
+from adapter.console.renters import contacts_in, received_times
 from adapter.console.time_html import ago_text, reader_zone
+from adapter.console.wording import is_done_cancellation
 from adapter.mapping import registry
 from adapter.models import Booking, BookingState
 from adapter.operations import csv_export, serializers
-from adapter.operations.advice import DECISIONS, Advice, label_of, lead_in_short
+from adapter.operations.advice import DECISIONS, Advice, in_short, label_of, lead_in_short
 from adapter.operations.allowed_actions import (
     RELEASABLE,
     can_be_booked_unchanged,
@@ -67,11 +69,14 @@ def template_helpers() -> dict[str, Any]:
         "received_times": received_times,
         "renter_name": renter_name,
         "message_name": message_name,
+        "name_or_contact": name_or_contact,
         "joined_text": joined_text,
         "ago": ago_text,
         "file_line": lambda at: at.rpartition("/")[2],
         "most_counted": MOST_COUNTED,
         "short_of": _short_of,
+        "event_in_short": lambda event: in_short(Issue.of_event(event)),
+        "event_advice": lambda event: agent_advice(Issue.of_event(event)),
         "bookings_are_stuck": _are_bookings_stuck,
         "mappings_not_in_use": lambda: registry.changed_since_load(
             services.settings.mappings_dir, services.sources
@@ -90,6 +95,8 @@ def _short_of(booking: Booking) -> str:
         if booking.is_cancellation:
             return ""  # the state's label already says who canceled
         return lead_in_short(booking)
+    if booking.state is BookingState.DISCARDED and not is_done_cancellation(booking):
+        return DECISIONS.get(booking.reason or "", booking.reason or "")
     return "" if booking.state is BookingState.BOOKED else DECISIONS.get(booking.reason or "", "")
 
 
@@ -157,7 +164,12 @@ def lead_messages() -> str:
     """Search messages for a text. The list of leads loads this page's results after it is shown."""
     args, which = flask.request.args, _filter()
     messages = _messages(which, row_ids_from(args.get("listed", "")[:1000].split(",")))
-    return flask.render_template("console/lead_messages.html", messages=messages, query=args)
+    return flask.render_template(
+        "console/lead_messages.html",
+        messages=messages,
+        contacts=contacts_in(messages.events) if messages else {},
+        query=args,
+    )
 
 
 def _messages(which: Filter, listed: Collection[int]) -> Messages | None:
@@ -257,7 +269,6 @@ def group_page(key: str, **more: Any) -> Any:
             return flask.render_template("console/group_empty.html", **more)
         issue = group.issue
         found = tx.review_queue.leads(issue, after=after, limit=PAGE_SIZE)
-        names = names_of(tx, [one.event_id for one in more.get("preview", ())])
     return flask.render_template(
         "console/group.html",
         group=group,
@@ -266,6 +277,6 @@ def group_page(key: str, **more: Any) -> Any:
         is_together=issue.kind == "event" or may_release_together(issue.state, issue.code),
         can_release=can_be_booked_unchanged(issue),
         next_after=_next_page(found),
-        preview_names=names,
+        preview_leads=leads_for(more.get("preview", ())),
         **more,
     )

@@ -88,13 +88,16 @@ _TEST_FLAG: Final = re.compile(r"(?i)(?:is[_-]?)?test(?:[_-]?(?:mode|lead|messag
 _MISSING: Final = re.compile(
     r"(.*) is not in the payload(?: \(there is ['\"](.*)['\"]\))?", re.DOTALL
 )
+#: Part of a sentence about a field, for the form that has the check box.
+OR_CHECK: Final = ", or check the box to book it anyway"
 #: The text for users for each fault, by the beginning of the original text.
 _FAULTS: Final[Mapping[str, str]] = {
     "is missing: set it, for example": "Choose a date and time.",
     "is missing: set it": "Pick a community.",
-    "is not available in Knock": "This time is not available in Knock. Choose another time, or "
-    "check the box to book it anyway.",
-    "has passed or is too soon": "This time has passed, or is only minutes away.",
+    "is not available in Knock": "This time is not available in Knock. Choose another time"
+    f"{OR_CHECK}.",
+    "has passed": "This time has passed. Choose a later time.",
+    "is too soon": "This time is only minutes away. Choose a later time.",
     "write it as": "Choose a date and time.",
     "has an impossible year": "Check the year.",
     "set the community too": "Pick a community too.",
@@ -145,8 +148,8 @@ _REFUSALS: Final[Mapping[str, str]] = {
     "Dismiss that one first.",
     "Booking it again would email": "This renter already has this tour. Booking it again would "
     "email them again.",
-    "someone with another name": "Someone with a different name has the same email or phone. If "
-    "it's someone else, choose “This is a different person”.",
+    "someone with a different name": "Someone with a different name has the same email or phone. "
+    "If it's someone else, choose “This is a different person”.",
     "the sender canceled it": "The renter canceled this tour. If they want it after all, check the "
     "box below.",
     "has no attribution for": "This community isn't set up for this lead source yet. Ask an admin "
@@ -181,7 +184,7 @@ def state_word(
     if isinstance(booking_or_state, Booking):
         if booking_or_state.is_cancellation and booking_or_state.state is BookingState.HELD:
             return "Canceled by the renter"
-        if booking_or_state.reason in _CANCELED:
+        if booking_or_state.reason in _CANCELED or _is_needless(booking_or_state):
             return "Canceled by the renter"
         if is_done_cancellation(booking_or_state):
             return CANCELED_IN_KNOCK
@@ -190,6 +193,12 @@ def state_word(
         known = _in_knock(booking_or_state)
         return known[0] if known else STATES[booking_or_state.state]
     return STATES.get(booking_or_state, booking_or_state)
+
+
+def _is_needless(booking: Booking) -> bool:
+    """Return True for a cancellation of a tour that is not in Knock, so nobody had to act."""
+    is_over = booking.state is BookingState.DISCARDED and booking.reason == "cancellation_done"
+    return booking.is_cancellation and is_over
 
 
 def is_done_cancellation(booking: Booking) -> bool:
@@ -235,7 +244,7 @@ def in_knock_sentence(booking: Booking) -> str:
 
 def phone_text(number: object) -> str:
     """Format a North American phone number, such as ``(303) 555-0142``."""
-    match = re.fullmatch(r"\+?1?(\d{3})(\d{3})(\d{4})", str(number or ""))
+    match = re.fullmatch(r"(?:\+?1)?(\d{3})(\d{3})(\d{4})", str(number or ""))
     return "({}) {}-{}".format(*match.groups()) if match else str(number or "")
 
 
@@ -341,17 +350,36 @@ def date_text(text: str) -> str:
     return f"{day:%b} {day.day}, {day.year}"
 
 
+#: The end of a shortened JSON string, with the beginning of a character's escape.
+_CUT: Final = re.compile(r"(\\ud[89ab][0-9a-f]{2})?(\\u?[0-9a-f]{0,3})?\.\.\.$")
+
+
 def value_text(reason: Reason) -> str:
-    """Return the value that a reason for review refers to, formatted for users, or ""."""
+    """Return the value that a reason for review refers to, formatted for users, or "".
+
+    Objects and nested lists have no format that users can read.
+    """
     text = reason.value or ""
     try:
         value = json.loads(text)
     except ValueError:
-        return text.strip('"')
-    parts = [one for one in value if one is not None] if isinstance(value, list) else [value]
+        return _shortened_text(text)
+    parts = value if isinstance(value, list) else [value]
+    parts = [one for one in parts if one not in (None, "...")]  # nested values are left out
     if all(isinstance(one, str | int | float) for one in parts):
-        return ", ".join(map(str, parts))
-    return text
+        return ", ".join(one if isinstance(one, str) else json.dumps(one) for one in parts)
+    return ""
+
+
+def _shortened_text(text: str) -> str:
+    """Return the beginning of a string whose JSON was shortened, with "..." at its end."""
+    if text.startswith(("{", "[")):
+        return ""
+    start = _CUT.sub("", text)
+    try:
+        return str(json.loads(f'{start}"')) + "..."
+    except ValueError:
+        return text.strip('"')
 
 
 def fault_text(text: str) -> str:
@@ -410,7 +438,7 @@ def hours_text(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return an error's text as a sentence, without the commands that it suggests."""
+    """Return an error's text as a sentence, omitting the commands that it suggests."""
     if known := refusal_text(text):
         return known
     if missing := _MISSING.fullmatch(text):

@@ -42,7 +42,7 @@ WHOLE: Final = (
 )
 #: Text between a date and a time of day.
 BETWEEN: Final = (" ", ", ", " at ", ", at ")
-#: What to do about a time that may be a date alone.
+#: What to do about a time that may be only a date.
 DATE_ALONE: Final = (
     "; leave it to a person if it is a date without a time. Add offset: trust only if all times "
     "from this sender have the correct offset"

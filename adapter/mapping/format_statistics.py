@@ -203,7 +203,7 @@ class FormatStatistics:
                 )
 
     def _is_swapped(self, feature: Feature, count: Count, gap: int) -> bool:
-        """Return True if all webhooks had a path, and those since then have a new one beside it."""
+        """Return True if all webhooks had a path until a new path appeared in its place."""
         is_steady = count.longest_gap == 0 and count.seen >= FEWEST_BEFORE_SWAP
         if feature.kind is not FormatKind.PATH or not is_steady or gap < FEWEST_SWAPPED:
             return False
@@ -264,7 +264,7 @@ class FormatStatistics:
 
 
 def _parent(path: str) -> list[str]:
-    """Return the names in a path, without its last key and the indexes of items."""
+    """Return the names in a path, except its last key and any list indexes."""
     return [one for one in path.split(".")[:-1] if one != "*" and not one.isdigit()]
 
 

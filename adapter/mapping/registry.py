@@ -36,7 +36,7 @@ def load(folder: Path, policy: Policy) -> Mapping[str, Source]:
 def load_valid(folder: Path, policy: Policy) -> Loaded:
     """Load the valid mappings in a folder except drafts, with the problems of all of them.
 
-    This is for commands that only read. A process that books tours needs :func:`load`.
+    This is for read-only commands. A process that books tours needs :func:`load`.
     """
     return _loaded(folder, policy, drafts=False)
 

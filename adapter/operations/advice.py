@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from adapter.mapping.engine.mapping import IDS_ONLY_REASON
+from adapter.mapping.engine.mapping import IDS_ONLY_REASON, NO_ITEMS
 from adapter.mapping.engine.tour_time import (
     EDGE_OF_DAY,
     NO_TIME,
@@ -343,6 +343,13 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
         _CALL,
     ),
     "the time happens twice": ("This time happens twice: clocks fall back that night.", _CALL),
+    NO_ITEMS: (
+        "There is no tour in this message.",
+        (
+            "Read the original message. If a renter wants a tour, call or email them and enter the "
+            "tour in Knock. Then dismiss this message."
+        ),
+    ),
 }
 
 _PICK: Final = "Pick the community, and then book the tour."
@@ -358,6 +365,17 @@ BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
         "Ask an admin to set up the attribution for {source}.",
     ),
     "event": ("We can't read this message: {message}.", "Ask an admin to look at this message."),
+    "accept": (
+        "We can't tell if this message is a tour request.",
+        (
+            "Read the original message. If it isn't a tour request, dismiss it. If it is, ask an "
+            "admin to fix the mapping."
+        ),
+    ),
+    "for_each": (
+        "We can't read the list of tours in this message.",
+        "Ask an admin to look at this message.",
+    ),
 }
 _NO_COMMUNITY: Final = ("{source} didn't say which property the renter wants.", _PICK)
 #: The problem in a few words, by the beginning of a reason's message, and by its field.
@@ -386,12 +404,15 @@ SHORT_MESSAGE: Final[Mapping[str, str]] = {
     "it matches two formats": "Date can be read in two ways",
     "the year is not": "Year can't be right",
     NOT_A_TOUR: "A range of times, no exact time",
+    NO_ITEMS: "No tour in the message",
 }
 SHORT_FIELD: Final[Mapping[str, str]] = {
     "starts_at": "Can't read the tour time",
     "community": "Property not recognized",
     "attribution_id": "Lead source not set up in Knock",
     "event": "Can't read the message",
+    "accept": "Maybe not a tour request",
+    "for_each": "Can't read the list of tours",
 }
 #: The beginning of reasons that Propexo gave for rejecting a booking.
 SAYS: Final = "Propexo says: "
@@ -440,7 +461,7 @@ def is_missing(problem: str) -> bool:
 def lead_in_short(booking: Booking) -> str:
     """Return a short description of a lead's problem.
 
-    It is more precise than its issue's, which leads with other values share.
+    It is more precise than the issue's description, which other leads with the same issue share.
     """
     first = booking.reasons[0] if booking.reasons else None
     if first is None or booking.reason in IN_SHORT:

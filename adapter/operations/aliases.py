@@ -9,7 +9,7 @@ import datetime as dt
 import itertools
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import KeyMissing, NotPossible, PayloadError, Unreadable
@@ -316,9 +316,7 @@ class Aliases:
         if source is None:
             return alias.name
         with self._store.transaction() as tx:
-            states = [str(state) for state in BookingState]
-            found = tx.overrides.bookings_since(alias, states, before=None, limit=MOST_TITLED)
-            for event_id in dict.fromkeys(booking.event_id for booking in found):
+            for event_id in _events_at(tx, alias):
                 event = tx.events.get(event_id)
                 names = names_in(source, event) if event is not None else []
                 titles = (one.title for one in names if one.key == alias.key and one.title)
@@ -355,18 +353,24 @@ class Aliases:
         return [event for event in events if event is not None and event.kept == "all"]
 
     def _record(self, tx: Transaction, action: str, alias: Alias, event_id: int | None) -> None:
-        # Without the name, which comes from a payload. A webhook that contains it is named instead.
+        # Leave out the name, which comes from a payload. Name a webhook that contains it instead.
         detail = f"{alias.source}: {alias.community}"
         tx.audit.record(action, by=self._by, at=self._clock(), lead_id=event_id, detail=detail)
 
     def _named_event(self, tx: Transaction, alias: Alias) -> int | None:
         """Return the ID of a webhook that contains an alias's name, or None."""
-        states = [str(state) for state in BookingState]
-        found = tx.overrides.bookings_since(alias, states, before=None, limit=MOST_TITLED)
+        ids = _events_at(tx, alias)
         with contextlib.suppress(KeyMissing):
-            ids = dict.fromkeys(booking.event_id for booking in found)
             return next((one for one in ids if self._is_named(alias, tx.events.get(one))), None)
         return None
+
+
+def _events_at(tx: Transaction, alias: Alias) -> Iterable[int]:
+    """Return the IDs of the first and the newest webhooks that may contain an alias's name."""
+    states = [str(state) for state in BookingState]
+    newest = tx.overrides.bookings_since(alias, states, before=None, limit=MOST_TITLED)
+    first = tx.overrides.first_events(alias, limit=MOST_TITLED)
+    return dict.fromkeys((*first, *(booking.event_id for booking in newest)))
 
 
 def _held_event(tx: Transaction, alias: Alias) -> int | None:

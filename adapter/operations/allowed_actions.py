@@ -67,7 +67,7 @@ def is_repeat(booking: Booking, other: Booking | None) -> bool:
 
 
 def may_be_another_person(booking: Booking) -> bool:
-    """Return True if a user may state that someone else made the request."""
+    """Return True if a user may say that someone else made the request."""
     is_taken_for_same = booking.state in MERGED and is_merged(booking)
     return is_taken_for_same or booking.reason == "another_person"
 

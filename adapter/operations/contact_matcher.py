@@ -24,7 +24,7 @@ _NOT_IN_EMAIL = "[^a-z0-9._%+-]"
 class Contact:
     """An email address, a phone number or words to search for."""
 
-    #: A PostgreSQL regex for lower-case bytes with any escapes. It may also match other contacts.
+    #: A PostgreSQL regex for lower-case bytes with any escapes. It may also match other values.
     prefilter: str
     #: Match exactly this contact, in lower-case text without escapes. All must match.
     patterns: tuple[re.Pattern[str], ...]

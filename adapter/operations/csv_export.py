@@ -85,7 +85,7 @@ def _row(booking: Booking, received_at: dt.datetime) -> Iterable[object]:
 
 
 def filter_text(which: Filter) -> str:
-    """Describe a filter for the audit log without text that could identify a renter."""
+    """Describe a filter for the audit log, omitting text that could identify a renter."""
     keys = [("source", which.source), ("community", which.community)]
     parts = [
         *(f"state={state}" for state in which.states if state in {*BookingState}),

@@ -1,4 +1,4 @@
-"""Report automatic decisions, and contacts that several people share."""
+"""Report automatic decisions, and contact details that several people share."""
 
 import dataclasses
 import datetime as dt
@@ -15,13 +15,13 @@ SHARED_SINCE = dt.timedelta(days=30)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DecisionReport:
-    """The automatic decisions in a period, and the contacts that several people share."""
+    """The automatic decisions in a period, and contact details that several people share."""
 
     since: dt.datetime
     decisions: Sequence[DecisionCount]
-    #: Contacts that several people share but ``ADAPTER_SHARED_CONTACTS`` does not include.
+    #: Contact details that several people share but ``ADAPTER_SHARED_CONTACTS`` lacks.
     shared: Sequence[SharedContact]
-    #: The environment line that adds these contacts to the setting, or "".
+    #: The environment line that adds them to the setting, or "".
     setting: str
 
     @property

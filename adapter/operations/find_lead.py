@@ -316,7 +316,7 @@ def _hit(
 
 
 def _first(limit: int, found: Iterable[_T], searched: Searched) -> list[_T]:
-    """Return the first results. If there are more, the search is not complete."""
+    """Return the first results. Mark the search as incomplete if there are more."""
     first = [*islice(found, limit + 1)]
     searched.is_complete &= len(first) <= limit
     return first[:limit]

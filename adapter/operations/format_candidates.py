@@ -307,7 +307,7 @@ def _may_be_ids(what: Renamed, texts: Sequence[str]) -> bool:
 
 
 def _characters(text: str) -> frozenset[str]:
-    """Return the kinds of characters in a text: letters, digits and each other character."""
+    """Return the kinds of characters in a text: letters, digits and every other character."""
     kinds = ("a" if one.isalpha() else "9" if one.isdigit() else one for one in text)
     return frozenset(kinds)
 

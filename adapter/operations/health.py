@@ -19,12 +19,16 @@ from typing import Final
 from adapter.exceptions import StoreUnavailable
 from adapter.models import FormatChange, MappingVersion, shown_user
 from adapter.operations.serializers import age_of, ago, with_ages
-from adapter.operations.todo import MANY, MANY_WITH_NEW_NAME
 from adapter.settings import Settings
 from adapter.store import Database, MailFailures, Pause, WebhookSummary
 from adapter.store.database_clock import DANGEROUS_OFFSET
 from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
+from adapter.store.rows import Row
 
+#: If this many of a source's leads lack the same value, the sender has changed its format. If the
+#: leads have a value with a similar name instead, two are enough.
+MANY: Final = 3
+MANY_WITH_NEW_NAME: Final = 2
 #: An outdated mapping counts only if its process reported it within this time. A process that was
 #: replaced reports nothing more.
 OUTDATED_SEEN: Final = dt.timedelta(seconds=12)
@@ -390,7 +394,7 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """The exit code: 0 without problems, 1 for warnings, and 2 if something is broken."""
+        """The exit code: 0 if all is well, 1 for warnings, and 2 if something is broken."""
         return EXIT_CODES[self.level]
 
     @property
@@ -427,13 +431,22 @@ class Verdict:
 
 
 def verdict_of(
-    store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
+    store: Database,
+    names: Iterable[str],
+    settings: Settings,
+    now: dt.datetime,
+    *,
+    includes_suspicions: bool = True,
 ) -> Verdict:
-    """Return a verdict on the adapter and the named sources at ``now``."""
+    """Return a verdict on the adapter and the named sources at ``now``.
+
+    Suspicions are about sources. The console's pages, which show the leads in question instead,
+    leave them out, because reading them takes longer.
+    """
     names = list(names)
     try:
         facts = read_facts(store, names, settings, now)
-        suspicions = _suspicions(store, now)
+        suspicions = _suspicions(store, now) if names and includes_suspicions else []
     except StoreUnavailable as exc:
         return unreachable(str(exc), now)
     problems = problems_in(facts)
@@ -445,7 +458,7 @@ def verdict_of(
 def _is_unreported(
     problem: Problem, names: Container[str], reported: Container[tuple[str, str]]
 ) -> bool:
-    """Return True if no similar problem of the same source is reported."""
+    """Return True if no similar problem is reported for the same source."""
     known = {"format_suspected": "format_changed", "leads_rejected": "source_refused"}
     return problem.source in names and (known[problem.code], problem.source) not in reported
 
@@ -457,29 +470,29 @@ def _suspicions(store: Database, now: dt.datetime) -> list[Problem]:
         rejected = tx.monitoring.rejected_leads(
             reasons=REFUSED_REASONS, since=now - FORGOTTEN_AFTER
         )
-    found = [
-        Problem(
-            code="format_suspected",
-            source=one["source"],
-            since=one["since"],
-            sentence=f"{one['source']} seems to have changed its format"
-            f"{_since(one['since'], now)}: {one['path']} is missing in {one['leads']} leads that "
-            "are held.",
-        )
-        for one in held
-        if one["leads"] >= (MANY_WITH_NEW_NAME if one["has_new_name"] else MANY)
+    many = [
+        one for one in held if one["leads"] >= (MANY_WITH_NEW_NAME if one["has_new_name"] else MANY)
     ]
-    found += [
-        Problem(
-            code="leads_rejected",
-            source=one["source"],
-            since=one["latest_at"],
-            sentence=f"{_count(one['requests'], 'request')} from {one['source']} failed "
-            f"verification and may be leads, the latest {age_of(one['latest_at'])}.",
-        )
-        for one in rejected
-    ]
+    found = [*(_suspected(one, now) for one in many), *map(_rejected, rejected)]
     return [_shown(one, now) for one in found]
+
+
+def _suspected(row: Row, now: dt.datetime) -> Problem:
+    source, since = row["source"], row["since"]
+    sentence = (
+        f"{source} seems to have changed its format{_since(since, now)}: {row['path']} is missing "
+        f"in {row['leads']} leads that are held."
+    )
+    return Problem(code="format_suspected", source=source, since=since, sentence=sentence)
+
+
+def _rejected(row: Row) -> Problem:
+    source, latest = row["source"], row["latest_at"]
+    sentence = (
+        f"{_count(row['requests'], 'request')} from {source} failed verification and may be leads, "
+        f"the latest {age_of(latest)}."
+    )
+    return Problem(code="leads_rejected", source=source, since=latest, sentence=sentence)
 
 
 def unreachable(reason: str, now: dt.datetime, since: dt.datetime | None = None) -> Verdict:
@@ -732,7 +745,7 @@ def _processes(facts: Facts) -> Iterator[Problem]:
 
 
 def _is_outdated(process: Process) -> bool:
-    """Return True if a process reported lately that its mappings have been outdated for long."""
+    """Return True if a process recently reported that its mappings have long been outdated."""
     age = (process.outdated_for or dt.timedelta()) - process.seen_ago
     return age >= OUTDATED_AFTER and process.seen_ago < OUTDATED_SEEN
 

@@ -72,7 +72,7 @@ class Repairs:
 
         Two options override a decision to merge, replace, hold or cancel the booking because of
         another one. With ``is_wanted_anyway``, it becomes the person's latest request. With
-        ``is_another_person``, contacts that both bookings share are moved to the notes.
+        ``is_another_person``, contact details that both bookings share are moved to the notes.
 
         ``changes`` contains appointment fields, ``community`` (its key) and ``starts_at`` (ISO
         8601; without an offset, in the community's time zone). If a guest card that was sent gets a
@@ -150,8 +150,13 @@ class Repairs:
             raise TimeNotAvailable(times)
 
     def _is_renters_own(self, booking: Booking) -> bool:
+        """Return True if the renter has another tour at this time that is not in Knock yet.
+
+        A tour of someone else with the same email address or phone number does not count.
+        """
         with self._store.statement() as tx:
-            return tx.free_times.has_renters_tour(booking)
+            rows = tx.bookings.of_keys(booking.match_keys, self._clock())
+        return any(_is_same_unsent_tour(one, booking) for one in Related.to(booking, rows).same)
 
     def _edited(
         self, booking: Booking, changes: Mapping[str, Any], fingerprints: Fingerprints
@@ -205,6 +210,13 @@ class Repairs:
             tx.audit.record(action, by=by, at=now, lead_id=lead_id)
 
 
+def _is_same_unsent_tour(one: Booking, tour: Booking) -> bool:
+    is_unsent = one.state in (BookingState.PENDING, BookingState.SENDING, BookingState.SUBMITTED)
+    is_tour = one.kind is Kind.APPOINTMENT and not one.is_cancellation
+    is_same = (one.community, one.starts_at) == (tour.community, tour.starts_at)
+    return is_unsent and is_tour and is_same
+
+
 def _booking(tx: Transaction, booking_id: int) -> Booking:
     booking = tx.bookings.get(booking_id)
     if booking is None:
@@ -215,7 +227,7 @@ def _booking(tx: Transaction, booking_id: int) -> Booking:
 def _without_shared_contact(
     tx: Transaction, booking: Booking, changes: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Return the changes, with contacts that another person's lead shares moved to the notes."""
+    """Return the changes, and move contact details shared with the other person to the notes."""
     other = tx.bookings.get(booking.because_of or 0)
     if other is None or other.is_cancellation:
         raise NotPossible(f"booking {booking.id} was not matched to another person: release it")
@@ -263,8 +275,8 @@ def _send_again(
 ) -> None:
     if booking.reason == "maybe_gone" and booking.because_of is not None:
         tx.bookings.mark_gone([booking.because_of], now=now)
+    tx.bookings.update(edited)  # other requests are compared with the changed one
     _reconcile_with(tx, edited, now, is_confirmed=is_confirmed)
-    tx.bookings.update(edited)
     if booking.state is BookingState.UNKNOWN:
         tx.attempts.deny(booking.id, now=now)
     due_at = now + hold_for

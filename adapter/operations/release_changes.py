@@ -16,7 +16,7 @@ from adapter.propexo import appointment as fields
 from adapter.propexo import notes
 from adapter.settings import Policy, Settings
 
-#: Transforms that normalize user input the way a mapping does, so that contacts can be compared.
+#: Transforms that normalize user input the way a mapping does, so that values can be compared.
 INPUT_TRANSFORMS: Mapping[str, str] = {
     "first_name": "text",
     "last_name": "text",
@@ -89,7 +89,7 @@ def shared_contacts(appointment: Mapping[str, Any], other: Booking) -> frozenset
 def changes_for_another_person(
     booking: Booking, other: Booking, changes: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the changes, with contacts that ``other`` shares moved to the notes.
+    """Return the changes, and move contact details shared with ``other`` to the notes.
 
     Raise :class:`NotPossible` if no other contact is left, because Knock would treat both as one
     person.
@@ -131,8 +131,10 @@ def _time_fault(
 ) -> str | None:
     if booking.starts_at is None:
         return "is missing: set it, for example 2026-03-14T14:30"
+    if booking.starts_at <= now:
+        return "has passed"
     if booking.starts_at <= now + dt.timedelta(minutes=settings.notice_minutes):
-        return "has passed or is too soon"
+        return "is too soon"
     if is_any_hour:
         return None
     zone = ZoneInfo(booking.timezone) if booking.timezone else None

@@ -38,7 +38,16 @@ def age_of(at: dt.datetime | None) -> str:
 
 def with_ages(text: str, now: dt.datetime) -> str:
     """Replace the placeholders for ages in a text."""
-    return _AGE.sub(lambda found: ago(dt.datetime.fromisoformat(found[1]), now), text)
+    return _AGE.sub(lambda found: _age(found, now), text)
+
+
+def _age(found: re.Match[str], now: dt.datetime) -> str:
+    """Return the age for a placeholder. A sender's key may look like one: return it unchanged."""
+    try:
+        at = dt.datetime.fromisoformat(found[1])
+    except ValueError:
+        return found[0]
+    return found[0] if at.tzinfo is None else ago(at, now)
 
 
 def local(at: dt.datetime | None, timezone: str | None) -> str | None:

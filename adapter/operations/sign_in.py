@@ -153,7 +153,7 @@ class SignIn:
             if role != EDITOR and not self._has_editor(tx):
                 raise NotPossible("No one can edit yet. Choose “Can edit” for the first person.")
             tx.users.add(user, now=now)
-            # This also prevents its session from becoming valid again without users.
+            # This also prevents its session from becoming valid again if all users are removed.
             tx.users.remove(LOCAL_USER)
             tx.audit.record("user_added", by=by, at=now, detail=f"{name} {role}")
 
@@ -250,7 +250,7 @@ def _counted(name: str, client: str | None) -> Mapping[str, int]:
 
 
 def _is_locked(failures: Mapping[int, int]) -> bool:
-    """Return True if the failures counted for each limit forbid another attempt.
+    """Return True if there have been too many failed sign-ins to allow another attempt.
 
     A name that many addresses try is not locked, but each new address has only one attempt.
     """

@@ -11,6 +11,7 @@ from typing import Final
 from adapter.mapping.engine.mapping import IDS_ONLY_REASON
 from adapter.mapping.engine.tour_time import NO_TIME_OF_DAY
 from adapter.operations.advice import in_short
+from adapter.operations.health import MANY, MANY_WITH_NEW_NAME
 from adapter.propexo.appointment import NO_CONTACT
 from adapter.store import Group, Issue
 
@@ -33,10 +34,6 @@ _IN_KNOCK = frozenset(
     | {"note_not_sent", "restored", "sender_lost", "two_cards"}
 )
 _FOR_ADMINS = frozenset({"internal_error", "not_authorized"})
-#: If this many of a source's leads lack the same value, the sender has changed its format. If the
-#: leads have a value with a similar name instead, two are enough.
-MANY: Final = 3
-MANY_WITH_NEW_NAME: Final = 2
 #: Fields that identify a renter. A lead needs at least one of them.
 CONTACT_FIELDS: Final = ("email_1", "phone_1")
 _MISSING: Final = " is not in the payload"
@@ -73,8 +70,8 @@ def todo_of(issue: Issue, leads: int, changed: Changed = ()) -> Todo:
 
 def _lacks_details(issue: Issue) -> bool:
     """Return True if the renter cannot be called yet, or need not be called."""
-    is_contact = issue.field in ("name", "first_name", "last_name", "email_1", "phone_1")
-    is_missing = issue.state == "held" and is_contact
+    fields = ("accept", "name", "first_name", "last_name", "email_1", "phone_1")
+    is_missing = issue.state == "held" and issue.field in fields
     is_code = issue.code in ("contact_of_many", "undone")
     return is_missing or is_code or issue.message == IDS_ONLY_REASON
 

@@ -1,4 +1,4 @@
-"""Extract the text that an email's author wrote, without the emails that it quotes."""
+"""Extract the text that an email's author wrote, leaving out any quoted emails."""
 
 import re
 from typing import Final
@@ -50,7 +50,7 @@ def is_forwarded(subject: str) -> bool:
 def own_text(mail: str, *, forwarded: bool = False) -> str:
     """Return an email's plain text, without any emails that it quotes.
 
-    A forwarded email is kept, without its headers, because the author meant to send it. If
+    A forwarded email is kept, but not its headers, because the author meant to send it. If
     ``forwarded`` is True, the first email that Outlook quotes counts as forwarded. If nothing
     would be left, return the whole text, so that no lead is lost.
     """

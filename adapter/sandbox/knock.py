@@ -234,6 +234,6 @@ def normal_email(text: str) -> str:
 
 
 def normal_phone(text: str) -> str:
-    """Return a phone number's digits without North America's country code."""
+    """Return a phone number's digits without the North American country code."""
     digits = re.sub(r"[^0-9]", "", text)
     return digits[1:] if len(digits) == 11 and digits[0] == "1" else digits

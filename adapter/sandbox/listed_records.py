@@ -63,7 +63,7 @@ def _status_text(one: Appointment) -> str:
 
 
 def first_stage(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a guest card's record without the details that Propexo reads later."""
+    """Return a guest card's record, except the details that Propexo reads later."""
     details = {*CARD_FIELDS} - {*_FIRST_STAGE}
     return {name: value for name, value in record.items() if name not in details}
 

@@ -96,8 +96,12 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
         Gunicorn calls this method on SIGTERM.
         """
-        self.stopping.set()
+        was_alive = self.alive
         super().handle_exit(sig, frame)
+        if (
+            was_alive
+        ):  # a second signal may interrupt this call, and would wait for its lock forever
+            self.stopping.set()
 
     def accept(self, listener: Any) -> None:
         """Accept one connection, then pause so that other workers can accept the next one."""

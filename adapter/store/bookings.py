@@ -93,7 +93,7 @@ class Bookings(Statements):
         return frozenset(self._values("bookings_made_by", event_id=event_id, by=by))
 
     def pending_at_first(self, event_ids: Iterable[int]) -> frozenset[tuple[int, dt.datetime]]:
-        """Return (event ID, time) for each time when mapping an event led to a booking to send."""
+        """Return (event ID, time) for each time that mapping an event created a pending booking."""
         rows = self._all("bookings_pending_at_first", event_ids=list(event_ids))
         return frozenset((row["event_id"], row["at"]) for row in rows)
 

@@ -119,12 +119,6 @@ class FreeTimesTable(Statements):
         since = now - RIVAL_TIME
         return self._has("rival_in_flight", id=booking.id, since=since, **at)
 
-    def has_renters_tour(self, booking: Booking) -> bool:
-        """Return True if the booking's renter has another tour at its time that is not sent yet."""
-        at = {"community": booking.community, "starts_at": booking.starts_at}
-        person = list(booking.person_keys)
-        return self._one("renters_tour", id=booking.id, person=person, **at) is not None
-
     def own_tours(
         self,
         booking: Booking,

@@ -12,7 +12,7 @@ from adapter.store.search import LARGEST_NUMBER
 
 #: The rule for webhooks that a mapping ignores. All other rules are reason codes of bookings.
 IGNORED = "ignored"
-#: Maximum number of bookings, newest first, to search for shared contacts.
+#: Maximum number of bookings, newest first, to search for shared contact details.
 MOST_EXAMINED = 5_000
 
 
@@ -66,6 +66,6 @@ class Decisions(Statements):
         return [booking_from_row(row) for row in rows]
 
     def contacts_of_several(self, since: dt.datetime, names: int) -> list[SharedContact]:
-        """Return the contacts that were used with at least ``names`` names after ``since``."""
+        """Return the emails and phones used with at least ``names`` names after ``since``."""
         rows = self._all("contacts_of_several", since=since, names=names, limit=MOST_EXAMINED)
         return [SharedContact(**row) for row in rows]

@@ -262,6 +262,7 @@ class Events(Statements):
             attempts={booking.id: attempts.of_booking(booking.id) for booking in bookings},
             history=tuple(changes),
             duplicates=repeats["repeats"] if repeats else 0,
+            has_versions=bool(repeats and repeats["has_versions"]),
             others={other.id: other for other in table.of_ids(others)},
             related=table.because_of(booking.id for booking in bookings),
             messages=Messages(self.connection).of_event(event.id),

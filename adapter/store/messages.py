@@ -41,7 +41,7 @@ class Messages(Statements):
         return self._message(self._one("lock_message", id=message_id))
 
     def of_bookings(self, bookings: Iterable[Booking]) -> list[Message]:
-        """Return the messages for bookings or their guest cards, in the order of sending."""
+        """Return the messages for bookings or their guest cards, in the order they are sent."""
         known = list(bookings)
         cards = [one.prospect_id for one in known if one.prospect_id is not None]
         ids = [one.id for one in known]
@@ -49,7 +49,7 @@ class Messages(Statements):
         return list(map(self._opened, rows))
 
     def of_event(self, event_id: int) -> tuple[Message, ...]:
-        """Return the messages with text from an event's bookings, in the order of sending."""
+        """Return the messages for an event's bookings, in the order they are sent."""
         return tuple(map(self._opened, self._all("messages_of_event", event_id=event_id)))
 
     def known_prospect(self, bookings: Iterable[Booking]) -> str | None:

@@ -100,6 +100,14 @@ class OverridesTable(Statements):
         rows = self._all("bookings_at_alias", **where, states=states, before=before, limit=limit)
         return [booking_from_row(row) for row in rows]
 
+    def first_events(self, alias: Alias, *, limit: int) -> list[int]:
+        """Return the event IDs of a source's first bookings at a community since it got an alias.
+
+        Users usually book the leads that contain the alias at once.
+        """
+        where = {"source": alias.source, "community": alias.community, "since": alias.at}
+        return self._values("events_at_alias", **where, limit=limit)
+
     def events_waiting(self, source: str, value: str, *, limit: int) -> list[int]:
         """Return the IDs of events whose leads are held because of an unknown community.
 

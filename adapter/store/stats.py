@@ -74,7 +74,7 @@ class Stats(Statements):
     ) -> list[Row]:
         """Return each source's latest event, usual traffic, and time from webhook to booking.
 
-        The latency is that of the newest :data:`MOST_TIMED` bookings in the period, without those
+        The latency is that of the newest :data:`MOST_TIMED` bookings in the period, except those
         that a person was involved in.
         """
         return self._all(

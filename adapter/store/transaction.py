@@ -10,10 +10,10 @@ All transactions lock rows and keys in the same order, so that they do not deadl
 The rate limit's row is locked after the keys.
 
 A transaction may skip a step, but must not go back. Rows of queues may be locked at any time,
-because ``SKIP LOCKED`` never waits. A long chain of people who share contacts may still require
-more keys later. If PostgreSQL ends a transaction because of this, :class:`StoreUnavailable` is
-raised, as after a lost connection: a worker repeats the step, and senders and users get 503 and try
-again.
+because ``SKIP LOCKED`` never waits. A long chain of people with shared contact details may still
+require more keys later. If PostgreSQL ends a transaction because of this,
+:class:`StoreUnavailable` is raised, as after a lost connection: a worker repeats the step, and
+senders and users get 503 and try again.
 """
 
 import contextlib

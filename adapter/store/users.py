@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from adapter.models import LeadHistory
@@ -101,17 +101,20 @@ class AuditLog(Statements):
         lead_id: int | None = None,
         before: int | None = None,
         limit: int = 100,
-        except_action: str | None = None,
+        except_actions: Collection[str] = (),
         action: str | None = None,
     ) -> list[AuditEntry]:
-        """Return audit log entries, newest first, except entries for ``except_action``."""
+        """Return audit log entries, newest first.
+
+        Leave out actions that start with one of the words in ``except_actions``.
+        """
         rows = self._all(
             "audit_entries",
             by=by,
             lead_id=lead_id,
             before=before,
             limit=limit,
-            except_action=except_action,
+            except_actions=list(except_actions),
             action=action,
         )
         return [AuditEntry(**row) for row in rows]
@@ -125,7 +128,7 @@ class AuditLog(Statements):
         entries = [
             entry
             for number in (story.event.id, *(booking.id for booking in story.bookings))
-            for entry in self.entries(lead_id=number, limit=MOST_OF_LEAD, except_action="looked")
+            for entry in self.entries(lead_id=number, limit=MOST_OF_LEAD, except_actions=["looked"])
         ]
         return sorted(entries, key=lambda entry: entry.id, reverse=True)[:MOST_OF_LEAD]
 

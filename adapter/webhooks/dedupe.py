@@ -22,7 +22,7 @@ class Receipt:
 
     @property
     def status(self) -> str:
-        """The status for the sender. A webhook with new content is not a duplicate."""
+        """The status for the sender. A webhook with new content does not count as a duplicate."""
         return "duplicate" if self.is_duplicate and not self.is_change else "accepted"
 
     @property

@@ -1,6 +1,7 @@
 """Test the console's pages about sources, rejected messages, activity and users."""
 
 import dataclasses
+import html
 import json
 import re
 import shlex
@@ -27,7 +28,13 @@ from tests.users import PASSWORD, user
 pytestmark = pytest.mark.usefixtures("harness")
 
 
-def rejected(harness: Harness, reason: str = "signature_mismatch", **changes: Any) -> int:
+def rejected(
+    harness: Harness,
+    reason: str = "signature_mismatch",
+    *,
+    can_retry: bool = True,
+    **changes: Any,
+) -> int:
     """Store a rejected request that would pass with the current secrets. Return its ID."""
     source = harness.pipeline.sources["rentfeed"]
     body = json.dumps(tour(**changes)).encode()
@@ -45,7 +52,7 @@ def rejected(harness: Harness, reason: str = "signature_mismatch", **changes: An
         headers=signed.lowercase_headers,
         body=signed.body,
         sender=None,
-        can_retry=True,
+        can_retry=can_retry,
     )
     with harness.pipeline.store.transaction() as tx:
         tx.rejections.add(new, max_rows=10, max_bytes=10**6)
@@ -84,6 +91,18 @@ def test_a_rejected_message_is_found_read_and_accepted(
     assert "Accepted 1 message." in ana.page("/rejections")
     ana.page(f"/rejections/{number}", 404)
     ana.page(f"/rejections/{other}")
+
+
+def test_messages_that_cannot_be_verified_again_offer_no_recheck(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    rejected(harness, can_retry=False)
+    ana = visit()
+    assert "didn't keep enough of this message" in html.unescape(ana.page("/rejections"))
+    assert "Recheck all" not in ana.page("/rejections")
+    rejected(harness, leadId="RF-2")
+    assert "Recheck all" in ana.page("/rejections")
 
 
 def test_all_rejected_messages_are_rechecked_with_a_preview(
@@ -271,6 +290,9 @@ def test_activity_is_filtered(harness: Harness, visit: Visit) -> None:  # noqa: 
     [booking] = harness.mapped("rentfeed", tour())
     ana = visit()
     ana.page(f"/leads/{booking.id}")
+    ana.page("/leads/messages?q=Okafor")
+    assert "searched" not in ana.page("/audit").split('class="feed"')[1]
+    assert "searched" in ana.page("/audit?looks=1").split('class="feed"')[1]
     assert "opened" not in ana.page("/audit").split('class="feed"')[1]
     assert "opened" in ana.page("/audit?looks=1").split('class="feed"')[1]
     assert "signed in" in ana.page("/audit?by=ANA&action=signed_in").split('class="feed"')[1]
@@ -288,7 +310,7 @@ def test_leads_that_were_reprocessed_together_are_one_line_of_activity(
     feed = re.sub("<[^>]+>", "", visit().page("/audit").split('class="feed"')[1])
     assert "read 10 leads again: lead #910, lead #909, lead #908 and 7 more." in feed
     assert feed.count(" leads again") == 1
-    assert "ana took lead #901." in feed
+    assert "ana assigned lead #901 to themselves." in feed
 
 
 def test_an_assigned_property_is_named_in_the_activity_with_its_leads(

@@ -143,6 +143,18 @@ def test_a_renter_who_already_has_the_tour_is_named_as_the_reason(
     assert "not available in Knock" not in page
 
 
+def test_a_time_that_someone_else_with_the_same_email_has_is_taken(
+    harness: Harness, upstream: SandboxClient, ana: Visitor
+) -> None:
+    first = taken(harness, upstream, 1)
+    second = lead(1, time="afternoon", name="Hal Hill") | {"leadId": "other"}
+    (other,) = harness.mapped("rentfeed", second)
+    assert other.state is HELD
+    book(ana, first, starts_at=local(NEAREST[1]))
+    assert "not available in Knock" in book(ana, other.id, starts_at=local(NEAREST[1]))
+    assert [harness.state(first), harness.state(other.id)] == [PENDING, HELD]
+
+
 def test_a_calendar_that_cannot_be_read_does_not_stop_a_user(
     harness: Harness, upstream: SandboxClient, ana: Visitor
 ) -> None:

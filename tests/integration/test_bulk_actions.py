@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adapter.console import lead_actions
 from adapter.models import Booking, BookingState
 from tests.harness import Harness
 from tests.integration.test_community_pages import Visit, Visitor, visit  # noqa: F401 - a fixture
@@ -60,6 +61,26 @@ def test_snoozing_several_leads_is_undone(harness: Harness, visit: Visit) -> Non
     assert all(one.snoozed_until for one in bookings(harness, numbers))
     assert "Undone. 2 leads need you again." in undo(ana, page)
     assert not any(one.snoozed_until for one in bookings(harness, numbers))
+
+
+def test_mine_counts_only_my_snoozed_leads(harness: Harness, visit: Visit) -> None:  # noqa: F811
+    numbers, ana = at_night(harness, 1, 2, 3), visit()
+    act(ana, "assign", numbers[:1])
+    act(ana, "snooze", numbers[:2], until="hour")
+    snoozed = r'<a href="/console/queue\?([^"]+)"[^>]*>Snoozed <span class="count">(\d)<'
+    assert re.findall(snoozed, ana.page("/queue")) == [("snoozed=1", "2")]
+    page = ana.page("/queue?mine=1")
+    assert re.findall(snoozed, page) == [("mine=1&snoozed=1", "1")]
+    assert "assigned to ana" in ana.page("/queue?mine=1&snoozed=1")
+    page = ana.page("/queue?mine=1&snoozed=1")
+    assert re.findall(r'<a href="([^"]+)">All <span[^>]*>(\d)<', page) == [
+        ("/console/queue?mine=1", "0")
+    ]
+
+
+def test_a_list_of_leads_mentions_no_check_box() -> None:
+    text = lead_actions._fault_sentence("starts_at", "is not available in Knock")
+    assert text == "This time is not available in Knock. Choose another time."
 
 
 def test_dismissing_several_leads_is_undone(harness: Harness, visit: Visit) -> None:  # noqa: F811

@@ -15,6 +15,7 @@ from adapter.operations.serializers import person
 from adapter.settings import Settings
 from tests.harness import SECRETS, Harness, load_cached, settle
 from tests.integration.test_put_in_place import alias, aliases_of, at_unknown, elm_row
+from tests.leads import lead
 from tests.paths import MAPPINGS
 from tests.users import PASSWORD, user
 
@@ -82,6 +83,7 @@ def test_a_property_is_assigned_with_three_clicks_and_taken_back(
     ana = visit()
     page = ana.page("/communities")
     assert "The Residences at Cherry Creek" in page
+    assert "Mon\N{EN DASH}Sun 7:00 AM\N{EN DASH}9:00 PM" in page, "if a community has none"
     page = ana.page(link_to(page, "The Residences"))
     assert "rentfeed sent 4 leads for <b><bdi>The Residences" in page
     chosen = link_to(page, "Maple Court")
@@ -121,6 +123,24 @@ def test_a_property_is_assigned_with_three_clicks_and_taken_back(
         assert "1 min ago" in ana.page(path), path
         assert "just now" not in ana.page(path).partition('class="leads"')[2], path
     assert "read the message again" not in story
+
+
+def test_an_assignment_explains_only_the_leads_that_it_moved(
+    harness: Harness, visit: Visit
+) -> None:
+    [unknown] = harness.mapped("rentfeed", at_unknown(1))
+    [other] = harness.mapped("rentfeed", lead(2, time="9:30 PM"))
+    ana = visit()
+    chosen = link_to(ana.page(link_to(ana.page("/communities"), "The Residences")), "Maple Court")
+    form = {name: text for name, [text] in parse_qs(urlsplit(chosen).query).items()}
+    ana.post("/communities/assign", **form)
+    harness.clock.advance(30)
+    harness.replays.replay(other.event_id, by="ana", dry_run=False)
+    assigned = "ana assigned this property to Maple Court."
+    assert assigned in ana.page(f"/leads/{unknown.event_id}")
+    page = ana.page(f"/leads/{other.event_id}")
+    assert "ana read the message again." in page
+    assert assigned not in page
 
 
 def test_what_is_in_knock_is_listed_when_it_is_taken_back(harness: Harness, visit: Visit) -> None:
@@ -197,7 +217,10 @@ def test_an_admin_sets_the_tour_hours_of_an_added_community(harness: Harness, vi
     assert 'value="18:00"' not in ana.page(path), "nothing was saved"
 
     ana.post(path, **hours | {"closes_tue": "18:00", "check": "yes", "pms": "yardi"})
+    aliases_of(harness).add(alias(harness, "elm-row", attribution_id="att_1"))
+    ana.client.application.extensions["pipeline"].live.refresh()
     page = ana.page("/communities")
+    assert '<td data-t="Lead sources">rentfeed</td>' in page
     assert "Mon\u2013Tue 9:00 AM\u20136:00 PM" in page
     assert "Only available times" in page
     assert "mon-tue: 9:00 AM-6:00 PM" in page, "in the YAML to copy"

@@ -1396,7 +1396,7 @@ def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reade
     suggested = html.unescape(ana.text(f"/try?source=rentfeed&event={event}&fix={key}"))
     assert "+ date: [tour.date, tour.tourDate]" in suggested
     assert "3 of 3 would be booked as tours; with the current mapping, 0." in suggested
-    assert "No sample is needed." in suggested
+    assert "as a sample, and replaced names, contact details and notes." in suggested
     assert "This message would be booked" in suggested
     shown = html.unescape(ana.text(f"/leads/{numbers[0]}"))
     assert "rentfeed seems to have changed its format." in shown
@@ -1970,7 +1970,7 @@ def test_another_community_asks_for_the_time_again(ana: Reader, upstream: Sandbo
     assert booking.state is HELD
     asked = ana.release(booking.id, community="harbor-flats")
     assert asked.status_code == 409
-    assert "It was shown in MST, but this community is in PST" in asked.text
+    assert "It was shown in Mountain time, but this community is in Pacific time" in asked.text
     (zone,) = set(re.findall(r'name="zone" value="([^"]*)"', asked.text))
     assert zone == "America/Los_Angeles"
     done = ana.release(

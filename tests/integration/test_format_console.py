@@ -80,7 +80,7 @@ def test_the_change_and_its_fix_are_shown_on_every_page(ana: Reader) -> None:  #
         )
         assert "+ time: [tour.time, tour.startTime]" in page, path
         assert "12 of 12 would be booked as tours; with the current mapping, 0." in page, path
-        assert "12 of the latest 12 messages would have the tour time, up from 0." in page, path
+        assert "12 of the 12 affected messages would have the tour time, up from 0." in page, path
         assert "/console/try?source=rentfeed&fix=changes" in page, path
     assert "Format changed" in ana.text("/sources")
     assert "Show how to fix the mapping" in ana.text("/try?source=rentfeed")
@@ -148,7 +148,7 @@ def test_a_roll_back_takes_back_what_was_said(ana: Reader) -> None:  # noqa: F81
     assert "the mapping can read" not in row
     assert "12 leads: the sender changed its format" in row
     assert "can now read leads that it could not" not in ana.text("/")
-    assert "12 of the latest 12 messages would have the tour time" in ana.text("/")
+    assert "12 of the 12 affected messages would have the tour time" in ana.text("/")
 
 
 def test_an_unrelated_publish_claims_nothing(ana: Reader) -> None:  # noqa: F811
@@ -184,7 +184,7 @@ def test_what_is_already_in_knock_without_the_value_is_listed(
     page = html.unescape(ana.text("/sources/rentfeed"))
     number = f"{len(sent)} leads are" if len(sent) > 1 else "1 lead is"
     assert f"{number} already in Knock without the email." in page
-    assert "8 of the latest 8 messages would have the email, up from 0" in page
+    assert "8 of the 8 affected messages would have the email, up from 0" in page
 
 
 def tour_date(number: int) -> Any:
@@ -214,5 +214,9 @@ def test_few_leads_get_the_same_fix_on_every_page(ana: Reader) -> None:  # noqa:
         assert "4 of 4 would be booked as tours; with the current mapping, 0." in page, path
         (link,) = set(re.findall(r"/console(/try\?source=rentfeed&fix=[0-9a-f]{12})", page))
         assert "date: [tour.date, tour.tourDate]" in ana.text(link)
+    arrive(ana.harness, lead(30))
+    page = html.unescape(ana.text("/sources/rentfeed"))
+    assert "Some of this sender's messages have “tour.tourDate” instead of “tour.date”." in page
+    assert "4 of 4 would be booked as tours" in page
     assert "Format changed" in ana.text("/sources")
     assert "Show how to fix the mapping" in ana.text("/try?source=rentfeed")

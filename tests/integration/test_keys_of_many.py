@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from adapter.bookings import reconcile
 from adapter.cli.resolve import _lines
 from adapter.exceptions import NotPossible
 from adapter.mapping.registry import load
@@ -184,6 +185,16 @@ def test_a_cancellation_stops_the_renters_own_lead(player: Harness) -> None:
     assert [one.reason for one in canceled] == ["cancellation_done"] * 2
 
 
+def test_renters_for_whom_an_agent_enters_one_email_and_phone_need_review(player: Harness) -> None:
+    agent = {"email": "agent@example.com", "phone": "303-555-0142"}
+    leads = [
+        sent(player, "form", asks(name, at, ref=name, **agent))
+        for name, at in zip(NAMES, TIMES, strict=True)
+    ]
+    assert states(player, leads) == [PENDING, HELD, HELD]
+    assert [one.reason for one in leads[1:]] == ["another_person"] * 2
+
+
 def test_renters_with_a_shared_address_and_one_key_are_not_one_person(
     opened: Database, upstream: SandboxClient, tmp_path: Path
 ) -> None:
@@ -313,6 +324,37 @@ def test_a_lead_is_held_if_a_user_gives_its_successor_another_name(player: Harne
     assert states(player, [first, second]) == [HELD, PENDING]
 
 
+def test_a_lead_that_may_be_anothers_is_not_moved_again_and_again(player: Harness) -> None:
+    """Without the others, the lead would be replaced, so each change of theirs may move it."""
+    payloads = [
+        asks("Gia Hill", email="hill@example.com", ref="0"),
+        asks("", TIMES[1], email="hill@example.com", ref="0"),
+        asks("Gia Hill", TIMES[2], ref="0"),
+    ]
+    leads = [sent(player, "form", one) for one in payloads]
+    others = [asks("Abel Aaa", at, email="abel@example.com", ref="0") for at in TIMES[1:]]
+    leads += [sent(player, "form", one) for one in others]
+    settle(player)
+    before = [player.story(one.event_id).history for one in leads]
+    for lead in leads:
+        with player.pipeline.store.transaction() as tx:
+            reconcile.reconcile(tx, player.booking(lead.id), player.clock())
+    assert [player.story(one.event_id).history for one in leads] == before
+    assert max(sum(change.why == "shared_key" for change in one) for one in before) == 1
+
+
+def test_a_lead_without_a_name_does_not_merge_a_family(player: Harness) -> None:
+    """Let a user find out whose lead it is. It replaced the lead of the other one."""
+    email = "hill@example.com"
+    first = sent(player, "portal", asks("Gia Hill", email=email))
+    second = sent(player, "portal", asks("Hal Hill", TIMES[1], email=email))
+    third = sent(player, "portal", asks("", TIMES[2], email=email))
+    assert states(player, [second, third]) == [SUPERSEDED, HELD]
+    player.repairs.release(third.id, {"first_name": "Gia", "last_name": "Hill"}, by="ana")
+    assert states(player, [first, second, third]) == [SUPERSEDED, HELD, PENDING]
+    assert player.booking(second.id).reason == "shared_key"
+
+
 def test_contacts_that_lead_from_one_to_the_other_are_one_renters(player: Harness) -> None:
     """The first and the last lead share nothing, but each shares a contact with the second."""
     both = {"email": "abel@example.com", "phone": "303-555-0142"}
@@ -380,7 +422,7 @@ def test_a_dry_run_says_that_another_person_stays_held(player: Harness) -> None:
     assert (planned.outcome, planned.fields) == ("held", {})
     assert planned.not_booked == [held.reasons[-1].reason]
     line, total = _lines([planned], dry_run=True)
-    assert "(form): still held: someone with another name uses the same" in line
+    assert "(form): still held: someone with a different name uses the same" in line
     assert total == "1 of 1 events would be replayed, 1 of them still held"
     note = [*_lines([planned] * 2, dry_run=True)][-1]
     assert note.startswith("Each event was judged by itself.")

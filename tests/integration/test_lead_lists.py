@@ -3,7 +3,9 @@
 import csv
 import dataclasses
 import datetime as dt
+import html
 import io
+import json
 import re
 from typing import Any
 
@@ -172,6 +174,88 @@ def test_a_message_that_cannot_be_read_is_explained_without_code(
     assert tab[1] == "1"
     row = text_of(ana.page("/leads?kind=webhooks&state=held"))
     assert "ken@example.com" in row, "so that an agent can recognize the renter"
+
+
+HTML_PAGE = b'{"html": "<h1>502 Bad Gateway</h1>"}'
+
+
+def without_tours() -> bytes:
+    handoff = sample("leasebot-handoff.json")
+    handoff["handoff"]["tours"] = []
+    return json.dumps(handoff).encode()
+
+
+@pytest.mark.parametrize(
+    ("source", "body", "short", "wrong", "todo"),
+    [
+        pytest.param(
+            "leasebot",
+            without_tours(),
+            "No tour in the message",
+            "There is no tour in this message.",
+            "Read the original message. If a renter wants a tour, call or email them and enter the "
+            "tour in Knock. Then dismiss this message.",
+            id="an empty list of tours",
+        ),
+        pytest.param(
+            "rentfeed",
+            HTML_PAGE,
+            "Maybe not a tour request",
+            "We can't tell if this message is a tour request.",
+            "Read the original message. If it isn't a tour request, dismiss it. If it is, ask an "
+            "admin to fix the mapping.",
+            id="no event type",
+        ),
+    ],
+)
+def test_a_message_without_leads_is_explained_in_plain_words(
+    harness: Harness, ana: Visitor, source: str, body: bytes, short: str, wrong: str, todo: str
+) -> None:
+    receipt = harness.receive(source, body)
+    harness.map_event(receipt.event_id)
+    for path in ("/queue", "/queue?todo=admin", "/leads?kind=webhooks&state=held"):
+        page = text_of(ana.page(path))
+        assert short in page, path
+        assert "can't be used" not in page
+    for path in (f"/leads/{receipt.event_id}", f"/leads/{receipt.event_id}/panel"):
+        agent = html.unescape(text_of(ana.page(path))).partition("Technical")[0]
+        assert wrong in agent
+        assert todo in agent
+        assert "Fix the problem" not in agent
+
+
+def test_a_message_without_leads_shows_its_contact(harness: Harness, ana: Visitor) -> None:
+    number = harness.receive("leasebot", without_tours()).event_id
+    harness.map_event(number)
+    for path in (
+        "/queue",
+        f"/leads/{number}",
+        f"/leads/{number}/panel",
+        "/leads/messages?q=Marcus",
+    ):
+        agent = ana.page(path).partition("<h2>Original message")[0]
+        assert "720 209 1146" in agent, path
+
+
+def test_a_name_that_cannot_be_used_is_shown(harness: Harness, ana: Visitor) -> None:
+    number = held(harness, contact={"name": "Cal Unknown", "phone": "303-555-0142"})
+    found = ana.page("/leads/messages?q=Unknown").partition('class="leads"')[2]
+    assert "“Cal Unknown”" in text_of(found)
+    for part in ("(303) 555-0142", "Sat, Mar 14, 9:30 PM MDT", "Maple Court · rentfeed"):
+        assert part in text_of(found)
+    with harness.pipeline.store.transaction() as tx:
+        tx.connection.execute(
+            "UPDATE bookings SET is_cancellation = true, reason = 'cancellation' WHERE id = %s",
+            [number],
+        )
+    for path in ("/queue", f"/leads/{number}", f"/leads/{number}/panel"):
+        page = ana.page(path)
+        assert "“Cal Unknown”" in page, path
+        assert "No name" not in page
+        assert "so they are in the notes" not in page
+    assert "We couldn't use these values: name “Cal Unknown”." in html.unescape(
+        text_of(ana.page(f"/leads/{number}"))
+    )
 
 
 def test_an_ignored_message_says_why_and_who(harness: Harness, ana: Visitor) -> None:
@@ -371,6 +455,39 @@ def test_mine_says_how_many_leads_need_someone(harness: Harness, ana: Visitor) -
     assert "No leads from leasebot need you." in page
     assert ">See all 2 leads that need you<" in page
     assert "No leads are snoozed." in ana.page("/queue?snoozed=1")
+
+
+def test_the_form_names_the_zone_and_what_is_wrong_with_a_time(
+    harness: Harness, ana: Visitor
+) -> None:
+    """Check that the zone fits tours in summer and winter, and that a past time is called so."""
+    number = held(harness)
+    page = ana.page(f"/leads/{number}")
+    assert "Tour time (Mountain time)" in page
+    unseen = dict(re.findall(r'name="(zone|version|csrf)" value="([^"]*)"', page))
+    for at, wrong in (
+        ("2026-03-01T10:00", "This time has passed. Choose a later time."),
+        ("2026-03-02T11:05", "This time is only minutes away. Choose a later time."),
+    ):
+        answer = ana.client.post(
+            f"/console/leads/{number}/release", data=unseen | {"starts_at": at}
+        )
+        assert answer.status_code == 409
+        assert wrong in answer.text
+
+
+def test_lists_say_why_a_lead_was_dismissed(harness: Harness, ana: Visitor) -> None:
+    number = held(harness)
+    move(harness, number, BookingState.DISCARDED, why="No longer looking")
+    assert "Dismissed No longer looking" in text_of(ana.page("/leads"))
+    with harness.pipeline.store.transaction() as tx:
+        tx.connection.execute(
+            "UPDATE bookings SET is_cancellation = true, reason = 'cancellation_done' "
+            "WHERE id = %s",
+            [number],
+        )
+    page = text_of(ana.page("/leads"))
+    assert "Canceled by the renter The renter canceled a tour that isn't in Knock." in page
 
 
 def test_lists_show_when_a_message_that_was_read_again_arrived(

@@ -130,6 +130,31 @@ def test_the_story_names_the_user_who_booked_a_tour_again(
     assert "This replaced" not in page
 
 
+def test_messages_with_one_id_name_each_other(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    """Check that only identical messages are called repeats."""
+    (first,) = harness.mapped("rentfeed", lead(1, name="Key Keyes"))
+    harness.receive("rentfeed", lead(1, name="Key Keyes"))
+    ana = visit()
+    page = ana.page(f"/leads/{first.id}")
+    assert "The sender sent this message 2 times. We used it once." in page
+    assert "used the same ID" not in page
+
+    receipt = harness.receive("rentfeed", lead(1, name="Kim Other", email="kim@example.com"))
+    assert receipt.changed_id is not None
+    harness.map_event(receipt.changed_id)
+    (second,) = harness.story(receipt.changed_id).bookings
+    page = ana.page(f"/leads/{first.id}")
+    assert "The sender sent 3 messages with this ID." in page
+    assert "We used it once" not in page
+    assert "rentfeed used the same ID for Kim Other, Sat, Mar 14, 2:30 PM MDT" in text_of(page)
+    assert f"/console/leads/{second.id}#b{second.id}" in page
+    page = text_of(ana.page(f"/leads/{second.id}"))
+    assert "rentfeed used the same ID for Key Keyes, Sat, Mar 14, 2:30 PM MDT" in page
+
+
 def test_a_lead_with_a_shared_contact_says_which_tour_it_would_cancel(
     harness: Harness,
     upstream: SandboxClient,
@@ -142,6 +167,8 @@ def test_a_lead_with_a_shared_contact_says_which_tour_it_would_cancel(
     (second,) = harness.mapped("rentfeed", lead(2, day=15, name="Lara Ortiz", **shared))
     assert (second.state, second.reason) == (BookingState.HELD, "another_person")
     ana = visit()
+    wrong = "Someone with a different name has the same email. The other lead: Liam Ortiz"
+    assert wrong in task_of(ana.page(f"/leads/{second.id}"))
     said = (
         "If you click “Book tour”, Knock treats both leads as one person and cancels Liam Ortiz's "
         "tour on Saturday, Mar 14, 2:30 PM MDT."
@@ -174,14 +201,21 @@ def test_a_cancellation_says_whether_we_have_its_tour_and_when_it_is_done(
     assert "The renter canceled this tour." in task_of(ana.page(f"/leads/{number}/panel"))
     ana.post(f"/leads/{number}/discard", reason="Canceled in Knock", seen="on")
     page = ana.page(f"/leads/{number}/panel")
-    assert "Done: someone canceled the tour in Knock." in task_of(page)
+    assert (
+        "Done: someone canceled the tour in Knock, or added a note to the guest card."
+        in task_of(page)
+    )
     assert ">Canceled in Knock</span>" in page
     assert "Dismissed" not in page.partition('class="story"')[0]
     (other,) = harness.mapped("rentfeed", lead(2))
     stray = canceled(harness, other, because_of=None)
-    assert "The renter canceled a tour that isn't one of our leads." in task_of(
-        ana.page(f"/leads/{stray}/panel")
-    )
+    page = ana.page(f"/leads/{stray}/panel")
+    assert "The renter canceled a tour that we didn't book." in task_of(page)
+    (reason,) = re.findall(r'name="reason" value="(The renter[^"]+)"', page)
+    ana.post(f"/leads/{stray}/discard", reason=reason)
+    page = ana.page(f"/leads/{stray}/panel")
+    assert "Dismissed: The renter has no tour in Knock" in task_of(page)
+    assert "someone canceled the tour" not in page
 
 
 def test_a_finished_lead_does_not_lead_to_the_next_one_in_needs_you(

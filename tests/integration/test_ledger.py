@@ -132,8 +132,8 @@ def test_claims_end_with_the_portals_period_for_credits(harness: Harness) -> Non
     [
         (line(1, day=12), "10 days before the portal's date"),
         (line(1, place="Harbor Flats"), "is for maple-court, not for this community"),
-        (line(1, name="Mia Lee"), "has the same contact or ID, but another name"),
-        (line(8, name='"Roeab, Dana"'), "has the same name, but another contact"),
+        (line(1, name="Mia Lee"), "has the same contact or ID, but a different name"),
+        (line(8, name='"Roeab, Dana"'), "has the same name, but different contact details"),
         (line(8, date="2/27/2026"), "dated before the first message from this source"),
         (line(1, date="soon"), "the date on this line cannot be read"),
         (line(8, email="", name="Mia Lee"), "no email or phone to compare"),

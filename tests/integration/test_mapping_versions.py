@@ -135,7 +135,9 @@ def test_a_renamed_field_is_fixed_with_its_sample_put_in_place_and_rolled_back(
     assert ana.post("/try/roll-back", source="rentfeed", number="0", seen="1").status_code == 302
     page = ana.page("/try?source=rentfeed")
     assert "The file is in use" in page
-    assert "This mapping can't book 2 of the latest 2 messages." in html.unescape(page)
+    assert "2 of the latest 2 messages could be booked before and can't be now." in html.unescape(
+        page
+    )
     harness.pipeline.refresh_sources()
     assert harness.mapped("rentfeed", RENAMED | {"leadId": "RF-3"})[0].state is HELD
     assert ana.post("/try/roll-back", source="rentfeed", number="1", seen="2").status_code == 302

@@ -50,7 +50,7 @@ RESULTS = {
     "the booking came later": (DISCARDED, "booking_came_later"),
     "needs review: another person?": (HELD, "another_person"),
     "needs review: no email or phone": (HELD, "held_by_mapping"),
-    "needs review: same key, another name?": (HELD, "another_name"),
+    "needs review: same key, different name?": (HELD, "another_name"),
     "needs review: same key, another person?": (HELD, "shared_key"),
     "needs review: Knock has the old contact": (HELD, "contact_changed"),
     "needs review: repeated, or changed back?": (HELD, "repeat_or_change"),

@@ -57,6 +57,7 @@ def test_each_page_tries_only_a_part_of_the_leads_that_wait(
     page = ana.page("/read-again?source=rentfeed")
     assert f"With the current settings, {PART} of {PART} leads would be booked" in page
     assert "Trying the other 4" in page
+    assert '<span class="soft small">Maple Court</span>' in page
     following = re.search(r'<noscript><a href="/console([^"]+)"', page)
     assert following is not None
     last = ana.page(following[1])

@@ -654,6 +654,7 @@ def test_sources_tells_what_each_one_sent(desk: Desk, run: Any) -> None:
         "scheme": "hmac",
         "format_changes": [],
         "is_open": False,
+        "is_valid": True,
         "secrets": [
             {"name": "OLD_SECRET", "last_used_at": "2026-03-02T18:00:00Z"},
             {"name": "NEW_SECRET", "last_used_at": None},

@@ -50,6 +50,18 @@ def test_an_assignment_keeps_what_users_edited_in_the_same_webhook(
     assert (replaced.state, new.state, new.community) == (SUPERSEDED, PENDING, "maple-court")
 
 
+def test_an_assigned_property_keeps_its_name(harness: Harness) -> None:
+    """Book more leads for other properties of the community than the name is searched in."""
+    (waiting,) = harness.mapped("rentfeed", at_unknown(1))
+    assign, added = aliases_of(harness), alias(harness)
+    assign.add(added)
+    harness.pipeline.refresh_sources()
+    assert assign.book_waiting("rentfeed", waiting.reasons[0].value or "") == (1, 0)
+    for number in range(2, aliases.MOST_TITLED + 3):
+        harness.mapped("rentfeed", lead(number))
+    assert assign.title_of(added) == "The Residences at Cherry Creek"
+
+
 def test_an_undone_assignment_holds_all_leads_again(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:

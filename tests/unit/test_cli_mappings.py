@@ -209,7 +209,7 @@ def test_explain_shows_what_is_read_from_an_email() -> None:
         "TextBody, else HtmlBody"
     }
     assert how["read above"] == "the text before 'Original craigslist post:'"
-    assert how["read message"] == "the email without the emails that it quotes"
+    assert how["read message"] == "the email without quoted emails"
     assert how["read number"] == "the text after 'my number is' or 'call me at' or 'text me at'"
     assert how["read asked"] == "the first sentence that mentions a time"
 

@@ -425,6 +425,12 @@ def test_the_headline_says_that_all_is_well() -> None:
     )
 
 
+@pytest.mark.parametrize("key", ["{ago x}", "{ago 2026-03-02}", "{ago 2026-13-45T00:00:00+00:00}"])
+def test_a_senders_key_is_not_read_as_an_age(key: str) -> None:
+    (problem,) = problems_in(facts(formats=(dataclasses.replace(CHANGE, new_paths={key: 3}),)))
+    assert f"; new: {key} in 3 of " in problem.sentence
+
+
 def test_a_note_is_no_problem() -> None:
     noted = verdict(facts(is_sandbox=True))
     assert (noted.level, noted.exit_code) == ("ok", 0)

@@ -559,7 +559,9 @@ def person(name: str, *contacts: int, item_key: int | None = None) -> Booking:
 @pytest.mark.parametrize(
     ("one", "other", "who"),
     [
-        (person("Ann Bell", 1, 2), person("Carl Dean", 1, 2), Relation.SAME),
+        (person("Ann Bell", 1, 2), person("Carl Dean", 1, 2), Relation.UNCLEAR),
+        (person("Ann Bell", 1, 2), person("Ann Dean", 1, 2), Relation.SAME),
+        (person("Ann Bell", 1, 2), person("Bob Bell", 1, 2), Relation.SAME),
         (person("Ann Bell", 1, 2), person("Ann Bell", 1, 3), Relation.SAME),
         (person("Ann Bell", 1, 2), person("", 1), Relation.SAME),
         (person("Ann Bell", 1, 2), person("Carl Dean", 1, 3), Relation.UNCLEAR),

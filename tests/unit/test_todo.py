@@ -13,7 +13,9 @@ from adapter.console.wording import (
     phone_text,
     plain,
     shown_value,
+    value_text,
 )
+from adapter.mapping.engine.scope import preview_from_value
 from adapter.models import BookingState, Reason
 from adapter.operations.advice import lead_in_short, open_reasons
 from adapter.operations.todo import (
@@ -140,6 +142,37 @@ def test_values_are_shown_as_people_read_them() -> None:
     assert shown_value("desired_num_bedrooms", [1, 2, 3]) == "1, 2 or 3 bedrooms"
     assert shown_value("desired_num_bedrooms", [0, 1]) == "Studio or 1 bedroom"
     assert shown_value("move_in_date", "2027-02-01") == "Feb 1, 2027"
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        ("+13035550142", "(303) 555-0142"),
+        ("3035550142", "(303) 555-0142"),
+        ("+4520123456", "+4520123456"),
+        ("+6581234567", "+6581234567"),
+    ],
+)
+def test_only_american_phone_numbers_are_formatted(number: str, shown: str) -> None:
+    assert phone_text(number) == shown
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ("sábado por la mañana " * 9, "sábado por la mañana sábado por la ma..."),
+        ("👩" * 20, "👩👩👩👩..."),
+        ("x" * 10_000, "x" * 56 + "..."),
+        ("back\\slash", "back\\slash"),
+        ([True, 5, None], "true, 5"),
+        ({"from": "2 PM", "to": "3 PM"}, ""),
+        ({"a": "x" * 100}, ""),
+        ([["2 PM"]], ""),
+    ],
+)
+def test_values_in_reasons_have_no_code(sent: object, shown: str) -> None:
+    reason = Reason(field="starts_at", reason="", value=preview_from_value(sent))
+    assert value_text(reason) == shown
 
 
 def test_errors_name_no_command() -> None:

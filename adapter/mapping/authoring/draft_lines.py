@@ -202,7 +202,7 @@ def formats_at(observed: Observed, paths: Sequence[str]) -> list[str]:
 
 
 def _texts(observed: Observed, path: str) -> list[str]:
-    """Return the values at a path as text, without objects that contain date parts."""
+    """Return the values at a path as text, skipping objects that contain date parts."""
     return [str(one) for one in observed.filled(path) if not isinstance(one, dict)]
 
 

@@ -101,7 +101,7 @@ def _reshape_rows(data: Mapping[str, Any]) -> Iterator[Row]:
         if "equals" in reader:
             how["list"] = f"the item whose {reader['by']} equals {reader['equals']}"
         if "without" in reader:
-            how["text"] = "the email without the emails that it quotes"
+            how["text"] = "the email without quoted emails"
         if "find" in reader:
             how["text"] = f"the first sentence that mentions a {reader['find']}"
         yield Row(f"read {name}", _paths(reader[kind]), how[kind])

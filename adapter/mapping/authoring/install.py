@@ -77,7 +77,7 @@ def first_mapping(template: Source, folder: Path) -> dict[Path, bytes]:
 def community_text(template: Source, name: str, *, invites: bool = False) -> str:
     """Return an entry for communities.yaml with placeholders in capital letters.
 
-    With ``invites``, the entry also contains tour hours, from which renters can choose a time.
+    With ``invites``, the entry also contains tour hours for renters to choose a time from.
     """
     paths = template.sections["community"].get("from_", ())
     hours = TOUR_HOURS if invites else ""

@@ -32,7 +32,7 @@ class Observed:
     mail: Mail | None
     #: The lines under ``read:``, by name.
     readers: Mapping[str, str]
-    #: The data of each lead, in which the names of ``each`` and ``readers`` are keys.
+    #: The data of each lead, with the names of ``each`` and ``readers`` as keys.
     rows: Sequence[Mapping[str, Any]]
     #: The path of each row's item in its sample, or "".
     places: Sequence[str]

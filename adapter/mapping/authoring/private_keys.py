@@ -23,7 +23,7 @@ PRIVATE: Final = re.compile(
     r"|home(owner|ownership)(status)?|(call)?recording(url|link|file)?|avatar(url)?|photo(url)?"
     r"|profile(photo|picture|image|url)|linkedin(url)?|facebook(url)?|instagram)"
 )
-#: Keys next to a value that say when and by which program it was set.
+#: Keys next to a value that say when it was set, and which program set it.
 RECORD: Final = re.compile(
     r"timestamp|source(type|id|label|vid)|(updated|created)(by(userid)?|at|date)|(is)?selected"
 )
@@ -71,27 +71,17 @@ HARMLESS: Final = re.compile(
     r"true|false|null|none|1\d{9}(?:\d{3})?|\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*|[A-Z]+(?:_[A-Z0-9]+)+"
     r"|[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|https?://\S*"
 )
-#: A word that may be a name, and words in the keys of other words.
+#: A word that may be a name, and parts of keys whose values are not names.
 _ONE_NAME: Final = re.compile(r"[^\W\d_a-z][a-z\u00df-\u00ff'\u2019]+(?:-[^\W\d_]+)?")
 _NO_NAMES: Final = frozenset(
     {"type", "kind", "status", "state", "source", "medium", "campaign", "channel", "format", "mode"}
     | {"method", "reason", "category", "topic", "event", "action", "country", "language", "locale"}
     | {"currency", "timezone", "zone", "device", "browser", "os", "platform", "pet", "pets", "plan"}
     | {"unit", "size", "priority", "stage", "role", "intent", "version", "label", "title", "day"}
-    | {
-        "month",
-        "weekday",
-        "period",
-        "frequency",
-        "time",
-        "option",
-        "key",
-        "field",
-        "model",
-        "level",
-    }
+    | {"month", "weekday", "period", "frequency", "time", "option", "key", "field", "model"}
+    | {"level"}
     | {"service", "agent", "bot", "property", "community", "listing", "building", "form", "page"}
-    | {"tour", "appointment", "portal", "website", "site", "provider", "via", "medium", "term"}
+    | {"tour", "appointment", "portal", "website", "site", "provider", "via", "term"}
     | {"operating", "system", "sentiment", "outcome", "disposition"}
 )
 #: Keys of a question in a list of answers.

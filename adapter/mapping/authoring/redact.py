@@ -627,7 +627,7 @@ _WORD: Final = re.compile(r"\w+")
 _ESCAPED_BREAK: Final = re.compile(r"\\[nrt]")
 #: A form-encoded body.
 _FORM: Final = re.compile(r"\s*[^\s<>{}=&\"]+=[^<>\n]*\s*")
-#: The ways in which a string may be escaped in a body.
+#: The ways that a string may be escaped in a body.
 _ESCAPES: Final = (
     *(lambda text: json.dumps(text)[1:-1], str, html.escape),
     *(_percent, _lower_percent, urllib.parse.quote_plus),

@@ -99,7 +99,7 @@ def _emails(observed: Observed, row: int) -> frozenset[str]:
 
 
 def _is_of_batch(path: str, observed: Observed) -> bool:
-    """Return True for the path of an ``entry`` item's ID, which identifies a page, not a lead."""
+    """Return True for the ID of an item in Meta's ``entry`` list: a Facebook page, not a lead."""
     parent, _, key = path.rpartition(".")
     is_entry = key == "id" and parent.endswith("entry")
     return is_entry and any(isinstance(read(row, parent), list) for row in observed.rows)

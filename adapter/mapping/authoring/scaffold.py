@@ -258,7 +258,7 @@ class Draft:
     ) -> str:
         """Return the mapping as YAML. ``samples`` are the sample files' names.
 
-        ``payloads`` are the files' contents, from which the tests' outcomes are guessed. If the
+        ``payloads`` are the files' contents, used to guess the tests' outcomes. If the
         draft is written to the mappings folder, one of its lines keeps it from being used.
         """
         source = origin or ", ".join(samples)

@@ -145,7 +145,7 @@ def _first_match(
 
 
 def _lines(text: str) -> str:
-    """Return an email's text without empty lines or repeated spaces."""
+    """Return an email's lines, with empty lines and repeated spaces removed."""
     text = _INVISIBLE.sub("", plain_text(text))
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(filter(None, lines))

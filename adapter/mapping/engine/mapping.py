@@ -30,6 +30,8 @@ MAX_ITEMS: Final = 50
 MAX_KEY_LENGTH: Final = 200
 CAP_KEY_PART: Final = 500
 IDS_ONLY_REASON: Final = "needs_enrichment: it contains only IDs and no appointment fields"
+#: Why a webhook needs review if the list under ``for_each`` is empty.
+NO_ITEMS: Final = "there are no items"
 #: Outcomes, most important first. A webhook gets the first one that any of its items has.
 PRECEDENCE: Final = tuple(Outcome)
 #: Fields that a guest card does not need. A community and an email or phone are enough.
@@ -100,7 +102,7 @@ class CompiledMapping:
     validate: Callable[[Mapping[str, Any], Container[str], Kind], Mapping[str, Sequence[str]]]
     without_time: WithoutTime
     policy: Policy
-    #: ``readers`` and ``for_each``, without the readers that the dedupe key does not need.
+    #: ``readers`` and ``for_each``, except readers that the dedupe key does not need.
     key_readers: Sequence[NamedReader] = dataclasses.field(init=False)
     key_levels: Sequence[ForEach] = dataclasses.field(init=False)
 
@@ -229,7 +231,7 @@ class CompiledMapping:
                 one, more = self._read(scope.with_names({level.name: item}), level.readers)
                 inner.append((one, _joined_draft(draft, more)))
         if not inner:
-            raise Unreadable("there are no items")
+            raise Unreadable(NO_ITEMS)
         if without:
             text = f"{without} of {len(outer)} have no items here"
             inner[0][1].note(reason_for("for_each", text, at=level.at, path=level.path.text))

@@ -176,7 +176,7 @@ def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
 
 
 def _is_like(one: str, other: str) -> bool:
-    """Return True if the last keys of two paths are similar. Otherwise, the values differ too."""
+    """Return True if the last keys of two paths are similar, so that their values may be too."""
     keys = [path.rpartition(".")[2].casefold() for path in (one, other)]
     return bool(difflib.get_close_matches(keys[0], keys[1:], cutoff=LIKENESS))
 

@@ -40,7 +40,7 @@ def doubtful_values(source: Source, scope: Scope) -> list[str]:
 
 
 def _renters_paths(source: Source) -> Iterator[str]:
-    """Yield the paths of the renter's name and contacts, without the indexes of items."""
+    """Yield the paths of the renter's name and contact details, with list indexes removed."""
     for one in source.used_paths:
         if one.where[0] == "appointment" and RENTERS.fullmatch(one.where[1]):
             yield without_items(one.path.text)
@@ -88,5 +88,5 @@ def _shown(value: Any) -> str:
 
 
 def without_items(path: str) -> str:
-    """Return a path without the positions in lists."""
+    """Return a path with list indexes removed."""
     return ".".join(part for part in path.split(".") if part != "*" and not part.isdigit())

@@ -15,7 +15,7 @@ from adapter.parsing.paths import Path
 
 #: Fields whose values identify a person.
 _PERSONAL: Final = frozenset({"email_1", "phone_1", "name", "first_name", "last_name"})
-#: Last words of keys whose values are IDs, contacts or names.
+#: Last words of keys whose values are IDs, contact details or names.
 _NAMING: Final = re.compile(
     r"(?P<owner>.*?)(ids?|[gsuv]+id|token|ur[il]|ref|reference|number|num|no|key|code|hash"
     r"|e?mails?|correo|phone|telefono|mobile|cell|names?)"
@@ -42,7 +42,7 @@ class KeyPlaces:
     """The paths in a dedupe key, and the paths that lead to personal data or to a community."""
 
     places: Sequence[Path | Template]
-    #: The paths of the renter's contacts and name.
+    #: The paths of the renter's contact details and name.
     personal: frozenset[str]
     #: The paths of the community and the attribution.
     shared: frozenset[str]

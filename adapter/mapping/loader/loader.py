@@ -194,7 +194,7 @@ class _Compiler:
                 self.document.add(used.where, message, field=used.field)
 
     def _sections(self) -> Mapping[str, Any]:
-        """Load the document's sections, without the invalid ones."""
+        """Load the document's sections, skipping any that are invalid."""
         _use_delivery_id(self.document)
         data = self.document.data
         missing = () if self.depth.has_signature else ("tests",)

@@ -360,7 +360,7 @@ def _separated(text: str, region: str) -> str:
 
 
 def _is_number(text: str, region: str) -> bool:
-    """Return True if a string is a single phone number with its digits in common groups."""
+    """Return True if a string is one phone number whose digits are grouped in a standard way."""
     if not 7 <= _count_digits(text) <= 15:
         return False
     matches = _matches(text, region, phonenumbers.Leniency.STRICT_GROUPING)

@@ -43,7 +43,7 @@ LEADS: Final = 0.6
 MESSAGES: Final = 0.8
 OTHERS: Final = 0.9
 VERDICTS: Final = 1.0
-#: Number of contacts to look up, and of merged leads to follow, in one statement.
+#: Number of hashed contact details to look up, and of merged leads to follow, in one statement.
 BATCH: Final = 1000
 MAX_STEPS: Final = 10
 _UNMAPPED: Final = (

@@ -154,7 +154,7 @@ class LineIndex:
         return bool(keys and self._by_hash) or row["item_key"] in self._by_id
 
     def _hashes(self, communities: Collection[str]) -> dict[int, list[PortalLine]]:
-        """Map keyed hashes of contacts to their lines, or return {} if that takes too long."""
+        """Map keyed hashes of contact details to their lines. Return {} if that takes too long."""
         unknown = sum(not line.community_key for line in self._lines)
         if unknown * len(communities) > MAX_HASHES:
             return {}

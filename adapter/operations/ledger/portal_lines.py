@@ -80,7 +80,7 @@ class PortalLine:
     cents: int | None = None
     #: The names of fields that could not be read.
     unreadable: tuple[str, ...] = ()
-    #: False if there was not enough time to read the line's contacts.
+    #: False if there was not enough time to read the line's contact details.
     is_in_time: bool = True
 
     @property
@@ -120,8 +120,9 @@ def read_list(
 ) -> PortalList:
     """Read a portal's list. ``communities`` maps the portal's community names to keys.
 
-    Once ``is_over`` returns True, contacts are no longer read. ``progress`` is called with the
-    number of lines read so far. Raise PayloadError with the reason if the file cannot be read.
+    Once ``is_over`` returns True, contact details are no longer read. ``progress`` is called
+    with the number of lines read so far. Raise PayloadError with the reason if the file cannot be
+    read.
     """
     if len(data) > MAX_BYTES:
         raise PayloadError(f"the file is larger than {MAX_BYTES // 1024**2} MB: split it by month")

@@ -184,7 +184,7 @@ def keys_of(line: PortalLine) -> Iterator[tuple[str, ...]]:
 
 
 def _may_be_one(one: PortalLine, other: PortalLine) -> bool:
-    """Return False if the names or contacts on two lines belong to different people."""
+    """Return False if the names or contact details on two lines show two different people."""
     contacts = [{line.email, line.phone} - {None} for line in (one, other)]
     if all(contacts) and contacts[0].isdisjoint(contacts[1]):
         return False
@@ -302,9 +302,11 @@ def _doubt(
     if other := next((one for one in strong if not _is_here(line, one)), None):
         return f"This renter's lead {other.id} is for {other.community}, not for this community."
     if other := next((one for one in strong if one.is_other_name), None):
-        return f"Lead {other.id} has the same contact or ID, but another name."
+        return f"Lead {other.id} has the same contact or ID, but a different name."
     if names:
-        text = "another contact" if line.has_contact else "a name that several leads share"
+        text = (
+            "different contact details" if line.has_contact else "a name that several leads share"
+        )
         return f"Lead {names[0].id} has the same name, but {text}."
     if other := next((one for one in found if one.by == "name_in_text"), None):
         near = _is_near(line, other, rules)

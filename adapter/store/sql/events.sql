@@ -169,5 +169,5 @@ SELECT booking_id, at, from_state, to_state, why, by, because_of FROM history
 WHERE event_id = %(event_id)s ORDER BY id
 
 -- name: duplicates_of_event
--- Return how many times an event was repeated.
-SELECT repeats, repeated_at FROM claims WHERE lead_id = %(event_id)s AND repeats > 0
+-- Return how many times an event's key was used again, and whether one of those deliveries was stored too.
+SELECT repeats, latest_id <> lead_id AS has_versions FROM claims WHERE lead_id = %(event_id)s AND repeats > 0

@@ -68,13 +68,6 @@ WHERE community = %(community)s AND id <> %(id)s AND kind = 'appointment' AND NO
     AND (state IN ('pending', 'sending', 'submitted') OR state = 'booked' AND posted_at > %(since)s
         AND gone_at IS NULL AND knock_status IS DISTINCT FROM 'canceled')
 
--- name: renters_tour
--- Return a row if a renter has another tour at this community and time that is not in Knock yet.
-SELECT FROM bookings
-WHERE state IN ('pending', 'sending', 'submitted') AND id <> %(id)s AND kind = 'appointment' AND NOT is_cancellation
-    AND community = %(community)s AND starts_at = %(starts_at)s AND match_keys && %(person)s::bigint[]
-LIMIT 1
-
 -- name: offered_at
 -- Return when a booking was last held because its time is taken.
 SELECT max(at) AS at FROM history WHERE event_id = %(event_id)s AND booking_id = %(id)s AND why = %(why)s

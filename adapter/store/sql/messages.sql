@@ -34,7 +34,7 @@ UNION SELECT * FROM messages WHERE prospect_id IN (SELECT prospect_id FROM own)
 ORDER BY asked_at, id
 
 -- name: messages_of_event
--- Return the messages with text from an event's bookings, in the order of sending.
+-- Return the messages for an event's bookings, in the order they are sent.
 SELECT m.* FROM messages m JOIN bookings b ON b.id = m.booking_id
 WHERE b.event_id = %(event_id)s ORDER BY m.asked_at, m.id
 

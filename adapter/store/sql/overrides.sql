@@ -70,6 +70,12 @@ WHERE source = %(source)s AND community = %(community)s AND created_at >= %(sinc
     AND state = ANY(%(states)s) AND (id < %(before)s::bigint OR %(before)s::bigint IS NULL)
 ORDER BY id DESC LIMIT %(limit)s
 
+-- name: events_at_alias
+-- Return the events of a source's first bookings at a community since the given time.
+SELECT event_id FROM bookings
+WHERE source = %(source)s AND community = %(community)s AND created_at >= %(since)s
+ORDER BY created_at, id LIMIT %(limit)s
+
 -- name: events_waiting
 -- Return the events with leads that are held because this name of a community is unknown, oldest first.
 SELECT event_id FROM bookings b

@@ -714,7 +714,7 @@ CREATE TABLE invitation_mails (
 );
 CREATE INDEX invitation_mails_due ON invitation_mails (due_at) WHERE due_at IS NOT NULL;
 
--- The failures since the last accepted email, in one row, or no row without failures.
+-- The failures since the last accepted email, in one row, or no row if there are none.
 CREATE TABLE invitation_mail_failures (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     failures integer NOT NULL,

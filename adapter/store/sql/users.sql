@@ -47,11 +47,11 @@ INSERT INTO audit_log (at, by, action, lead_id, detail)
 VALUES (%(at)s, %(by)s, %(action)s, %(lead_id)s, %(detail)s)
 
 -- name: audit_entries
--- Return audit entries, newest first, optionally without actions that start with a word.
+-- Return audit entries, newest first, excluding actions that start with one of these words.
 SELECT * FROM audit_log
 WHERE (%(by)s::text IS NULL OR by = %(by)s) AND (%(lead_id)s::bigint IS NULL OR lead_id = %(lead_id)s)
     AND (%(action)s::text IS NULL OR action = %(action)s)
-    AND (%(except_action)s::text IS NULL OR NOT starts_with(action, %(except_action)s))
+    AND NOT action ^@ ANY(%(except_actions)s::text[])
     AND (%(before)s::bigint IS NULL OR id < %(before)s)
 ORDER BY id DESC LIMIT %(limit)s
 
