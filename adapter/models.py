@@ -657,4 +657,4 @@ class FormatChange:
             return f"{self.name} cannot be read in {count}"
         new = (f"{path} in {seen} of {self.of}" for path, seen in self.new_paths.items())
         came = f"; new: {', '.join(new)}" if self.new_paths else ""
-        return f"{self.name} is missing in {count}{came}"
+        return f"{self.name} is missing from {count}{came}"

@@ -29,7 +29,7 @@ FILLS: dict[str, Callable[[int], Any]] = {
     "a list of objects": lambda size: [{"text": "x"}] * (size // 15),
     "many keys": lambda size: {f"k{n:07d}": 1 for n in range(size // 14)},
     "nested lists": lambda size: _nested(min(size // 2, 900)),
-    "JSON in a text": lambda size: "[" * (size // 2) + "]" * (size // 2),
+    "JSON in a string": lambda size: "[" * (size // 2) + "]" * (size // 2),
 }
 
 

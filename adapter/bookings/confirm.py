@@ -61,8 +61,8 @@ class Confirmer:
     def _search_soon(self, record: KnockRecord, *, is_first: bool) -> bool:
         """Bring forward the searches for bookings that a tour record may belong to.
 
-        A record without the tour's start may be about any unknown booking, so searches after such
-        records are limited. Return False if Propexo must send the record again.
+        A record without the tour's start may be about any unknown booking, so searches after
+        these records are limited. Return False if Propexo must send the record again.
         """
         now, instants = self.clock(), knock_records.instants_of(record)
         with self.store.transaction() as tx:

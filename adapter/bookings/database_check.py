@@ -76,7 +76,7 @@ class DatabaseCheck:
     def _newer_writes(self, last: LastRun, sources: Collection[Source]) -> str | None:
         """Return a message if Propexo has newer writes than this database, otherwise None.
 
-        Stop reading at the first such write. Raise UpstreamError if the log cannot be read yet.
+        Stop reading at the first newer write. Raise UpstreamError if the log cannot be read yet.
         """
         known = write_log.owners(sources)
         integrations = {str(integration) for integration, *_ in known}

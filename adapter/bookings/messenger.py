@@ -506,7 +506,7 @@ def _texts(
 ) -> Sequence[str]:
     """Return the notes to send, with only text that is not in Knock yet.
 
-    A message has a text if it is a retry, or the rest of a text that was too long for one note.
+    A message has its own text if it is a retry, or the rest of a text too long for one note.
     Another message with the same words may have been sent since.
     """
     own = later_words.said_in(lead)

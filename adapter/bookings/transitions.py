@@ -164,7 +164,7 @@ def _retry_or_hold(
         if limiter.suspend("not_authorized", now):
             log.error("sending_stopped", extra={"why": "not_authorized", "status": error.status})
         if outcomes.count(AttemptOutcome.NOT_AUTHORIZED) > 1:
-            # Other bookings were accepted since, so the token lacks permission only for this one.
+            # Other bookings were accepted since, so Propexo rejects the token only for this one.
             _hold_as_refused(tx, attempt, now)
             return
     elif isinstance(error, RateLimited):

@@ -53,7 +53,7 @@ MOST_BYTES: Final = 256 * 1024
 MOST_FILES: Final = 200
 #: Samples of this size take seconds.
 SHOWS_PROGRESS: Final = 100 * 1024
-#: Fields that some samples may lack, because they are different kinds of leads.
+#: Fields that may be missing from some samples, because those are different kinds of leads.
 DISTINCT: Final = CONTACT | {"starts_at", "date", "time", "community"}
 #: Maximum number of fields to list as replaced.
 MOST_NAMED: Final = 20
@@ -256,7 +256,7 @@ def _person_numbers(samples: Sequence[Sample]) -> Iterator[int]:
 def _most_different(samples: Sequence[Sample], draft: Draft) -> Iterator[Sample]:
     """Yield up to five samples, starting with the sample that has the most paths.
 
-    Each further sample has a path, an event or an outcome that the previous samples lack.
+    Each further sample has a path, an event or an outcome that is not in the previous samples.
     """
     left = [(sample, _features(sample, draft)) for sample in samples]
     seen: set[str] = set()
@@ -342,7 +342,7 @@ def _gallery_lines(samples: Sequence[Sample], gallery: Path) -> Iterator[str]:
     """Yield a line with the gallery mappings that fit the samples, or that read the first one."""
     if senders := similar_senders([one.payload for one in samples], gallery):
         names = " or ".join(senders)
-        yield f"The gallery has a mapping for such webhooks: adapter sources add {names}"
+        yield f"The gallery has a mapping for this format: adapter sources add {names}"
         return
     one = samples[0]
     if readers := reading_senders(one.body, one.content_type, one.payload, gallery):

@@ -62,10 +62,11 @@ def restored(
 ) -> None:
     """Resume sending after the database was restored or moved.
 
-    A restored database lacks the bookings that were sent after the backup, so the adapter sends
-    nothing until you run this command. The command compares the database with Propexo's write log
-    and marks the leads that were sent as `booked`. If a tour's webhook is lost, the tour is stored
-    so that the adapter recognizes repeats. All other pending leads are then sent.
+    The bookings that were sent after the backup are missing from a restored database, so the
+    adapter sends nothing until you run this command. The command compares the database with
+    Propexo's write log and marks the leads that were sent as `booked`. If a tour's webhook is lost,
+    the tour is stored so that the adapter recognizes repeats. All other pending leads are then
+    sent.
 
     If the log may be incomplete, pending leads become `unknown` and the exit code is 1. The adapter
     searches for these leads in Propexo's lists. Leads that are not found need review.

@@ -136,7 +136,7 @@ def change_sentence(change: FormatChange) -> str:
     if change.kind is FormatKind.FIELD:
         name = label_of(change.name)
         return f"“{name}” can't be read in the last {change.affected} messages."
-    text = f"“{change.name}” is missing in the last {change.affected} messages."
+    text = f"“{change.name}” is missing from the last {change.affected} messages."
     new = ", ".join(f"“{path}”" for path in change.new_paths)
     return f"{text} New in them: {new}." if new else text
 

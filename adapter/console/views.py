@@ -161,7 +161,7 @@ def _is_found_elsewhere(tx: Transaction, which: Filter) -> bool:
 
 @bp.get("/leads/messages")
 def lead_messages() -> str:
-    """Search messages for a text. The list of leads loads this page's results after it is shown."""
+    """Search messages for a string. The list of leads loads this page's results afterward."""
     args, which = flask.request.args, _filter()
     messages = _messages(which, row_ids_from(args.get("listed", "")[:1000].split(",")))
     return flask.render_template(

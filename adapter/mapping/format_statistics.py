@@ -120,7 +120,7 @@ class FormatStatistics:
         self.changed.add(feature)
 
     def recount(self, latest: Sequence[CountedEvent]) -> None:
-        """Recount how many of the latest webhooks in a row lack each feature.
+        """Recount how many of the latest webhooks in a row are without each feature.
 
         The features are determined with an edited mapping.
         """
@@ -269,7 +269,7 @@ def _parent(path: str) -> list[str]:
 
 
 def _trailing_run(feature: Feature, events: Sequence[CountedEvent]) -> int:
-    """Return how many consecutive webhooks, counting back from the latest, lack a feature."""
+    """Return how many of the latest webhooks in a row are without a feature."""
     lacking = itertools.takewhile(lambda one: feature not in one.features, reversed(events))
     return sum(1 for _ in lacking)
 

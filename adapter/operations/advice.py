@@ -418,7 +418,7 @@ SHORT_FIELD: Final[Mapping[str, str]] = {
 SAYS: Final = "Propexo says: "
 #: How the message of an issue ends if the payload has no value.
 _MISSING: Final = (" is empty", "is not in the payload", "Missing data for required field.")
-#: The parts of a name. A lead may lack one of them.
+#: The parts of a name. One of them may be missing from a lead.
 _NAMES: Final = frozenset({"first_name", "last_name"})
 _IS_AT: Final = re.compile(r"is at (\d\d:\d\d) in ")
 _IS_FAR: Final = re.compile(r"is more than (\d+) days ahead")

@@ -143,7 +143,7 @@ def must_be_opened(booking: Booking) -> bool:
 
 
 def can_be_booked_unchanged(issue: Issue) -> bool:
-    """Return False if leads with this issue lack a required field."""
+    """Return False if a required field is missing from leads with this issue."""
     is_lacking = issue.field in ("community", "attribution_id", "starts_at", "email_1", "phone_1")
     return not (issue.code == "held_by_mapping" and is_lacking) or "…" in issue.message
 

@@ -19,7 +19,7 @@ class DecisionReport:
 
     since: dt.datetime
     decisions: Sequence[DecisionCount]
-    #: Contact details that several people share but ``ADAPTER_SHARED_CONTACTS`` lacks.
+    #: Contact details that several people share but that are not in ``ADAPTER_SHARED_CONTACTS``.
     shared: Sequence[SharedContact]
     #: The environment line that adds them to the setting, or "".
     setting: str

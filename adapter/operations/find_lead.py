@@ -83,7 +83,7 @@ class Messages:
 
     #: The messages without bookings.
     events: tuple[Event, ...]
-    #: The bookings that need review. Their own fields may lack the contact, such as a first name.
+    #: The bookings that need review. Their own fields may not contain the searched contact.
     bookings: tuple[Booking, ...]
     rejections: tuple[Rejection, ...]
     searched: Searched
@@ -323,7 +323,7 @@ def _first(limit: int, found: Iterable[_T], searched: Searched) -> list[_T]:
 
 
 def _numbers(text: str) -> list[int]:
-    """Return a list with the ID in a text such as ``#1061``, or an empty list."""
+    """Return a list with the ID in a string such as ``#1061``, or an empty list."""
     number = id_from_text(text.removeprefix("#"))
     return [number] if number is not None else []
 

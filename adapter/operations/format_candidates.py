@@ -88,7 +88,7 @@ class Renamed:
 
     source: Source
     path: str
-    #: Webhooks that lack a field that is read from the path, and webhooks that have the path.
+    #: Webhooks without a field that is read from the path, and webhooks that have the path.
     lacking: Sequence[Event]
     before: Sequence[Event]
     #: Other paths that are missing as well.
@@ -108,7 +108,7 @@ def renamed_path_of(
     others: Collection[str],
     policy: Policy,
 ) -> Renamed:
-    """Select the recent webhooks that lack a path, and the older webhooks that contain it.
+    """Select the recent webhooks without a path, and the older webhooks that contain it.
 
     ``events`` contains the webhooks since and before the change. Webhooks whose field is read from
     another path are left out.
@@ -130,7 +130,7 @@ def renamed_path_of(
 
 
 def lacking_fields(mapped: Mapped, places: Iterable[Place]) -> list[str]:
-    """Return the fields of a mapped webhook that lack a value, or a part of one."""
+    """Return the fields of a mapped webhook whose value, or a part of it, is missing."""
     return [one.field for one in places if one.is_part or not values_of(mapped, one.field)]
 
 
@@ -307,7 +307,7 @@ def _may_be_ids(what: Renamed, texts: Sequence[str]) -> bool:
 
 
 def _characters(text: str) -> frozenset[str]:
-    """Return the kinds of characters in a text: letters, digits and every other character."""
+    """Return the kinds of characters in a string: letters, digits and every other character."""
     kinds = ("a" if one.isalpha() else "9" if one.isdigit() else one for one in text)
     return frozenset(kinds)
 

@@ -251,7 +251,7 @@ def _explained(
 
 
 def _new_values(source: Source, change: FormatChange, events: Sequence[Event]) -> tuple[str, ...]:
-    """Return the sender's values that the mapping's tables lack, most frequent first."""
+    """Return the sender's values that are not in the mapping's tables, most frequent first."""
     path = path_from_text(change.name)
     seen = [value for event in events for value in values_at(source, event.request, path)]
     new = (one for one in seen if not any(f.covers(one.casefold()) for f in _tables(source, path)))

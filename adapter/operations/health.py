@@ -25,8 +25,8 @@ from adapter.store.database_clock import DANGEROUS_OFFSET
 from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
 from adapter.store.rows import Row
 
-#: If this many of a source's leads lack the same value, the sender has changed its format. If the
-#: leads have a value with a similar name instead, two are enough.
+#: If the same value is missing from this many of a source's leads, the sender has changed its
+#: format. If the leads have a value with a similar name instead, two are enough.
 MANY: Final = 3
 MANY_WITH_NEW_NAME: Final = 2
 #: An outdated mapping counts only if its process reported it within this time. A process that was
@@ -185,7 +185,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "format_changed": Condition(
         Level.WARNING,
-        "a source's webhooks lack values that its mapping reads, or contain new values",
+        "a source's webhooks are missing values that its mapping reads, or contain new values",
         "The sender has changed its format. Leads from this sender are held, or are booked without "
         "the missing values.",
         "Run `adapter sources SOURCE`, which shows what changed and suggests an edit to the "
@@ -193,8 +193,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "format_suspected": Condition(
         Level.WARNING,
-        "3 or more leads of a source are held because their webhooks lack the same path, or 2 if "
-        "they have a path with a similar name (no alarm)",
+        "3 or more leads of a source are held because their webhooks are missing the same path, or "
+        "2 if they have a path with a similar name (no alarm)",
         "The sender has probably changed its format, but too few webhooks have arrived to be sure.",
         "Open the leads in the console, which suggests an edit to the mapping if one fits, or run "
         "`adapter queue`.",
@@ -481,7 +481,7 @@ def _suspected(row: Row, now: dt.datetime) -> Problem:
     source, since = row["source"], row["since"]
     sentence = (
         f"{source} seems to have changed its format{_since(since, now)}: {row['path']} is missing "
-        f"in {row['leads']} leads that are held."
+        f"from {row['leads']} leads that are held."
     )
     return Problem(code="format_suspected", source=source, since=since, sentence=sentence)
 

@@ -10,9 +10,9 @@ _NAMES = {"first_name": "a first name", "last_name": "a last name"}
 
 
 def pms_hint(booking: Booking, community: Community | None) -> str | None:
-    """Return a sentence about fields that Yardi requires and a guest card lacks, or None.
+    """Return a sentence about fields that Yardi requires but a guest card is missing, or None.
 
-    Knock keeps such a guest card, so this is only a hint. It never holds a lead.
+    Knock keeps the guest card anyway, so this is only a hint. It never holds a lead.
     """
     if community is None or community.pms != "yardi" or booking.is_cancellation:
         return None

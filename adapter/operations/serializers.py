@@ -37,7 +37,7 @@ def age_of(at: dt.datetime | None) -> str:
 
 
 def with_ages(text: str, now: dt.datetime) -> str:
-    """Replace the placeholders for ages in a text."""
+    """Replace the placeholders for ages in a string."""
     return _AGE.sub(lambda found: _age(found, now), text)
 
 

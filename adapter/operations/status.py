@@ -42,7 +42,7 @@ class SourceState:
     states: Mapping[str, int]
     rejections: int
     #: Seconds from a webhook to its booking in Knock, for leads that no person was involved in.
-    #: None if there are no such leads.
+    #: None if there are none.
     p50_seconds: float | None
     p95_seconds: float | None
     #: True if the source has sent nothing for longer than usual.

@@ -35,7 +35,7 @@ _RANGE: Final = re.compile(
     r"|(?<=[0-9mM.])-(?=[0-9]{1,2}(?::[0-9]{2})? ?[aApP]\.?[mM])"
 )
 _CLOCK: Final = re.compile(r"([0-9]{1,2})(?::([0-9]{2}))?(?: ?([aApP])\.?[mM]\.?)?")
-#: A time of day anywhere in a text, except a UTC offset.
+#: A time of day anywhere in a string, except a UTC offset.
 _CLOCK_IN_TEXT: Final = re.compile(
     r"(?<![0-9/.:+-])([0-9]{1,2})(?::([0-9]{2})(?::[0-9]{2}(?:\.[0-9]+)?)?)?(?![0-9/:])"
     r"(?: ?([aApP])\.?[mM]\b\.?)?"
@@ -116,7 +116,7 @@ def _is_period(start: str, end: str, separator: str) -> bool:
 
 
 def _clock_and_day(text: str) -> tuple[re.Match[str] | None, str]:
-    """Return the last time of day in a text, and the rest of the text without punctuation."""
+    """Return the last time of day in a string, and the rest of the string without punctuation."""
     found = [one for one in _CLOCK_IN_TEXT.finditer(text) if one[2] or one[3]]
     clock = found[-1] if found else _CLOCK.fullmatch(text.rpartition(" ")[2])
     rest = text.replace(clock[0], "", 1) if clock else text

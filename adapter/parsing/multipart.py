@@ -1,4 +1,4 @@
-"""Parse a multipart body into a dictionary with a text value for each field."""
+"""Parse a multipart body into a dictionary with a string for each field."""
 
 import dataclasses
 import json

@@ -71,7 +71,7 @@ class SchemaState:
             )
         if self.missing:
             steps = f"{len(self.missing)} migration" + "s" * (len(self.missing) > 1)
-            return f"the database lacks {steps}: run adapter migrate"
+            return f"the database is missing {steps}: run adapter migrate"
         return None
 
     @property
@@ -234,7 +234,7 @@ def _holder(connection: psycopg.Connection[Any]) -> str:
 
 
 def _lacking_right(connection: psycopg.Connection[Any], exc: psycopg.Error) -> str:
-    """Describe the privilege that the database role lacks, and how to grant it."""
+    """Describe the privilege that the database role is missing, and how to grant it."""
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(STATEMENTS["rights"]).fetchone()
     if row is None or row["can_create"]:

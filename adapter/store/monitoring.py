@@ -168,7 +168,7 @@ class Monitoring(Statements):
         return tuple(SourceFacts(**row) for row in rows)
 
     def held_for_paths(self) -> list[Row]:
-        """Return the paths that the webhooks of the latest held leads lack, by source."""
+        """Return the paths that are missing from the latest held leads' webhooks, by source."""
         return self._all("held_for_paths", limit=MOST_HELD)
 
     def rejected_leads(self, *, reasons: Collection[str], since: dt.datetime) -> list[Row]:

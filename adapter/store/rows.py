@@ -56,7 +56,7 @@ class NewEvent:
 
 
 def id_from_text(text: str) -> int | None:
-    """Return a row's ID in a text such as ``1061``, or None if the text is anything else."""
+    """Return a row's ID from a string such as ``1061``, or None if the string is anything else."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else None
 
 

@@ -45,7 +45,7 @@ LeadCounts = Mapping[tuple[str, str, str], int]
 
 
 class UnbookedEvents(NamedTuple):
-    """A page of results of a text search in events that need review or have no bookings."""
+    """A page of results of a full-text search in events that need review or have no bookings."""
 
     #: The IDs of events that match or are encrypted, newest first.
     ids: tuple[int, ...]

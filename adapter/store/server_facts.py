@@ -28,7 +28,7 @@ class ServerFacts:
     is_pooled: bool
     #: The server's clock.
     now: dt.datetime
-    #: Tables and sequences that the role lacks privileges for.
+    #: Tables and sequences that the role has no privileges for.
     forbidden: tuple[str, ...]
     #: Maximum number of connections that the role may open.
     most_connections: int

@@ -428,7 +428,7 @@ def test_a_worker_waits_for_the_migration_and_a_command_asks_for_it(
     listed = run_command(environ, "bookings")
     assert listed.returncode == 1
     assert re.fullmatch(
-        r"adapter: the database lacks \d+ migrations?: run adapter migrate\n", listed.stderr
+        r"adapter: the database is missing \d+ migrations?: run adapter migrate\n", listed.stderr
     )
     said = tmp_path / "log"
     with said.open("wb") as errors:

@@ -1395,7 +1395,7 @@ def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reade
     event = ana.harness.booking(numbers[0]).event_id
     suggested = html.unescape(ana.text(f"/try?source=rentfeed&event={event}&fix={key}"))
     assert "+ date: [tour.date, tour.tourDate]" in suggested
-    assert "3 of 3 would be booked as tours; with the current mapping, 0." in suggested
+    assert "3 of 3 would be booked as tours (0 with the current mapping)." in suggested
     assert "as a sample, and replaced names, contact details and notes." in suggested
     assert "This message would be booked" in suggested
     shown = html.unescape(ana.text(f"/leads/{numbers[0]}"))
@@ -1438,7 +1438,7 @@ def test_a_date_under_a_different_name_is_suggested_by_its_format(ana: Reader) -
     assert (
         "This sender's messages now have “tour.scheduledDate” instead of “tour.date”." in suggested
     )
-    assert "3 of 3 would be booked as tours; with the current mapping, 0." in suggested
+    assert "3 of 3 would be booked as tours (0 with the current mapping)." in suggested
     assert "None of the 2 earlier messages would change." in suggested
 
 

@@ -79,8 +79,10 @@ def test_the_change_and_its_fix_are_shown_on_every_page(ana: Reader) -> None:  #
             path
         )
         assert "+ time: [tour.time, tour.startTime]" in page, path
-        assert "12 of 12 would be booked as tours; with the current mapping, 0." in page, path
-        assert "12 of the 12 affected messages would have the tour time, up from 0." in page, path
+        assert "12 of 12 would be booked as tours (0 with the current mapping)." in page, path
+        assert (
+            "we could read the tour time in 12 of the 12 affected messages, up from 0." in page
+        ), path
         assert "/console/try?source=rentfeed&fix=changes" in page, path
     assert "Format changed" in ana.text("/sources")
     assert "Show how to fix the mapping" in ana.text("/try?source=rentfeed")
@@ -91,7 +93,7 @@ def test_the_change_and_its_fix_are_shown_on_every_page(ana: Reader) -> None:  #
     assert names_in(ana.text("/queue?todo=call")) == 0
     (key,) = set(re.findall(r"/console/queue/more/([0-9a-f]{12})", row))
     unfolded = html.unescape(ana.text(f"/queue/more/{key}"))
-    assert "“tour.time” is missing in the last 12 messages." in unfolded
+    assert "“tour.time” is missing from the last 12 messages." in unfolded
     fixed = html.unescape(ana.text(f"/try?source=rentfeed&fix={key}"))
     assert "+ time: [tour.time, tour.startTime]" in fixed
 
@@ -123,7 +125,7 @@ def test_after_publish_exactly_the_readable_leads_are_read_again(
     answer = ana.client.post(
         "/console/queue/act", data={"csrf": ana.token(), "act": "release", "ids": ids.split(",")}
     )
-    assert "The mapping of rentfeed can read 2 of these leads now." in answer.text
+    assert "The mapping of rentfeed can now read 2 of these leads." in answer.text
     assert "None of these" not in answer.text
     ana.post("/queue/act", act="release", ids=str(numbers[0]))
     assert "The mapping can read this lead now." in html.unescape(ana.text("/queue"))
@@ -148,7 +150,7 @@ def test_a_roll_back_takes_back_what_was_said(ana: Reader) -> None:  # noqa: F81
     assert "the mapping can read" not in row
     assert "12 leads: the sender changed its format" in row
     assert "can now read leads that it could not" not in ana.text("/")
-    assert "12 of the 12 affected messages would have the tour time" in ana.text("/")
+    assert "we could read the tour time in 12 of the 12 affected messages" in ana.text("/")
 
 
 def test_an_unrelated_publish_claims_nothing(ana: Reader) -> None:  # noqa: F811
@@ -184,7 +186,7 @@ def test_what_is_already_in_knock_without_the_value_is_listed(
     page = html.unescape(ana.text("/sources/rentfeed"))
     number = f"{len(sent)} leads are" if len(sent) > 1 else "1 lead is"
     assert f"{number} already in Knock without the email." in page
-    assert "8 of the 8 affected messages would have the email, up from 0" in page
+    assert "we could read the email in 8 of the 8 affected messages, up from 0" in page
 
 
 def tour_date(number: int) -> Any:
@@ -211,7 +213,7 @@ def test_few_leads_get_the_same_fix_on_every_page(ana: Reader) -> None:  # noqa:
         page = html.unescape(ana.text(path))
         assert "This sender's messages now have “tour.tourDate” instead of “tour.date”." in page
         assert "+ date: [tour.date, tour.tourDate]" in page, path
-        assert "4 of 4 would be booked as tours; with the current mapping, 0." in page, path
+        assert "4 of 4 would be booked as tours (0 with the current mapping)." in page, path
         (link,) = set(re.findall(r"/console(/try\?source=rentfeed&fix=[0-9a-f]{12})", page))
         assert "date: [tour.date, tour.tourDate]" in ana.text(link)
     arrive(ana.harness, lead(30))

@@ -69,7 +69,7 @@ def test_a_renamed_field_becomes_a_problem_with_numbers(
     (problem,) = [one for one in verdict.problems if one.code == "format_changed"]
     assert problem.sentence.startswith("rentfeed has changed its format since ")
     assert problem.sentence.endswith(
-        ": tour.time is missing in 14 of 14 webhooks; new: tour.slot in 14 of 14."
+        ": tour.time is missing from 14 of 14 webhooks; new: tour.slot in 14 of 14."
     )
     assert "adapter sources rentfeed" in problem.next_step
 
@@ -163,7 +163,7 @@ def test_the_source_shows_the_change_the_leads_and_an_edit_that_mends_them(
     assert proposal["others"] == 20
     text = shell("sources", "rentfeed")
     assert "  FORMAT CHANGED since 2026-03-02T" in text
-    assert ": tour.time is missing in 14 of 14 webhooks; new: tour.slot in 14 of 14" in text
+    assert ": tour.time is missing from 14 of 14 webhooks; new: tour.slot in 14 of 14" in text
     assert "  + time: [tour.time, tour.slot]" in text
     assert "FORMAT CHANGED" in shell("sources")
 
@@ -227,7 +227,7 @@ def test_three_leads_without_the_same_path_are_a_warning_for_commands_too(
         harness.map_event(event)
     assert "rentfeed seems to have changed its format since" in shell("stats")
     # No worker is running, either.
-    assert "tour.date is missing in 3 leads that are held." in shell(
+    assert "tour.date is missing from 3 leads that are held." in shell(
         "stats", "--check", exit_code=2
     )
     edited(harness, "date: tour.date", "date: [tour.date, tour.day]")

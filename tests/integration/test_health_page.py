@@ -35,7 +35,7 @@ def test_the_counts_are_those_of_the_pages_they_lead_to(
 ) -> None:
     ana = visit()
     assert check(ana.page("/"), "Lead sources")[1].startswith(
-        "No messages came in the last 24 hours."
+        "No messages arrived in the last 24 hours."
     )
     first, second = at_night(harness, 1), at_night(harness, 2)
     ana.post(f"/leads/{first}/snooze")
@@ -44,7 +44,7 @@ def test_the_counts_are_those_of_the_pages_they_lead_to(
     level, text = check(page, "Leads that need you")
     assert level == "warning"
     assert text.startswith("1 lead needs you. It arrived just now.")
-    assert "1 more is snoozed." in text
+    assert "1 more lead is snoozed." in text
     assert re.search(r'id="need-count">1<', page)
     assert "9:30 PM MDT." in text, "in the community's time zone"
     ana.post(f"/leads/{second}/snooze")

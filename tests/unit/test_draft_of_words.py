@@ -489,7 +489,7 @@ def test_the_gallery_is_named_if_it_has_a_mapping_for_the_webhooks(tmp_path: Pat
     file.write_text(json.dumps({"object": "page", "entry": [entry]}))
     result = CliRunner().invoke(commands, ["new", "acme", str(file), "--mappings", str(tmp_path)])
     assert result.exit_code == 0, result.output
-    said = "The gallery has a mapping for such webhooks: adapter sources add facebook-leadgen\n"
+    said = "The gallery has a mapping for this format: adapter sources add facebook-leadgen\n"
     assert said in result.output
     lead = {"name": "Rosa Vale", "email": "rosa@example.net", "phone": "303-555-0188"}
     assert similar_senders([lead], BUNDLED / FOLDER) == []

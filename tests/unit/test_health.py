@@ -279,8 +279,8 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         "format_changed",
         facts(formats=(CHANGE, dataclasses.replace(CHANGE, name="tour.date"))),
         (
-            "rentfeed has changed its format since 17:55 UTC (5 min ago): tour.time is missing in "
-            "14 of 14 webhooks; new: tour.slot in 13 of 14 (and 1 other change)."
+            "rentfeed has changed its format since 17:55 UTC (5 min ago): tour.time is missing "
+            "from 14 of 14 webhooks; new: tour.slot in 13 of 14 (and 1 other change)."
         ),
         facts(),
     ),

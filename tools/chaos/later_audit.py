@@ -79,7 +79,7 @@ def _waits(record: Record, lead: Lead, asked: set[tuple[str, str]]) -> bool:
 def words_out_of_order(record: Record) -> Iterator[str]:
     """Yield notes whose text was written earlier than the previous note on the guest card.
 
-    A text that arrived too late cannot be in order.
+    A message that arrived too late cannot be in order.
     """
     written = {
         line: (_asked_at(record, lead), lead.id)

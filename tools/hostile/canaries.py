@@ -40,7 +40,7 @@ def spellings(secrets: Collection[str]) -> frozenset[str]:
 
 
 def leaks(text: str, secrets: Collection[str]) -> Iterator[str]:
-    """Yield the kinds of recognizable values that a text contains."""
+    """Yield the kinds of recognizable values that a string contains."""
     if MARK in text.lower():
         yield "a name, email address or text"
     if PHONE in text.translate(_SEPARATORS):

@@ -33,7 +33,7 @@ NOT_A_TOURS: Final = re.compile(
     r"creat|updat|modif|cancel|delet|submit|sent|receiv|birth|dob|move|mudanza|expir|timestamp|lastactiv|lease"
     r"|phone|zip|postal|version|size|birthday|enviado"
 )
-#: A text that consists of a date, a time or a range of them.
+#: A string that consists of a date, a time or a range of them.
 WHEN_TEXT: Final = re.compile(
     r"(?=.*\d)(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?=\D|$)|\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?"
     r"|\d{1,2} ?[ap]\.? ?m\b\.?|[ap]\.? ?m\b\.?|T(?=\d)|Z|[+-]\d{2}:?\d{2}|\d{1,4}(?:st|nd|rd|th)?"
@@ -41,7 +41,7 @@ WHEN_TEXT: Final = re.compile(
     r"|at|to|from|[ ,/\u2013-])+",
     re.IGNORECASE,
 )
-#: Maximum length of such a text, and maximum number of them to list.
+#: Maximum length of a date, and maximum number of dates to list.
 LONGEST_DATE: Final = 40
 MOST_DATES: Final = 4
 WITHOUT_TIME_HINT: Final = "or remove this line and add 'without_time: …' at the top"

@@ -102,7 +102,7 @@ class MadeUpPeople:
         return WORD.sub(lambda found: words.get(found[0], found[0]), text)
 
     def whole(self, text: str, number: int) -> str:
-        """Return a made-up full name that replaces a text containing more than a name."""
+        """Return a made-up full name that replaces a string containing more than a name."""
         firsts, lasts = _first_or_last(number, 0), _first_or_last(number, 1)
         pairs = (f"{first} {last}" for first, last in zip(firsts, lasts, strict=False))
         return _chosen(self._texts, text.casefold(), pairs)

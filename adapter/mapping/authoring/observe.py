@@ -57,7 +57,7 @@ class Observed:
         return any(first == name for name, _ in self.each)
 
     def is_label(self, path: str) -> bool:
-        """Return True if a path is a label in a text, which other webhooks may not have."""
+        """Return True if a path is a label in an email, which other emails may not have."""
         return self.mail is not None and self.read_paths.get(path) == self.mail.name
 
     def list_above(self, path: str) -> str:

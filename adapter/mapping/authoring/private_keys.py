@@ -64,7 +64,7 @@ _CAPITAL: Final = r"[^\W\d_a-z][\w'\u2019.-]*"
 NAME: Final = re.compile(rf"{_CAPITAL},?(?: (?:{PARTICLE.pattern}|{_CAPITAL}),?){{1,5}}")
 #: Two to five words, perhaps with a comma, as in ``okafor, dana``.
 WORDS: Final = re.compile(r"[^\W\d_][\w'\u2019.-]*(?:,? [^\W\d_][\w'\u2019.-]*){1,4}")
-#: A text with this many words may name someone.
+#: A string with this many words may name someone.
 _TEXT_WORDS: Final = 4
 #: Times, code words, IDs and URLs.
 HARMLESS: Final = re.compile(

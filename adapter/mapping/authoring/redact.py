@@ -59,7 +59,7 @@ _PEOPLES_KEYS: Final = {
 }
 #: Keys of IDs that look like email addresses.
 MESSAGE_IDS: Final = re.compile(r"messageid|inreplyto|references")
-#: A line with such IDs in the headers of an email.
+#: A line with a message ID in the headers of an email.
 ID_LINE: Final = re.compile(
     r"^(?:message-id|in-reply-to|references):.*", re.IGNORECASE | re.MULTILINE
 )
@@ -215,7 +215,7 @@ def replacements(
             person = _Person(made_up, others.get(owner_of(path), number + item), kept, known)
             changes |= dict(_changes_at(path, value, person))
     wanted = {old: new for old, new in changes.items() if len(old) > 1 and old not in kept}
-    # A text to keep must not be changed by the replacement of a word in it.
+    # Replacing a word must not change a string that is kept.
     olds = [old.lower() for old in wanted]
     wanted |= {text: text for text in kept if any(old in text.lower() for old in olds)}
     return Changes(sorted(wanted.items(), key=lambda change: -len(change[0])))
@@ -255,7 +255,7 @@ def _replaced_leaves(payload: Any, changes: Changes) -> Iterator[tuple[str, str,
 
 
 def _words_left(text: str, changes: Changes) -> bool:
-    """Return True if some words or numbers in a text would not be replaced."""
+    """Return True if some words or numbers in a string would not be replaced."""
     if text.strip() in changes:
         return False
     pattern = changes.in_text(text)
@@ -427,7 +427,7 @@ def _is_address(path: str, key: str) -> bool:
 
 
 def _contacts_in(text: str, person: _Person) -> Iterator[tuple[str, str]]:
-    """Yield the email addresses, the names beside them, and the phone numbers in a text."""
+    """Yield the email addresses, the names beside them, and the phone numbers in a string."""
     for email in EMAIL.findall(text):
         if email not in person.kept and not ROLE.fullmatch(email.partition("@")[0]):
             yield email, person.made_up.email(email, person.number)
@@ -584,9 +584,9 @@ def _like(old: str, new: str) -> str:
 
 
 def _word_pattern(form: str) -> str:
-    """Return a pattern that matches a text only as a whole word.
+    """Return a pattern that matches a string only as a whole word.
 
-    A text that is a common word must be a whole value, or written in the same way.
+    A string that is a common word must be a whole value, or written in the same way.
     """
     word = form.lower()
     if ORDINARY.fullmatch(word):

@@ -67,7 +67,7 @@ class Condition:
 
 
 def absence(scope: Scope, path: Path) -> str:
-    """Return an error message for a path that is missing in the payload, naming a similar key."""
+    """Return an error message for a path that is missing from the payload, naming a similar key."""
     near = scope.closest_key(path)
     return f"{path.text} is not in the payload" + (f" (there is {near[:40]!a})" if near else "")
 

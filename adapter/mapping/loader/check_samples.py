@@ -129,7 +129,7 @@ def _is_fallback(source: Source, used: UsedPath, missing: Sequence[UsedPath]) ->
 
 
 def _optional_fields(source: Source, found: Collection[KeyPath]) -> Iterator[str]:
-    """Yield the fields that may be missing in a lead, because they have a default or fallback."""
+    """Yield the fields that may be missing from a lead, because they have a default or fallback."""
     fields = source.sections.get("appointment", {})
     yield from (name for name, one in fields.items() if isinstance(one, dict) and "default" in one)
     for one, other in (("email_1", "phone_1"), ("phone_1", "email_1")):

@@ -58,7 +58,7 @@ _MERGE_TAG: Final = re.compile(
 #: A name before an address: ``Dana Okafor <dana@example.com>``.
 _WITH_ADDRESS: Final = re.compile(r"\"?([^\"<>@]+?)\"? ?<[^<>\s]+@[^<>\s]+>")
 _IN_ADDRESS: Final = r"[^\s<>()\[\],;:/|\"@]"
-#: An email address in a text, with any words that a separator joins to it. In
+#: An email address in a string, with any words that a separator joins to it. In
 #: ``ana;bo@example.com``, the first may be another address, so ``bo@example.com`` is not read.
 _ADDRESS: Final = re.compile(
     rf"(?:{_IN_ADDRESS}++[,;/|])*+{_IN_ADDRESS}++@[^\s<>()\[\],;:/|\"]+"

@@ -133,7 +133,7 @@ class Comparison:
         seconds: float = MAX_SECONDS,
         progress: Callable[[str], object] = lambda _: None,
     ) -> None:
-        """Create an instance. ``progress`` is called with a text for users after each step."""
+        """Create an instance. ``progress`` is called with a sentence for users after each step."""
         self._store, self._policy, self._source, self._rules = store, policy, source, rules
         self._names = community_names(known, source)
         self._today, self._seconds = today, seconds

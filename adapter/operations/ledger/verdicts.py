@@ -20,7 +20,7 @@ from adapter.operations.ledger.portal_lines import PortalLine
 class Verdict(enum.StrEnum):
     """The verdict on a line of a portal's list."""
 
-    #: Charged, but no such lead arrived.
+    #: Charged, but the lead never arrived.
     NOT_ARRIVED = "not_arrived"
     #: The same lead was charged on an earlier line.
     CHARGED_TWICE = "charged_twice"

@@ -75,7 +75,7 @@ FROM rate_limit g, gate o, (
 ) posts
 
 -- name: review_facts
--- Return the arrival of the oldest lead that needs review, the soonest tour of such leads, the number of expired
+-- Return the arrival of the oldest lead that needs review, the soonest tour of these leads, the number of expired
 -- leads, and the number of unknown leads that are no longer expected to be found.
 SELECT
     (SELECT min(created_at) FROM unnest(ARRAY['held', 'failed', 'unknown', 'expired']) AS name, LATERAL (
@@ -172,7 +172,7 @@ WHERE allowed > 0 ORDER BY used::float8 / allowed DESC LIMIT 1
 SELECT setting FROM pg_settings WHERE name = 'data_directory' AND inet_server_addr() IS NULL
 
 -- name: held_for_paths
--- Return the paths for which leads are held because their webhooks lack them, according to the mappings in use.
+-- Return the paths for which leads are held because they are missing from webhooks, according to the mappings in use.
 SELECT b.source, split_part(b.reason, ' is not in the payload', 1) AS path,
     bool_or(b.reason LIKE '%%(there is %%') AS has_new_name, count(*) AS leads, min(b.created_at) AS since
 FROM (
