@@ -3,7 +3,7 @@
 import difflib
 import getpass
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -32,6 +32,7 @@ from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.gallery import gallery_folder
 from adapter.mapping.loader.loader import NAME
 from adapter.mapping.loader.yaml_document import document_from_file
+from adapter.mapping.registry import free_file
 from adapter.mapping.samples import CONTENT_TYPES, UNREADABLE_HINT, content_type_of
 from adapter.models import utc_now
 from adapter.parsing.body import parse
@@ -119,8 +120,9 @@ def new(
     a time and a cancellation. The command copies up to five files to the samples, with made-up
     people and without secrets.
 
-    If SOURCE already has a mapping, --stored writes the draft to SOURCE.yaml.draft, which you can
-    compare with the mapping by running `adapter backtest`. Confirm each guess in the draft.
+    If SOURCE already has a mapping, --stored writes the draft to SOURCE.yaml.draft, or to
+    SOURCE-2.yaml.draft if that exists. `adapter backtest` compares the draft with the
+    mapping. Confirm each guess in the draft.
     """
     folder = folder or settings_from().mappings_dir
     file = _file_to_write(folder, name, stored=stored)
@@ -161,7 +163,7 @@ def _file_to_write(folder: Path, name: str, *, stored: bool) -> Path:
         return file
     if not stored:
         raise ConfigurationError(f"{file} already exists; choose another name")
-    return folder / f"{name}.yaml.draft"
+    return free_file(folder, name, ".yaml.draft")
 
 
 def _origin(samples: Sequence[Sample], names: Sequence[str]) -> str:
@@ -231,7 +233,7 @@ def _write_samples(folder: Path, draft: Draft, samples: Sequence[Sample]) -> lis
     kept = [str(one) for one in draft.communities()]
     made_up = MadeUpPeople(region_of(draft.observed))
     for number, sample in zip(_person_numbers(samples), samples, strict=True):
-        file = _free_file(folder, draft.name, sample.suffix)
+        file = free_file(folder, draft.name, sample.suffix)
         given = (sample.payload, number, draft.people(), kept, made_up)
         try:
             file.write_bytes(redacted(sample.body, *given))
@@ -249,11 +251,6 @@ def _person_numbers(samples: Sequence[Sample]) -> Iterator[int]:
         contacts = people.get("email_1") or people.get("phone_1") or [str(number)]
         numbers.setdefault(contacts[0].lower(), len(numbers))
         yield numbers[contacts[0].lower()]
-
-
-def _free_file(folder: Path, name: str, suffix: str) -> Path:
-    names = (f"{name}{suffix}", *(f"{name}-{number}{suffix}" for number in range(2, 10_000)))
-    return next(folder / one for one in names if not (folder / one).exists())
 
 
 def _most_different(samples: Sequence[Sample], draft: Draft) -> Iterator[Sample]:
@@ -372,10 +369,12 @@ def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:
 
 def _community_lines(draft: Draft, communities: Path) -> Iterator[str]:
     """Yield lines to add to communities.yaml for the community names in the samples."""
-    names = draft.communities()
+    entries = _entries(communities)
+    own = {str(one) for entry in entries.values() for one in _names(entry, draft.name)}
+    names = [name for name in draft.communities() if str(name) not in own]
     if not names:
         return
-    known = _known(communities)
+    known = _known(entries)
     yield f"Communities in the samples. Add each to {communities}:"
     for name in names[:20]:
         key = _key_of(str(name), known)
@@ -383,22 +382,27 @@ def _community_lines(draft: Draft, communities: Path) -> Iterator[str]:
         yield f"  {key}: {entry}, attributions: {{ {draft.name}: … }}"
 
 
-def _known(communities: Path) -> dict[str, str]:
+def _entries(communities: Path) -> dict[str, Any]:
+    """Return the communities in communities.yaml, by key."""
+    data = document_from_file(communities)[0].data if communities.exists() else {}
+    return data if isinstance(data, dict) else {}
+
+
+def _known(entries: Mapping[str, Any]) -> dict[str, str]:
     """Map the lowercase names of all communities in communities.yaml to their keys."""
-    if not communities.exists():
-        return {}
-    data = document_from_file(communities)[0].data
     return {
         str(name).casefold(): key
-        for key, entry in (data.items() if isinstance(data, dict) else ())
+        for key, entry in entries.items()
         for name in (key, key.replace("-", " "), *_names(entry))
     }
 
 
-def _names(entry: Any) -> Iterable[Any]:
+def _names(entry: Any, source: str = "") -> Iterator[Any]:
+    """Yield the names under which a source knows a community, or those of all sources."""
     known_as = entry.get("known_as", {}) if isinstance(entry, dict) else {}
-    for names in known_as.values() if isinstance(known_as, dict) else ():
-        yield from names if isinstance(names, list) else [names]
+    for name, names in known_as.items() if isinstance(known_as, dict) else ():
+        if source in ("", name):
+            yield from names if isinstance(names, list) else [names]
 
 
 def _key_of(name: str, known: dict[str, str]) -> str:

@@ -99,7 +99,7 @@ def _write_draft(
     text = combined(source, explained, policy)
     if text is None:
         raise ConfigurationError("there is no proposed edit")
-    draft = file.with_suffix(".yaml.draft")
+    draft = registry.free_file(file.parent, file.stem, ".yaml.draft")
     draft.write_text(text, encoding="utf-8")
     without = [one.change.text for one in explained if one.proposal is None]
     missing = "".join(f"\nnot in the draft, because no edit is suggested: {one}" for one in without)

@@ -345,8 +345,13 @@ def leaves_of(source: Source, request: WebhookRequest) -> list[tuple[str, str]]:
         whole, each = source.compiled.scopes(source.scope(request))
     except PayloadError:
         return []
-    found = _leaves(whole, each or [whole])
+    found = ((path, _single(value)) for path, value in _leaves(whole, each or [whole]))
     return [(path, str(value)) for path, value in found if isinstance(value, str | int | float)]
+
+
+def _single(value: Any) -> Any:
+    """Return the only item of a list, as a mapping reads it. Return any other value unchanged."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def roots_of(source: Source, request: WebhookRequest) -> set[str]:

@@ -41,6 +41,12 @@ def load_valid(folder: Path, policy: Policy) -> Loaded:
     return _loaded(folder, policy, drafts=False)
 
 
+def free_file(folder: Path, name: str, suffix: str) -> Path:
+    """Return the path of a file that does not exist yet, with a number in its name if necessary."""
+    names = (f"{name}{suffix}", *(f"{name}-{number}{suffix}" for number in range(2, 10_000)))
+    return next(folder / one for one in names if not (folder / one).exists())
+
+
 def is_draft(file: Path) -> bool:
     """Return True if a mapping is marked as a draft, so that its errors do not matter yet.
 

@@ -406,9 +406,15 @@ def _no_proposal(one: ExplainedChange) -> str:
             "no edit is suggested: change the condition, then run `adapter replay --source "
             f"{one.change.source} --state ignored`"
         )
+    show = f"adapter show {one.events[0]}" if one.events else ""
     if not one.events:
         return "no edit is suggested, because no stored payload shows the change"
-    return f"no edit is suggested: compare an event with the mapping (adapter show {one.events[0]})"
+    why = ""
+    if one.fitting:
+        why = f", because {one.fitting[0]} fits, but an edit with it would not help"
+    elif one.change.new_paths:
+        why = ", because the field cannot read the values at any new path"
+    return f"no edit is suggested{why}: compare an event with the mapping ({show})"
 
 
 def _ids(ids: Sequence[int]) -> str:

@@ -199,6 +199,7 @@ def test_stored_webhooks_give_a_draft_without_their_people(
     said = shell("new", "rentfeed", "--stored", "--mappings", str(mappings))
     draft = mappings / "rentfeed.yaml.draft"
     assert f"adapter backtest rentfeed {draft}" in said
+    assert "Communities in the samples" not in said, "communities.yaml has them"
     text = draft.read_text()
     assert "drafted from 2 webhooks" in text
     assert "  email_1: contact.email   " in text
@@ -209,6 +210,9 @@ def test_stored_webhooks_give_a_draft_without_their_people(
     assert body["name"] not in sample.read_text()
     acts = [(act["action"], act["detail"]) for act in shell.json("audit")["acts"]]
     assert acts == [("drafted", "rentfeed")]
+    again = shell("new", "rentfeed", "--stored", "--mappings", str(mappings))
+    assert f"adapter backtest rentfeed {mappings / 'rentfeed-2.yaml.draft'}" in again
+    assert draft.read_text() == text
 
 
 def test_people_are_added_listed_and_removed(shell: Shell) -> None:

@@ -143,3 +143,39 @@ def test_the_command_names_the_values_that_are_not_read(tmp_path: Path) -> None:
 def test_notes_read_all_items_of_lists_inside_lists() -> None:
     text = draft({"units": ROOMS["units"] * 2})
     assert '"{units.*.rooms.*.note}"' in text
+
+
+PRIMARY = """\
+signature: { scheme: none }
+read:
+  name: { list: people, by: primary, value: name }
+  email: { list: people, by: primary, value: email }
+dedupe: id
+community: { always: maple-court }
+appointment:
+  name: name.true
+  email_1: email.true
+  starts_at: at
+  first_contact_type: { always: internet }
+"""
+
+
+def test_the_person_with_a_flag_is_read_and_several_are_held(tmp_path: Path) -> None:
+    source = source_of(tmp_path, PRIMARY)
+
+    def mapped(*primary: bool) -> Mapped:
+        people = [
+            {"name": f"Dana Roe{chr(97 + n)}", "email": f"d{n}@example.com", "primary": one}
+            for n, one in enumerate(primary)
+        ]
+        body = {"id": "A1", "at": "2026-03-14T14:30", "people": people}
+        return source.map(
+            WebhookRequest.from_body(json.dumps(body).encode(), content_type="application/json"),
+            now=NOW,
+        )
+
+    (item,) = mapped(False, True, False).items
+    assert (item.outcome, item.appointment["email_1"]) == ("book", "d1@example.com")
+    assert item.appointment["last_name"] == "Roeb"
+    assert mapped(True, False, True).outcome == "held"
+    assert mapped(False, False).outcome == "held"

@@ -159,6 +159,9 @@ def test_the_history_of_a_private_value_is_kept_as_it_is() -> None:
         ({"state": "closed"}, False),
         ({"imie": "Rosalba"}, True),
         ({"leadSource": "Website"}, False),
+        ({"visitor": {"operatingSystem": "Macintosh"}}, False),
+        ({"sentiment": "Positive", "outcome": "Booked"}, False),
+        ({"headers": {"Received": "from mx by mail with ESMTPS for us"}}, False),
         ({"consumerSituation": "FIRST_TIME_BUYER"}, True),
         ({"leadSource": "LEAD_SOURCE_OF_WEBSITE"}, False),
         ({"eventId": "ce9f355d-2fc8-4f16-b56f-db656ef57f4a"}, False),
@@ -281,3 +284,13 @@ def test_the_ids_of_an_email_are_kept() -> None:
     assert (
         written == "Message-ID: <ana.7@mail.example>\nFrom: Dana Okafor <dana.okafor@example.com>\n"
     )
+
+
+def test_a_name_in_a_domain_is_kept_because_another_might_belong_to_a_stranger() -> None:
+    text = "leasing@example.com https://example.com/a?vale=1 https://vale.example.net vale.com"
+    data = {"last_name": "Example", "email": "rosa@vale.net", "other": {"last_name": "Vale"}}
+    found = made_up({**data, "text": text})["text"]
+    assert found.startswith("leasing@example.com https://example.com/a?"), found
+    assert found.endswith(" vale.com")
+    assert "vale.example.net" not in found
+    assert "vale=1" not in found

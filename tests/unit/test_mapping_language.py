@@ -857,6 +857,12 @@ def test_items_left_out_inside_of_an_item_are_reported_for_it(tmp_path: Path) ->
         (
             LEAD,
             {},
+            {"community": ["place", "larkspur"]},
+            ["community: warning: 'larkspur' is not in any sample payload"],
+        ),
+        (
+            LEAD,
+            {},
             {"tests": [{"payload": LEAD | {"email": ""}, "held": {"email_1": "email"}}]},
             ["tests: warning: no test has 'expect', so this mapping may never book a tour"],
         ),

@@ -146,6 +146,20 @@ def test_a_message_becomes_a_test_with_its_query_string_but_without_its_renter(c
     assert not registry.check_text(chat.parent, "chat", text, settings_from().policy)
 
 
+def test_the_first_and_last_names_in_an_answer_become_different_names(chat: Path) -> None:
+    read = "read:\n  answers: { list: q, by: k, value: v }\n"
+    chat.write_text(CHAT.replace("name: who", "name: [who, answers.Name]") + read)
+    source = registry.load_one(chat.parent, "chat", settings_from().policy, strict=False)
+    answers = [{"k": "Name", "v": "Ines Duarte"}, {"k": "Unit", "v": "2B"}]
+    body = json.loads(LEAD) | {"who": "", "q": answers}
+    request = WebhookRequest.from_body(
+        json.dumps(body).encode(), "application/json", query="community=maple-court"
+    )
+    text = with_sample(source, chat.read_text(), request, dt.datetime(2026, 3, 1, tzinfo=dt.UTC))
+    assert "Dana Okafor" in text
+    assert "Dana Dana" not in text
+
+
 def test_a_printed_test_contains_no_real_people() -> None:
     """Use a file that is not a mapping's sample, and so may contain a real person."""
     lead = json.loads(LEAD) | {"who": "Ines Duarte", "mail": "ines@duarte.com", "credit": 702}

@@ -66,14 +66,19 @@ def anonymized_parameter(source: Source, area: str, name: str, text: str) -> str
         return _PERSON[line]
     # A name under ``read`` may be part of any line.
     is_read = any(where[0] == "read" for where in wheres)
-    return REMOVED if is_read else _text_without_contacts(text, ())
+    return REMOVED if is_read else _text_without_contacts(text, {})
 
 
-def _names(mapped: Mapped) -> frozenset[str]:
-    """Return the words in all first and last names of the renters, except single letters."""
-    fields = ("first_name", "last_name")
-    texts = [str(item.appointment.get(field, "")) for item in mapped.items for field in fields]
-    return frozenset(word for text in texts for word in text.split() if len(word) > 1)
+def _names(mapped: Mapped) -> dict[str, str]:
+    """Return a replacement for each word in the renters' names, except single letters."""
+    fields = {"last_name": LAST_NAME, "first_name": FIRST_NAME}
+    words = (
+        (word, made_up)
+        for field, made_up in fields.items()
+        for item in mapped.items
+        for word in str(item.appointment.get(field, "")).split()
+    )
+    return {word: made_up for word, made_up in words if len(word) > 1}
 
 
 def _replaced(
@@ -81,7 +86,7 @@ def _replaced(
     at: Location,
     read: Collection[Location],
     lines: Mapping[Location, str],
-    names: Collection[str],
+    names: Mapping[str, str],
 ) -> Any:
     if at in lines and isinstance(value, str | int) and not isinstance(value, bool):
         return _made_up(lines[at], value)
@@ -102,10 +107,10 @@ def _made_up(text: str, value: str | int) -> str | int:
     return text if isinstance(value, str) else value and int("3035550142")
 
 
-def _text_without_contacts(text: str, names: Collection[str]) -> str:
+def _text_without_contacts(text: str, names: Mapping[str, str]) -> str:
     text = _EMAIL.sub(EMAIL, text)
     if not re.search(r"\d{4}-\d\d|\d/\d", text):  # a date is not a phone number
         text = _PHONE.sub(PHONE, text)
     for name in sorted(names, key=len, reverse=True):
-        text = re.sub(rf"\b{re.escape(name)}\b", FIRST_NAME, text, flags=re.IGNORECASE)
+        text = re.sub(rf"\b{re.escape(name)}\b", names[name], text, flags=re.IGNORECASE)
     return text

@@ -82,6 +82,7 @@ _NO_NAMES: Final = frozenset(
     | {"level"}
     | {"service", "agent", "bot", "property", "community", "listing", "building", "form", "page"}
     | {"tour", "appointment", "portal", "website", "site", "provider", "via", "term"}
+    | {"operating", "system", "sentiment", "outcome", "disposition"}
 )
 #: Keys of a question in a list of answers.
 _QUESTIONS: Final = frozenset(map(key_of, QUESTION_WORDS))
@@ -91,6 +92,10 @@ LABELS: Final = re.compile(r"label|placeholder|formname|option|text|title|html|t
 #: Keys of data that a user must always check, such as a renter's postal code.
 ANYONES: Final = re.compile(
     r".*(postcode|postalcode|zipcode|zip|postal)|(home|current|renter)?(city|town|state|province)"
+)
+#: Headers that only mail servers read.
+_OF_SERVERS: Final = re.compile(
+    r"received(spf)?|dkimsignature|authenticationresults|arc\w+|xgoogle\w+|mimeversion"
 )
 _STREET: Final = re.compile(
     r"\d{1,6}[A-Za-z]? (?:[\w.'-]+ ){1,4}(st|street|ave|avenue|rd|road|blvd|boulevard|dr|drive|ln"
@@ -122,7 +127,7 @@ def may_be_personal(path: str, text: str) -> bool:
     is_word = _PRIVATE_WORDS & {*words_in(path)} and (not is_harmless(text) or "_" in text)
     if (is_word or (ANYONES.fullmatch(key) and not text.islower())) and not is_place:
         return True
-    if is_harmless(text) or _is_id(path, text):
+    if is_harmless(text) or _is_id(path, text) or _OF_SERVERS.fullmatch(key):
         return False
     if any(one.fullmatch(text) for one in (NAME, _STREET, _DIGITS)):
         return True

@@ -1,5 +1,6 @@
 """Replace the people in a sample with made-up people, and remove secrets."""
 
+import bisect
 import functools
 import html
 import json
@@ -125,6 +126,12 @@ COMMON: Final = re.compile(
 MOST_WORDS: Final = 6
 EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 PHONE: Final = re.compile(r"(?<![\w.-])\+?1?[-. (]{0,2}[2-9]\d\d[-. )]{1,2}\d{3}[-. ]\d{4}(?!\w)")
+#: The registered domain in a URL or an email address, or one that stands alone.
+DOMAIN: Final = re.compile(
+    r"((?<![\w-])[\w-]{1,63}\.(?:com|net|org|edu|gov|biz)"
+    r"|(?<=[@/.])[\w-]{1,63}(?:\.com?)?\.[a-z]{2,6})(?![\w-]|\.\w)",
+    re.IGNORECASE,
+)
 #: Minimum lengths of a private text and of a number that are also replaced outside their own field.
 SHORTEST_TEXT, SHORTEST_NUMBER = 4, 6
 
@@ -546,8 +553,22 @@ def _redacted_markup(text: str, changes: Changes, payload: Any) -> str:
 def _replaced(text: str, changes: Changes) -> str:
     """Replace whole words in a text, ignoring case and including escaped words."""
     if pattern := changes.in_text(text):
-        text = pattern.sub(lambda one: _like(one[0], changes.forms[one[0].lower()]), text)
+        domains = [one.span(1) for one in DOMAIN.finditer(text)]
+        text = pattern.sub(functools.partial(_replacement, changes.forms, domains), text)
     return _ANY_PHONE.sub(functools.partial(_in_format, changes.phones), text)
+
+
+def _replacement(
+    forms: Mapping[str, str], domains: Sequence[tuple[int, int]], found: re.Match[str]
+) -> str:
+    """Return the replacement of a private text. A name in a registered domain is kept.
+
+    With a made-up name, it might be the domain of a stranger.
+    """
+    new = _like(found[0], forms[found[0].lower()])
+    at = bisect.bisect(domains, (found.start() + 1,)) - 1
+    is_inside = at >= 0 and found.end() <= domains[at][1]
+    return found[0] if is_inside and "@" not in new and REMOVED not in new else new
 
 
 @functools.lru_cache(maxsize=1000)

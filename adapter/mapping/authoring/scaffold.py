@@ -1,6 +1,7 @@
 """Draft a mapping from samples. The draft contains guesses that the user must confirm."""
 
 import dataclasses
+import functools
 import itertools
 import json
 import re
@@ -44,6 +45,8 @@ CONTACT_HINT: Final = "# or internet, chat, call, email, sms: confirm"
 #: Without a signature, there is no secret.
 SCHEME_HINT: Final = "# hmac, hash, token or basic; or { scheme: none }, without secrets"
 PROSPECT_HINT: Final = "if you add 'without_time: prospect'; with a tour time, write expect_some"
+#: Maximum number of leads to list in a draft's test.
+MOST_LEADS: Final = 5
 #: The outcomes of a lead in a draft's test, with hints for users.
 LEAD_HINTS: Final = {
     "expect_some": "adapter map --as-test prints the rest",
@@ -130,7 +133,7 @@ MOST_LOST: Final = 20
 MOST_OTHERS: Final = 5
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Draft:
     """A draft of a mapping, with the guesses that the draft is based on."""
 
@@ -139,7 +142,7 @@ class Draft:
     observed: Observed
     guesses: Mapping[str, Sequence[str]]
 
-    @property
+    @functools.cached_property
     def canceled(self) -> dict[str, list[Any]]:
         """The values that distinguish cancellations from bookings, keyed by path."""
         found = cancellations(self.observed, self.guesses.get("accept", (None,))[0])
@@ -150,7 +153,7 @@ class Draft:
         }
         return {path: values for path, values in left.items() if values and path not in continued}
 
-    @property
+    @functools.cached_property
     def accepted(self) -> list[Any]:
         """The event names that seem to represent leads, or all others if none do."""
         if "accept" not in self.guesses:
@@ -160,16 +163,21 @@ class Draft:
         events = [one for one in self._values("accept") if one not in others]
         return [one for one in events if not NOT_A_LEAD.search(str(one))] or events
 
-    @property
+    @functools.cached_property
     def ignored(self) -> list[Any]:
         """The names of events around a tour, such as its end, which are never leads."""
         events = self._values("accept") if "accept" in self.guesses else []
         return [one for one in events if NO_BOOKING.search(str(one))]
 
-    @property
+    @functools.cached_property
     def chat(self) -> dict[str, list[Any]]:
         """The intents and turns of a chatbot that are leads, keyed by path."""
         return {**booking_intents(self.observed), **last_turns(self.observed)}
+
+    @functools.cached_property
+    def dates(self) -> list[str]:
+        """The unused values in the samples that look like a date or a time."""
+        return dates_in(self.observed, self.guesses)
 
     def communities(self) -> list[Any]:
         """Return the community names in the samples, in order of appearance."""
@@ -204,7 +212,10 @@ class Draft:
             return f"{'cancellation' if 'cancellation' in outcomes else 'ignored'}: true"
         kind = min(leads)
         one = f"{{ last_name: {TODO} }}"
-        each = one if leads.count(kind) == 1 else f"[{', '.join([one] * leads.count(kind))}]"
+        count = leads.count(kind)
+        if count > MOST_LEADS:
+            return f"{kind}: {TODO}   # {count} leads: adapter map --as-test prints the test"
+        each = one if count == 1 else f"[{', '.join([one] * count)}]"
         return f"{kind}: {each}   # {LEAD_HINTS[kind]}"
 
     def _rows_of(self, payload: Any) -> Sequence[Mapping[str, Any]]:
@@ -233,7 +244,7 @@ class Draft:
 
     def _has_no_time(self, row: Mapping[str, Any]) -> bool:
         """Return True if no value of a lead can be a tour time."""
-        if self.observed.mail or dates_in(self.observed, self.guesses):
+        if self.observed.mail or self.dates:
             return False
         paths = [path for target in ("starts_at", "date") for path in self.guesses.get(target, ())]
         return all(is_blank(read(row, path)) for path in paths)
@@ -478,8 +489,8 @@ class Draft:
         lost = self.lost()
         if lost:
             more = f" and {len(lost) - MOST_LOST} more" if len(lost) > MOST_LOST else ""
-            yield f"# {TODO}: Nothing above reads all of these values, which are in lists inside"
-            yield "# lists. To read those of a renter, see 'Lists in lists' in docs/mapping.md:"
+            yield f"# {TODO}: Nothing above reads all of these values in lists inside lists. To"
+            yield "# read those of a renter, see 'Lists in lists' in docs/mapping.md:"
             yield from (f"#   {path}" for path in lost[:MOST_LOST])
             yield from [f"#  {more}"] if more else ()
 

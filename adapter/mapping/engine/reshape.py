@@ -155,7 +155,7 @@ class ListReader:
                 values[key] = value
             elif scope.is_empty(value) or value == values[key]:
                 continue
-            elif self.keeps_all:
+            elif self.keeps_all or _is_flag(item, self.by):
                 several.setdefault(key, [values[key]]).append(value)
             elif key in self.keys:
                 repeated.setdefault(key, []).append(value)
@@ -211,9 +211,16 @@ def _read(item: object, path: Path) -> Any:
         return MISSING
 
 
+def _is_flag(item: object, by: Path) -> bool:
+    """Return True if an item's key is true or false, so that it does not identify the item."""
+    return isinstance(_read(item, by), bool)
+
+
 def _key(item: object, by: Path) -> str | None:
     try:
         value = unwrap_single(by.read(item))
+        if isinstance(value, bool):
+            return str(value).lower()
         return None if is_empty(value) or value is MISSING else clean_text(value, CAP_KEY)
     except Unreadable:
         return None

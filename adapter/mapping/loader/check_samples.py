@@ -15,7 +15,7 @@ from adapter.mapping.engine.fields import PathLookup
 from adapter.mapping.engine.mail_readers import MailReader, listed
 from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.engine.tour_time import TourTime
-from adapter.mapping.format_profile import places_of
+from adapter.mapping.format_profile import alternatives_at, places_of
 from adapter.mapping.loader.compile_paths import UsedPath
 from adapter.mapping.loader.doubtful_values import doubtful_values, without_items
 from adapter.mapping.loader.key_parts import KeyPlaces
@@ -157,7 +157,8 @@ def mark_new_paths(
 
 def _hint(source: Source, used: UsedPath) -> str:
     text = used.path.text
-    if used.where[0] != "community" or len(used.path.parts) > 1:
+    is_only = alternatives_at(source, used.where) == (text,)
+    if used.where[0] != "community" or len(used.path.parts) > 1 or not is_only:
         return ""
     more = "" if text in source.communities else " with its key in communities.yaml"
     return f"; for a fixed community, write {{ always: {text} }}{more}"
