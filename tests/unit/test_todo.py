@@ -81,6 +81,7 @@ def group(of: Issue, *tours: float | None, first: int = 1) -> Group:
         (issue(field="community", message="p.id is not in the payload"), 2, Todo.COMMUNITY),
         (issue(field="community", message="p.id is not in the payload"), 3, Todo.ADMIN),
         (issue(field="starts_at", message="not written as MM/DD/YYYY"), 40, Todo.CALL),
+        (issue(field="accept", message="kind is not in the payload"), 1, Todo.DETAILS),
     ],
 )
 def test_leads_are_sorted_by_what_to_do(of: Issue, leads: int, todo: Todo) -> None:
