@@ -587,7 +587,7 @@ class MappingVersion:
     source: str
     #: The source's versions are numbered from 1.
     number: int
-    #: The mapping, or None if the file is used again.
+    #: The mapping, or None if the source went back to its file.
     text: str | None
     #: SHA-256 of the mapping file that it replaces.
     file_hash: str

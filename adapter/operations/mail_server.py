@@ -63,7 +63,7 @@ class MailFailure(Exception):
     """Raised if an email was not sent. Its text contains no personal data."""
 
     def __init__(self, problem: MailProblem, host: str = "", detail: str = "", status: int = 0):
-        """Create an error. ``status`` is the SMTP server's response, or 0."""
+        """Create an error. ``status`` is the SMTP status code, or 0 without a response."""
         super().__init__(_TEXTS[problem].format(host=host, detail=detail or f"SMTP {status}"))
         self.problem = problem
         self._is_temporary = problem in _RENTERS and status < PERMANENT

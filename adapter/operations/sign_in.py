@@ -82,7 +82,7 @@ class SignIn:
     def _record_failure(self, limits: Mapping[bytes, int], now: dt.datetime) -> Sequence[int]:
         """Record a failed sign-in before checking the password, so that parallel attempts count.
 
-        Return the new IDs. Raise :class:`SignInRefused` if a limit is reached.
+        Return the new rows' IDs. Raise :class:`SignInRefused` if a limit is reached.
         """
         names = {key.hex(): limit for key, limit in limits.items()}
         with self._store.transaction() as tx:

@@ -99,17 +99,17 @@ def may_be_format_change(issue: Issue) -> bool:
     """Return True if an issue that many leads share suggests a changed format."""
     if issue.kind != "booking" or issue.state != "held":
         return False
-    is_lacking = issue.message in (NO_TIME_OF_DAY, NO_CONTACT)
-    return bool(missing_path(issue)) or is_lacking or issue.message.startswith(_UNREADABLE)
+    is_incomplete = issue.message in (NO_TIME_OF_DAY, NO_CONTACT)
+    return bool(missing_path(issue)) or is_incomplete or issue.message.startswith(_UNREADABLE)
 
 
 def fields_of(issue: Issue) -> tuple[str, ...]:
-    """Return the fields that leads with this issue lack."""
+    """Return the fields that are missing or unreadable in leads with this issue."""
     return CONTACT_FIELDS if issue.message == NO_CONTACT else (issue.field,)
 
 
 def missing_path(issue: Issue) -> str:
-    """Return the path that webhooks lack, with digits masked, or ""."""
+    """Return the path that is missing from webhooks, with digits masked, or ""."""
     path, found, _ = issue.message.partition(_MISSING)
     return path if found and issue.kind == "booking" and issue.state == "held" else ""
 

@@ -82,7 +82,7 @@ class OverridesTable(Statements):
         by: str,
         at: dt.datetime,
     ) -> MappingVersion:
-        """Save a new version of a source's mapping. If ``text`` is None, the file is used again."""
+        """Save a new version of a source's mapping. If ``text`` is None, go back to the file."""
         self._run("count_change_in_place")
         values = {"source": source, "text": text, "file_hash": file_hash}
         row = self._one("add_version", **values, reason=reason, by=by, at=at)

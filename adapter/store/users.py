@@ -45,7 +45,10 @@ class AuditEntry:
 
 
 class Users(Statements):
-    """Reads and writes console users and failed sign-ins within a transaction."""
+    """Reads and writes console users and failed sign-ins within a transaction.
+
+    Failed sign-ins are counted by hashed keys, for example of a user name or an IP address.
+    """
 
     def all(self) -> list[User]:
         """Return the console users in the database. Those in ADAPTER_USERS are not included."""
@@ -67,18 +70,18 @@ class Users(Statements):
         """Remove a console user. Return the user's role, or None if the user does not exist."""
         return self._value("remove_user", name=name)
 
-    def failures(self, whos: Sequence[str], since: dt.datetime) -> dict[str, int]:
-        """Return the number of failed sign-ins after ``since`` for each name and address."""
-        rows = self._all("failed_sign_ins", whos=list(whos), since=since)
+    def failures(self, keys: Sequence[str], since: dt.datetime) -> dict[str, int]:
+        """Return the number of failed sign-ins after ``since`` for each hashed key."""
+        rows = self._all("failed_sign_ins", keys=list(keys), since=since)
         return {row["who"]: row["failures"] for row in rows}
 
-    def record_failure(self, whos: Sequence[str], *, now: dt.datetime) -> list[int]:
-        """Record a failed sign-in for each name and address in ``whos``. Return the new IDs."""
-        return self._values("record_failed_sign_in", whos=list(whos), at=now)
+    def record_failure(self, keys: Sequence[str], *, now: dt.datetime) -> list[int]:
+        """Record a failed sign-in for each hashed key. Return the new rows' IDs."""
+        return self._values("record_failed_sign_in", keys=list(keys), at=now)
 
-    def delete_failures(self, whos: Sequence[str], ids: Sequence[int]) -> None:
-        """Delete failed sign-ins for the given names and addresses or with the given IDs."""
-        self._run("delete_failed_sign_ins", whos=list(whos), ids=list(ids))
+    def delete_failures(self, keys: Sequence[str], ids: Sequence[int]) -> None:
+        """Delete failed sign-ins that have one of these hashed keys or row IDs."""
+        self._run("delete_failed_sign_ins", keys=list(keys), ids=list(ids))
 
     def delete_old_failures(self, before: dt.datetime, *, limit: int | None = None) -> int:
         """Delete failed sign-ins from before a given time, oldest first. Return their number."""

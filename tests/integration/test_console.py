@@ -1821,11 +1821,11 @@ def test_mappings_that_are_not_in_use_are_reported(open_console: Opener, tmp_pat
     shutil.copytree(MAPPINGS, tmp_path / "mappings", ignore=shutil.ignore_patterns("gallery"))
     reader = open_console("ana", mappings_dir=tmp_path / "mappings")
     reader.sign_in("ana")
-    assert "is not in use yet" not in reader.text("/")
+    assert "mapping file" not in reader.text("/")
     (tmp_path / "mappings" / "rentfeed.yaml").write_text("signature: [")
     (tmp_path / "mappings" / "newcomer.yaml").write_text("signature: [")
     page = reader.text("/")
-    assert "the change is not in use yet</strong>: newcomer, rentfeed." in page
+    assert "we aren't using the new versions yet</strong>: newcomer, rentfeed." in page
 
 
 def test_a_group_is_released_or_discarded_together(

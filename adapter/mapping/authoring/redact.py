@@ -551,7 +551,7 @@ def _redacted_markup(text: str, changes: Changes, payload: Any) -> str:
 
 
 def _replaced(text: str, changes: Changes) -> str:
-    """Replace whole words in a text, ignoring case and including escaped words."""
+    """Replace private words in a string. Match whole words, escaped or not, and ignore case."""
     if pattern := changes.in_text(text):
         domains = [one.span(1) for one in DOMAIN.finditer(text)]
         text = pattern.sub(functools.partial(_replacement, changes.forms, domains), text)

@@ -48,7 +48,7 @@ class NamedReader:
 
     @property
     def needs(self) -> set[str]:
-        """The first part of each path that the reader uses, which may be another reader's name."""
+        """The first key of each path that this reader uses. A key may be another reader's name."""
         reader = self.reader
         needed = {path.parts[0] for path in getattr(reader, "paths", (reader.path,))}
         if isinstance(reader, ItemReader):

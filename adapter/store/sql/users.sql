@@ -23,17 +23,17 @@ SELECT name, role, password, added_at FROM users ORDER BY name
 
 -- name: record_failed_sign_in
 -- Record a failed sign-in.
-INSERT INTO failed_sign_ins (who, at) SELECT who, %(at)s FROM unnest(%(whos)s::text[]) AS who
+INSERT INTO failed_sign_ins (who, at) SELECT who, %(at)s FROM unnest(%(keys)s::text[]) AS who
 RETURNING id
 
 -- name: failed_sign_ins
 -- Count failed sign-ins since the given time.
 SELECT who, count(*) AS failures FROM failed_sign_ins
-WHERE who = ANY(%(whos)s) AND at > %(since)s GROUP BY who
+WHERE who = ANY(%(keys)s) AND at > %(since)s GROUP BY who
 
 -- name: delete_failed_sign_ins
 -- Delete failed sign-ins, for example after a successful one.
-DELETE FROM failed_sign_ins WHERE who = ANY(%(whos)s) OR id = ANY(%(ids)s)
+DELETE FROM failed_sign_ins WHERE who = ANY(%(keys)s) OR id = ANY(%(ids)s)
 
 -- name: delete_old_sign_ins
 -- Delete the oldest failures, which no longer count. Their IDs are in order of time.
