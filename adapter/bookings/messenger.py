@@ -363,7 +363,7 @@ class Messenger:
     def _record_error(self, tx: Transaction, message: Message, error: UpstreamError) -> None:
         """Record a failed POST. Schedule a retry or hold the lead for review.
 
-        Such errors do not stop the sending of bookings, because they may concern only notes.
+        These errors do not stop the sending of bookings, because they may concern only notes.
         """
         now = self.clock()
         if isinstance(error, OutcomeUnknown):

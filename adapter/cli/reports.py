@@ -122,9 +122,11 @@ def stats(is_check: bool, as_json: bool) -> None:
 
 
 def _verdict(settings: Settings, names: Sequence[str]) -> Verdict:
+    """Return the verdict for a monitoring check, which a stranger's requests must not change."""
     try:
         with opened_store(settings) as store:
-            return verdict_of(store, names, settings, clock_of(store)())
+            now = clock_of(store)()
+            return verdict_of(store, names, settings, now, includes_suspicions=False)
     except StoreUnavailable as exc:
         return unreachable(str(exc), utc_now())
 

@@ -169,7 +169,7 @@ def _release_sentence(entry: AuditEntry) -> str:
 def _reports(story: LeadHistory, facts: LeadFacts) -> Iterator[StoryLine]:
     """Yield a line for each tour that a user reported as canceled.
 
-    Such a report does not change the tour's state.
+    This report does not change the tour's state.
     """
     for booking in story.current:
         if booking.gone_at is not None and booking.knock_status is not KnockStatus.CANCELED:

@@ -503,10 +503,16 @@ def advice_for(issue: Issue) -> Advice:
         wrong, todo = (text.format_map(_values(issue)) for text in template)
     elif issue.message:
         label = label_of(issue.field)
-        wrong, todo = f"We can't use this value for “{label}”: {issue.message}.", _BOOK
+        problem = "The message has no value" if _is_absent(issue) else "We can't use this value"
+        wrong, todo = f"{problem} for “{label}”: {issue.message}.", _BOOK
     else:
         wrong, todo = "This lead needs review.", _BOOK
     return Advice(wrong=wrong, todo=todo)
+
+
+def _is_absent(issue: Issue) -> bool:
+    """Return True if a value is missing, perhaps because its key has another name."""
+    return any(text in issue.message for text in _MISSING)
 
 
 def _template(issue: Issue) -> tuple[str, str] | None:
@@ -516,7 +522,7 @@ def _template(issue: Issue) -> tuple[str, str] | None:
     """
     if issue.code in BY_CODE:
         return BY_CODE[issue.code]
-    if issue.field == "community" and any(text in issue.message for text in _MISSING):
+    if issue.field == "community" and _is_absent(issue):
         return _NO_COMMUNITY
     for beginning, sentences in BY_MESSAGE.items():
         if issue.message.startswith(beginning):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adapter.cli.formatting import story_text
 from adapter.models import LOCAL_USER, Booking, BookingState
 from adapter.operations.pause import Pauses
 from adapter.operations.release import Repairs
@@ -146,6 +147,8 @@ def test_messages_with_one_id_name_each_other(
     assert receipt.changed_id is not None
     harness.map_event(receipt.changed_id)
     (second,) = harness.story(receipt.changed_id).bookings
+    text = story_text(harness.story(first.event_id), (), {}, None)
+    assert "sent again 2 times; at least once with changes" in text
     page = ana.page(f"/leads/{first.id}")
     assert "The sender sent 3 messages with this ID." in page
     assert "We used it once" not in page

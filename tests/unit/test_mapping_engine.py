@@ -22,6 +22,7 @@ from adapter.models import Kind, WebhookRequest
 from adapter.parsing.paths import path_from_text
 from adapter.propexo.appointment import problems
 from adapter.settings import Policy
+from tests.cpu_time import at_most
 from tests.harness import load_cached
 from tests.paths import MAPPINGS
 
@@ -1103,9 +1104,9 @@ def test_any_bytes_never_raise(body: bytes, content_type: str, query: str) -> No
 def test_a_large_payload_takes_bounded_time(payload: Any) -> None:
     for source in bundled.values():
         scope = source.scope_from_payload(payload)
-        start = time.perf_counter()
+        start = time.thread_time()
         check_mapped(source.compiled.apply(scope, NOW))
-        assert time.perf_counter() - start < 1.0, source.name
+        assert time.thread_time() - start < at_most(1.0), source.name
 
 
 def test_the_key_of_an_item_may_be_read_out_of_it(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from adapter.parsing.paths import (
     unwrap_single,
     walk,
 )
+from tests.cpu_time import at_most
 
 DATA = {
     "contact": {"email": "a@example.com", "second": None},
@@ -151,9 +152,9 @@ def test_a_name_that_only_shares_a_word_is_not_similar() -> None:
 @pytest.mark.timed
 def test_five_thousand_hostile_keys_cost_nothing() -> None:
     data = {f"{'email' * 10}{number}": 1 for number in range(5000)}
-    start = time.perf_counter()
+    start = time.thread_time()
     closest_key(data, path_from_text("email"))
-    assert time.perf_counter() - start < 0.5, "comparing names must be bounded"
+    assert time.thread_time() - start < at_most(0.5), "comparing names must be bounded"
 
 
 def test_only_unwraps_lists_of_one() -> None:

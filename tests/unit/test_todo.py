@@ -17,7 +17,7 @@ from adapter.console.wording import (
 )
 from adapter.mapping.engine.scope import preview_from_value
 from adapter.models import BookingState, Reason
-from adapter.operations.advice import lead_in_short, open_reasons
+from adapter.operations.advice import advice_for, lead_in_short, open_reasons
 from adapter.operations.todo import (
     Selection,
     Todo,
@@ -81,6 +81,7 @@ def group(of: Issue, *tours: float | None, first: int = 1) -> Group:
         (issue(field="community", message="p.id is not in the payload"), 2, Todo.COMMUNITY),
         (issue(field="community", message="p.id is not in the payload"), 3, Todo.ADMIN),
         (issue(field="starts_at", message="not written as MM/DD/YYYY"), 40, Todo.CALL),
+        (issue(field="accept", message="kind is not in the payload"), 1, Todo.DETAILS),
     ],
 )
 def test_leads_are_sorted_by_what_to_do(of: Issue, leads: int, todo: Todo) -> None:
@@ -242,3 +243,12 @@ def test_the_missing_part_is_named(field: str, names: dict[str, str], short: str
     reasons = (Reason(field=field, reason=MISSING),)
     lead = booking(state=BookingState.HELD, reason="held_by_mapping", reasons=reasons)
     assert lead_in_short(dataclasses.replace(lead, appointment=names)) == short
+
+
+def test_the_advice_for_a_missing_value_does_not_call_it_a_value() -> None:
+    message = "full_name is not in the payload (there is 'caller')"
+    name = issue(field="name", message=message)
+    start = "The message has no value for “Name”: full_name is not in the payload"
+    assert advice_for(name).wrong.startswith(start)
+    place = dataclasses.replace(name, field="community")
+    assert advice_for(place).wrong == "rentfeed didn't say which property the renter wants."

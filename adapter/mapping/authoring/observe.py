@@ -34,6 +34,8 @@ class Observed:
     readers: Mapping[str, str]
     #: The data of each lead, with the names of ``each`` and ``readers`` as keys.
     rows: Sequence[Mapping[str, Any]]
+    #: The index of each row's sample.
+    samples: Sequence[int]
     #: The path of each row's item in its sample, or "".
     places: Sequence[str]
     #: The paths of the lists, texts and JSON strings that ``readers`` read, by name.
@@ -76,8 +78,8 @@ class Observed:
 def observe(samples: Sequence[Any]) -> Observed:
     """Collect the structures and values found in parsed sample payloads."""
     each = levels_in(samples)
-    placed = [one for sample in samples for one in _rows(sample, each)]
-    rows = [row for _, row in placed]
+    placed = [(n, *one) for n, sample in enumerate(samples) for one in _rows(sample, each)]
+    rows = [row for _, _, row in placed]
     mail = mail_in(rows, lambda name: _free_name(name, (), rows))
     readings = _readings(rows, mail)
     for row in rows:
@@ -88,7 +90,8 @@ def observe(samples: Sequence[Any]) -> Observed:
         mail=mail,
         readers={one.name: one.line for one in readings} | (mail.sentences() if mail else {}),
         rows=rows,
-        places=[place for place, _ in placed],
+        samples=[number for number, _, _ in placed],
+        places=[place for _, place, _ in placed],
         read_paths={one.name: one.path for one in readings},
         values=_values(rows, [one.name for one in readings]),
     )

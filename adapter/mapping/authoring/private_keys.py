@@ -27,7 +27,7 @@ PRIVATE: Final = re.compile(
 RECORD: Final = re.compile(
     r"timestamp|source(type|id|label|vid)|(updated|created)(by(userid)?|at|date)|(is)?selected"
 )
-#: Words in a key that suggest private data. Such a key is only reported to the user.
+#: Words in a key that suggest private data. A key with one of them is only reported to the user.
 _PRIVATE_WORDS: Final = frozenset(
     {"situation", "relationship", "military", "postcode", "postal", "zip", "zipcode", "city"}
     | {"town", "plz", "ort", "ville", "ciudad", "citta", "cidade", "household", "pronouns"}

@@ -358,7 +358,7 @@ def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
 def _unpacked(data: Any, depth: int = 0) -> Any:
     """Return a copy of JSON data in which strings that contain JSON are replaced by their data.
 
-    The values in such a string are then compared and named one by one.
+    The values in the string are then compared and named one by one.
     """
     if depth > MAX_DEPTH:
         return data

@@ -218,11 +218,11 @@ class Draft:
         each = one if count == 1 else f"[{', '.join([one] * count)}]"
         return f"{kind}: {each}   # {LEAD_HINTS[kind]}"
 
-    def _rows_of(self, payload: Any) -> Sequence[Mapping[str, Any]]:
-        """Return the data of each lead in a payload, with the lists of leads of all samples."""
-        if payload is None:
-            return ()
-        return observe([*self.samples, payload]).rows[len(self.observed.rows) :]
+    def _rows_of(self, payload: Any) -> list[Mapping[str, Any]]:
+        """Return the data of each lead in one of the samples."""
+        numbers = [number for number, one in enumerate(self.samples) if one is payload]
+        rows = zip(self.observed.samples, self.observed.rows, strict=True)
+        return [row for number, row in rows if number in numbers[:1]]
 
     def _outcome_of(self, row: Mapping[str, Any]) -> str:
         """Return the expected outcome of a lead in the samples, which is a key of a test."""

@@ -45,7 +45,7 @@ UPDATE messages SET body = NULL, encryption_key = NULL, prospect_id = NULL
 WHERE booking_id IS NULL AND body IS NOT NULL AND asked_at < %(before)s
 
 -- name: erase_lost_notes
--- Erase such notes on the guest cards of these events.
+-- Erase the notes that were found in Propexo's log and are on the guest cards of these events.
 UPDATE messages SET body = NULL, encryption_key = NULL, prospect_id = NULL
 WHERE booking_id IS NULL AND prospect_id IN (
     SELECT prospect_id FROM bookings WHERE event_id = ANY(%(ids)s) AND prospect_id IS NOT NULL)
