@@ -2031,7 +2031,7 @@ def test_bookings_that_may_exist_in_knock_are_not_released_as_a_group(
     upstream.fault({"job": "FAILURE"})
     settle(ana.harness)
     (key,) = ana.group_keys()
-    assert "Check these leads one by one" in ana.text(f"/queue/{key}")
+    assert "Open this lead to fix it." in ana.text(f"/queue/{key}")
     for act in ("release", "replay"):
         assert ana.act_on_group(key, act, now="1").status_code == 409
     assert len(upstream.posts()) == 1

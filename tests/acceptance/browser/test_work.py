@@ -224,7 +224,7 @@ def test_a_suggested_fix_is_put_in_place_and_the_waiting_leads_are_booked(ana: R
     page.get_by_role("link", name="Fix the mapping").click()
     expect(page.locator(".fix-card")).to_contain_text("+ date: [tour.date, tour.tourDate]")
     expect(page.locator(".fix-card")).to_contain_text(
-        "23 of the 23 affected messages would have the tour time"
+        "we could read the tour time in 23 of the 23 affected messages"
     )
     expect(page.locator("#gutter .changed").first).to_be_visible()
     page.locator(".fix-card").get_by_role("button", name="Publish").click()
