@@ -59,7 +59,7 @@ def _migrations(facts: ServerFacts, settings: Settings) -> Iterator[Finding]:
     if state.changed:
         yield fault(AREA, str(state.fault), "install the version that migrated it")
     elif state.missing:
-        text = f"migrations are missing: {', '.join(state.missing)}"
+        text = f"the database is missing migrations: {', '.join(state.missing)}"
         yield fault(AREA, text, "run adapter migrate")
     elif state.newer is None:
         yield ok(AREA, "all migrations are applied")
