@@ -166,7 +166,7 @@ class UpstreamError(AdapterError):
 
 
 class NotSent(UpstreamError):
-    """Raised if a request was never sent to Propexo, so that a retry cannot book twice."""
+    """Raised if a request was never sent to Propexo. Retrying it cannot book the tour twice."""
 
 
 class Unreachable(NotSent):

@@ -279,7 +279,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "A secret has whitespace or quotes around its value.",
         "Remove the whitespace or quotes where `variable` is set.",
     ),
-    "sending_resumed": ("Propexo works again, and bookings are sent.", NOTHING),
+    "sending_resumed": ("Propexo is working again, and bookings are sent.", NOTHING),
     "sending_still_stopped": ("A test of Propexo failed. The adapter will test again.", NOTHING),
     "sending_stopped": (
         (
@@ -317,7 +317,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Status webhooks could not be delivered within three days.",
         "Fix the receiver, and have it read the leads from `/api/leads`.",
     ),
-    "status_webhooks_recovered": ("The receiver of status webhooks works again.", NOTHING),
+    "status_webhooks_recovered": ("The receiver of status webhooks is working again.", NOTHING),
     "tour_time_taken": (
         "A tour was held because its time is not available in Knock's calendar.",
         REVIEW,

@@ -292,7 +292,7 @@ class Messenger:
         return True
 
     def _is_propexo_working(self, message: Message) -> bool:
-        """After a note fails to send, return False until a read shows that Propexo works again.
+        """After a note fails to send, return False until a read shows that Propexo is working.
 
         Only one worker tries this at a time.
         """

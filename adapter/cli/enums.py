@@ -30,9 +30,9 @@ def enums() -> None:
 def pull(place: str, as_json: bool) -> None:
     """Print Propexo's spellings as three settings, read from its OpenAPI file or documentation.
 
-    FILE or URL is an OpenAPI file in YAML or JSON, or a Markdown page. Check each line, because a
-    word that looks similar may mean something else. Without these settings, tour types, first
-    contact types and pets go into the notes.
+    FILE or URL is an OpenAPI file in YAML or JSON, or a Markdown page. The command matches
+    Propexo's words by similarity, so check each line that it prints. Without these settings, tour
+    types, first contact types and pets go into the notes.
     """
     text = _text(place)
     found = enums_in(text)

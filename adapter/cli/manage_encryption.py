@@ -32,9 +32,9 @@ def rotate(as_json: bool) -> None:
     """Encrypt all stored requests with the first key in ADAPTER_ENCRYPTION_KEYS.
 
     If the first key is `off`, the command decrypts the requests instead. Before you run the
-    command, set the keys and restart the adapter. The adapter can keep running during the command,
-    and you can repeat an interrupted command. If the exit code is 1, some requests remain, so run
-    the command again. Requests whose key is not set are skipped and listed.
+    command, set the keys and restart the adapter. The adapter can keep running while the command
+    runs. If the command is interrupted or its exit code is 1, run it again. Requests whose key is
+    not set are skipped and listed.
     """
     settings, done = settings_from(), 0
 

@@ -141,7 +141,7 @@ def leads_for(preview: Iterable[Difference]) -> Mapping[int, Booking]:
 
 
 def _named(lead: Booking, difference: Difference) -> Booking:
-    """Return a lead with the name that reading its message again would give it."""
+    """Return a lead with the name it would have after its message is read again."""
     keys = {name: f"0.{name}" for name in ("first_name", "last_name")}
     new = {
         name: difference.fields[key][1] for name, key in keys.items() if key in difference.fields

@@ -74,7 +74,7 @@ class Overview:
 
     @property
     def is_paused(self) -> bool:
-        """True if no bookings are being sent at the moment."""
+        """True if sending is stopped or paused for all bookings."""
         is_stopped = self.sending.stopped_for is not None or self.sending.paused_until > self.at
         return is_stopped or self.total_pause is not None
 

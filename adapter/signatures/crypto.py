@@ -57,7 +57,7 @@ def plain_sha256(value: bytes) -> bytes:
 
 
 def is_unguessable(credential: bytes) -> bool:
-    """Return True if a token or password has at least 16 bytes, so that it cannot be guessed."""
+    """Return True if a token or password has at least 16 bytes and cannot be guessed."""
     return len(credential.partition(b":")[2] or credential) >= MIN_CREDENTIAL_BYTES
 
 

@@ -112,7 +112,7 @@ def is_request_id(path: str) -> bool:
 
 
 def is_event_id(path: str) -> bool:
-    """Return True for the ID of an event, which may identify a webhook or a group tour."""
+    """Return True if a path leads to the ID of an event, such as a webhook or a group tour."""
     return _id_owner(path)[-1:] == ["event"]
 
 

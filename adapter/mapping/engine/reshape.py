@@ -212,7 +212,7 @@ def _read(item: object, path: Path) -> Any:
 
 
 def _is_flag(item: object, by: Path) -> bool:
-    """Return True if an item's key is true or false, so that it does not identify the item."""
+    """Return True if an item's key is a Boolean, which cannot identify the item."""
     return isinstance(_read(item, by), bool)
 
 

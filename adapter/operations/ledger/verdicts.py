@@ -367,7 +367,7 @@ def _arrived_before(
 
 
 def _in_knock(line: PortalLine, arrived: Sequence[FoundLead], known: Known) -> Judged:
-    """Judge a line with a lead: toured, in Knock or not in Knock."""
+    """Return the verdict on a line whose lead arrived: toured, in Knock or not in Knock."""
     ends = [(one, known.final.get(one.id, one)) for one in arrived]
     lead, end = max(ends, key=lambda pair: _progress(pair[1]))
     when = f"Arrived on {day_text(lead.on)}"
