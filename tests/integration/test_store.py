@@ -253,7 +253,7 @@ def test_a_migration_waits_a_limited_time_for_another_and_names_it(
 def test_an_unmigrated_database_is_reported(empty_database: str) -> None:
     with Database(empty_database) as opened:
         assert migrate.FIRST in opened.schema_state().missing
-        with pytest.raises(WrongSchema, match=r"lacks \d+ migrations?: run adapter migrate"):
+        with pytest.raises(WrongSchema, match=r"missing \d+ migrations?: run adapter migrate"):
             opened.check_schema()
 
 
