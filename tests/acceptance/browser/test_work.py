@@ -241,7 +241,8 @@ def test_a_suggested_fix_is_put_in_place_and_the_waiting_leads_are_booked(ana: R
     ana.site.settled(*ids)
     people = [one["person"]["email_1"] for one in ana.site.running.upstream.appointments()]
     assert {f"renter{number}@example.com" for number in numbers} <= {*people}
-    expect(page.get_by_role("heading", name="23 tours are in Knock")).to_be_visible()
+    heading = page.get_by_role("heading", name="23 tours are in Knock")
+    expect(heading).to_be_visible(timeout=20_000)  # after the next refresh
 
     ana.go("/try?source=rentfeed")
     page.get_by_text("Roll back to the file", exact=True).click()
