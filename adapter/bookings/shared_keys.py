@@ -31,20 +31,22 @@ def is_only_by_key(one: Booking, other: Booking) -> bool:
 
 def are_several(rows: Iterable[Booking]) -> bool:
     """Return True if requests with the same key are clearly from different people."""
-    people = _one_per_person(one for one in rows if not one.is_cancellation)
-    return len(people) > MOST_NAMES or any(
-        are_two_people(one, other) or relation(one, other) is Relation.DIFFERENT
-        for one, other in itertools.combinations(people, 2)
+    return _are_any(
+        lambda one, other: are_two_people(one, other) or relation(one, other) is Relation.DIFFERENT,
+        (one for one in rows if not one.is_cancellation),
     )
 
 
-def come_from_several(rows: Sequence[Booking]) -> bool:
+def come_from_several(rows: Iterable[Booking]) -> bool:
     """Return True if the requests may be from more than one person."""
+    return _are_any(lambda one, other: relation(one, other) is not Relation.SAME, rows)
+
+
+def _are_any(differ: Callable[[Booking, Booking], bool], rows: Iterable[Booking]) -> bool:
+    """Return True if any two requests differ, or if there are too many names to compare."""
     people = _one_per_person(rows)
-    return len(people) > MOST_NAMES or any(
-        relation(one, other) is not Relation.SAME
-        for one, other in itertools.combinations(people, 2)
-    )
+    pairs = itertools.combinations(people, 2)
+    return len(people) > MOST_NAMES or any(differ(one, other) for one, other in pairs)
 
 
 def _one_per_person(rows: Iterable[Booking]) -> Sequence[Booking]:

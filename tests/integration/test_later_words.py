@@ -1,6 +1,7 @@
 """Test that a renter's later messages reach their guest card once and in order."""
 
 import datetime as dt
+import functools
 import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +43,13 @@ def writes(number: int, comments: str, **preferences: Any) -> Any:
     """Return the same renter's request for the same tour, with a new comment."""
     lead = same_person(number)
     return lead | {"comments": comments, "preferences": PREFERENCES | preferences}
+
+
+def renters_write(harness: Harness, count: int, words: str) -> None:
+    """Send the same words from several renters, each with a key of its own."""
+    for number in range(1, count + 1):
+        request = lead(number) | {"comments": words, "leadId": f"{words} {number}"}
+        harness.mapped("rentfeed", request)
 
 
 def texts(upstream: SandboxClient) -> list[str]:
@@ -155,11 +163,7 @@ def test_words_wait_together_until_propexo_responds_again(
 ) -> None:
     """Check that only the first message is lost, although many renters write during the outage."""
 
-    def write(words: str) -> None:
-        for number in range(1, 5):
-            request = lead(number) | {"comments": words, "leadId": f"{words} {number}"}
-            harness.mapped("rentfeed", request)
-
+    write = functools.partial(renters_write, harness, 4)
     write("Hello!")
     settle(harness)
     harness.send()
@@ -202,11 +206,7 @@ def test_two_workers_do_not_each_try_a_note_after_an_outage(
 ) -> None:
     """Both have claimed a note before either has checked whether Propexo works again."""
 
-    def write(words: str) -> None:
-        for number in range(1, 4):
-            request = lead(number) | {"comments": words, "leadId": f"{words} {number}"}
-            harness.mapped("rentfeed", request)
-
+    write = functools.partial(renters_write, harness, 3)
     write("Hello!")
     settle(harness)
     write("May I bring my cat?")
